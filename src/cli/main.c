@@ -1,0 +1,66 @@
+/* main.c - the table of commands, and nothing else. */
+#include "cli/commands.h"
+
+#include "base/cancel.h"
+#include "base/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const hone_command *const commands[] = {
+    NULL,
+};
+
+enum { MAX_COMMANDS = 64 };
+
+static void usage(FILE *out)
+{
+    fprintf(out, "hone %s: should this task be prompted, tuned, or both? Measure it.\n\n"
+                 "usage: hone <command> [options] [arguments]\n\n", HONE_VERSION);
+    for (size_t i = 0; commands[i]; i++)
+        fprintf(out, "  %-16s %s\n", commands[i]->name, commands[i]->summary);
+    fprintf(out, "\n`hone <command> --help` explains one.\n");
+}
+
+/* How many words of argv the command's name takes, 0 when it is another command. */
+static int matches(const hone_command *command, int argc, char **argv)
+{
+    const char *rest = command->name;
+    for (int words = 0; words < argc; words++) {
+        size_t length = strcspn(rest, " ");
+        if (strlen(argv[words]) != length || memcmp(argv[words], rest, length) != 0)
+            return 0;
+        if (rest[length] == 0)
+            return words + 1;
+        rest += length + 1;
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        usage(argc < 2 ? stderr : stdout);
+        return argc < 2 ? HONE_EXIT_BAD_INPUT : HONE_EXIT_DONE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("hone %s\n", HONE_VERSION);
+        return HONE_EXIT_DONE;
+    }
+    hone_cancel_on_signals();
+    for (size_t i = 0; commands[i]; i++) {
+        int words = matches(commands[i], argc - 1, argv + 1);
+        if (words > 0)
+            return commands[i]->run(argc - 1 - words, argv + 1 + words);
+    }
+    const char *names[MAX_COMMANDS];
+    size_t n_names = 0;
+    for (; commands[n_names] && n_names < MAX_COMMANDS; n_names++)
+        names[n_names] = commands[n_names]->name;
+    const char *near = hone_suggest(argv[1], names, n_names);
+    if (near)
+        fprintf(stderr, "hone: unknown command \"%s\" (did you mean \"%s\"?)\n", argv[1], near);
+    else
+        fprintf(stderr, "hone: unknown command \"%s\"; `hone --help` lists them\n", argv[1]);
+    return HONE_EXIT_BAD_INPUT;
+}
