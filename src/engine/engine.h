@@ -1,0 +1,105 @@
+/* engine.h - one scheduler for everything that scores or generates.
+ *
+ * An engine holds one opened model, its tokenizer and chat template, a pool of key-value pages with a prefix cache, and
+ * the adapters loaded on the model. hone_engine_run takes any number of requests and works on many of them in each
+ * step, without padding; tokens that several requests (or earlier calls) begin with are computed once.
+ *
+ * Same bits: a response depends on the request's own tokens, its adapter, the weights and the numerics class alone;
+ * never on the other requests, their order, the number of threads or what the cache holds.
+ *
+ * One owner: calls on one engine must not overlap (a server puts a queue before it). */
+#ifndef HONE_ENGINE_ENGINE_H
+#define HONE_ENGINE_ENGINE_H
+
+#include "base/progress.h"
+#include "base/status.h"
+#include "engine/choices.h"
+#include "text/template.h"
+#include "text/tokenizer.h"
+
+typedef struct hone_engine hone_engine;
+typedef struct hone_adapter hone_adapter; /* a LoRA delta on the engine's model (model/adapter.h) */
+
+typedef struct hone_engine_options {
+    int n_threads;       /* 0: all processors this process may use */
+    size_t cache_bytes;  /* key-value memory, the prefix cache included; 0: 512 MiB */
+    int max_batch_rows;  /* tokens computed in one step; 0: 512 */
+} hone_engine_options;
+
+/* path: a GGUF file. options may be NULL. */
+hone_status hone_engine_open(const char *path, const hone_engine_options *options, hone_engine **out, hone_error *err);
+void hone_engine_close(hone_engine *engine);
+
+const hone_tokenizer *hone_engine_get_tokenizer(const hone_engine *engine);
+int64_t hone_engine_context_tokens(const hone_engine *engine); /* the model's trained context length */
+int hone_engine_threads(const hone_engine *engine);
+const char *hone_engine_model_path(const hone_engine *engine);
+/* sha256 of the model file's content (64 hex digits); computed on first use and remembered beside nothing on disk. */
+const char *hone_engine_model_hash(hone_engine *engine);
+const char *hone_engine_isa(const hone_engine *engine);          /* "avx2" */
+const char *hone_engine_numerics_class(const hone_engine *engine); /* "f32" */
+
+/* Messages [{"role","content"},...] through the model's own chat template (hone's `plain` one when it has none) into
+ * token ids, appended to `ids`. With the generation prompt the ids end where the answer begins. */
+hone_status hone_engine_encode_chat(hone_engine *engine, const json_t *messages, bool add_generation_prompt,
+                                    hone_token_list *ids, hone_error *err);
+/* A training pair: prompt ids (ending where the answer begins) and completion ids (the answer and the end-of-turn
+ * token, so that a tuned model learns to stop). `messages` without the answer. */
+hone_status hone_engine_encode_pair(hone_engine *engine, const json_t *messages, const char *answer,
+                                    hone_token_list *prompt, hone_token_list *completion, hone_error *err);
+const char *hone_engine_template_name(const hone_engine *engine); /* "model" or "plain" */
+
+/* Loads PEFT adapter files (adapter_config.json, adapter_model.safetensors) from a folder. The engine owns the result
+ * until hone_engine_drop_adapter or close. HONE_BAD_INPUT when it was made for another base (shape or recorded hash). */
+hone_status hone_engine_load_adapter(hone_engine *engine, const char *folder, hone_adapter **out, hone_error *err);
+void hone_engine_drop_adapter(hone_engine *engine, hone_adapter *adapter);
+
+typedef enum hone_finish {
+    HONE_FINISH_STOP,    /* the model ended its turn */
+    HONE_FINISH_LENGTH,  /* max_new_tokens reached */
+    HONE_FINISH_CHOICE,  /* one of the allowed choices was taken */
+    HONE_FINISH_SCORED   /* nothing was to be generated */
+} hone_finish;
+
+typedef struct hone_request {
+    const int32_t *ids;           /* prompt tokens, borrowed; at least one */
+    size_t n_ids;
+    const hone_adapter *adapter;  /* NULL: the base model */
+    int max_new_tokens;           /* 0: only score the prompt */
+    double temperature;           /* 0: greedy */
+    uint64_t seed;                /* of the sampling at a temperature above 0 */
+    bool want_prompt_logprobs;    /* log p(ids[i] | ids[0..i)) for i >= 1 */
+    int n_top;                    /* 0..20: the best next tokens after the prompt, with log-probabilities */
+    const hone_choices *choices;  /* borrowed; when set, the answer is exactly the choice with the greatest whole
+                                     log-likelihood (end of turn included), found by best-first search */
+} hone_request;
+
+typedef struct hone_top_token {
+    int32_t id;
+    float logprob;
+} hone_top_token;
+
+typedef struct hone_response {
+    int32_t *ids;            /* generated tokens, the ending token left out */
+    size_t n_ids;
+    char *text;              /* the same as text, NUL-terminated, special tokens left out */
+    float *logprobs;         /* [n_ids] of the generated tokens (NULL for a choice) */
+    float *prompt_logprobs;  /* [request n_ids], the first NAN; NULL unless asked */
+    hone_top_token *top;     /* [n_top] after the prompt */
+    int n_top;
+    hone_finish finish;
+    int choice;              /* index into choices, -1 otherwise */
+    double choice_logprob;   /* natural log of the whole choice's likelihood */
+    int64_t tokens_in, tokens_out, tokens_cached; /* cached: prompt tokens that did not have to be computed */
+} hone_response;
+
+/* Runs all requests; responses[n] (caller's storage, each to be cleared with hone_response_clear, also after an error).
+ * HONE_BAD_INPUT for a prompt that with max_new_tokens exceeds the context (the message has the numbers),
+ * HONE_CANCELLED between steps. */
+hone_status hone_engine_run(hone_engine *engine, const hone_request *requests, size_t n, hone_response *responses,
+                            hone_progress *progress, hone_error *err);
+void hone_response_clear(hone_response *response);
+/* Forgets cached prefixes (for measuring cold latency). */
+void hone_engine_clear_cache(hone_engine *engine);
+
+#endif
