@@ -1,0 +1,142 @@
+/* device.c - choosing kernels and holding threads and scratch memory. */
+#include "ops/cpu/kernels.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static hone_status choose_kernels(hone_kernels *table, hone_error *err)
+{
+    static const char *const sets[] = {"scalar", "avx2", "avx512", "amx"};
+    const char *cap = getenv("HONE_CPU");
+    hone_kernels_scalar(table);
+    if (cap && *cap) {
+        bool known = false;
+        for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
+            known |= strcmp(cap, sets[i]) == 0;
+        if (!known)
+            return hone_fail(err, HONE_BAD_INPUT, "HONE_CPU is \"%s\"; it takes scalar, avx2, avx512 or amx", cap);
+        if (strcmp(cap, "scalar") == 0)
+            return HONE_OK;
+    }
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+        hone_kernels_avx2(table);
+#endif
+    return HONE_OK;
+}
+
+hone_status hone_ops_create(int n_threads, hone_ops **out, hone_error *err)
+{
+    *out = NULL;
+    hone_ops *ops = calloc(1, sizeof *ops);
+    if (!ops)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    hone_status status = choose_kernels(&ops->kernels, err);
+    if (status == HONE_OK)
+        status = hone_thread_pool_create(n_threads, &ops->pool, err);
+    if (status != HONE_OK)
+        goto done;
+    ops->n_threads = hone_thread_pool_size(ops->pool);
+    size_t scratch_bytes = (size_t)ops->n_threads * HONE_SCRATCH_FLOATS * sizeof(float);
+    ops->scratch = aligned_alloc(64, (scratch_bytes + 63) / 64 * 64);
+    if (!ops->scratch)
+        status = hone_fail(err, HONE_NO_MEMORY, "out of memory for %d threads", ops->n_threads);
+done:
+    if (status != HONE_OK)
+        hone_ops_free(ops);
+    else
+        *out = ops;
+    return status;
+}
+
+void hone_ops_free(hone_ops *ops)
+{
+    if (!ops)
+        return;
+    hone_thread_pool_free(ops->pool);
+    free(ops->scratch);
+    free(ops->attention);
+    free(ops);
+}
+
+const char *hone_ops_isa(const hone_ops *ops)
+{
+    return ops->kernels.isa;
+}
+
+hone_thread_pool *hone_ops_pool(const hone_ops *ops)
+{
+    return ops->pool;
+}
+
+enum { BURN_ROUNDS = 1 << 20 };
+
+static void burn_piece(void *context, int64_t piece, int thread)
+{
+    (void)piece;
+    (void)thread;
+    hone_ops *ops = context;
+    float sink = 0;
+    ops->kernels.fma_burn(BURN_ROUNDS, &sink); /* through a pointer, so the compiler cannot drop it */
+}
+
+double hone_ops_measure_fma_peak(hone_ops *ops)
+{
+    double best = 0;
+    for (int attempt = 0; attempt < 8; attempt++) {
+        double start = hone_clock_seconds();
+        hone_thread_pool_run(ops->pool, ops->n_threads, burn_piece, ops);
+        double seconds = hone_clock_seconds() - start;
+        double flops = (double)BURN_ROUNDS * 24 * 2 * ops->kernels.vector_floats * ops->n_threads / seconds;
+        if (flops > best)
+            best = flops;
+    }
+    return best;
+}
+
+enum { READ_PIECES = 64, READ_BYTES = 256 << 20 };
+
+typedef struct read_job {
+    const uint64_t *data;
+    uint64_t sums[READ_PIECES];
+} read_job;
+
+static void read_piece(void *context, int64_t piece, int thread)
+{
+    (void)thread;
+    read_job *job = context;
+    size_t n = READ_BYTES / READ_PIECES / sizeof *job->data;
+    const uint64_t *p = job->data + (size_t)piece * n;
+    uint64_t sum[8] = {0};
+    for (size_t i = 0; i < n; i += 8)
+        for (int j = 0; j < 8; j++)
+            sum[j] += p[i + (size_t)j];
+    for (int j = 1; j < 8; j++)
+        sum[0] += sum[j];
+    job->sums[piece] = sum[0];
+}
+
+double hone_ops_measure_read_bandwidth(hone_ops *ops, hone_error *err)
+{
+    uint64_t *data = malloc(READ_BYTES);
+    if (!data) {
+        hone_fail(err, HONE_NO_MEMORY, "out of memory for the bandwidth measurement (256 MiB)");
+        return 0;
+    }
+    memset(data, 1, READ_BYTES);
+    read_job job = {.data = data};
+    double best = 0;
+    for (int attempt = 0; attempt < 5; attempt++) {
+        double start = hone_clock_seconds();
+        hone_thread_pool_run(ops->pool, READ_PIECES, read_piece, &job);
+        double rate = READ_BYTES / (hone_clock_seconds() - start);
+        if (rate > best)
+            best = rate;
+    }
+    free(data);
+    return best;
+}

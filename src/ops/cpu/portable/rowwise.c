@@ -1,0 +1,241 @@
+/* rowwise.c - norms, activations, rotary embedding, softmax, optimiser: plain C that compilers vectorise.
+ *
+ * Compiled once for each instruction set (HONE_SET names it). The bits are the same in all of them because every
+ * rounding is written down: fmaf where a fused operation is meant, -ffp-contract=off elsewhere, and sums run in LANES
+ * fixed lanes that are then added as a tree, whatever the vector width. */
+#include "ops/cpu/kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { LANES = 16 };
+
+/* Adds the lanes as a tree. */
+static inline float tree(const float *lane)
+{
+    float sum[LANES];
+    for (int i = 0; i < LANES; i++)
+        sum[i] = lane[i];
+    for (int width = LANES / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; i++)
+            sum[i] += sum[i + width];
+    return sum[0];
+}
+
+/* e^x within 2 units in the last place for -87 <= x <= 88; beyond, the value at that bound. Range reduction by ln 2 in
+ * two parts (Cody & Waite 1980), polynomial of degree 6 (coefficients as in Cephes, expf). */
+static inline float exp_float(float x)
+{
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 88.0f ? 88.0f : x;
+    float n = fmaf(x, 1.44269504088896341f, 12582912.0f) - 12582912.0f;
+    float r = fmaf(n, -0.693359375f, x);
+    r = fmaf(n, 2.12194440e-4f, r);
+    float p = 1.9875691500e-4f;
+    p = fmaf(p, r, 1.3981999507e-3f);
+    p = fmaf(p, r, 8.3334519073e-3f);
+    p = fmaf(p, r, 4.1665795894e-2f);
+    p = fmaf(p, r, 1.6666665459e-1f);
+    p = fmaf(p, r, 5.0000001201e-1f);
+    p = fmaf(p, r * r, r + 1.0f);
+    int32_t bits = ((int32_t)n + 127) << 23;
+    float scale;
+    memcpy(&scale, &bits, sizeof scale);
+    return p * scale;
+}
+
+static float dot(int64_t n, const float *x, const float *y)
+{
+    float lane[LANES] = {0};
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++)
+            lane[j] = fmaf(x[i + j], y[i + j], lane[j]);
+    for (int j = 0; i + j < n; j++)
+        lane[j] = fmaf(x[i + j], y[i + j], lane[j]);
+    return tree(lane);
+}
+
+static void rms_norm(int64_t dim, float eps, const float *x, const float *w, float *y, float *rrms)
+{
+    float r = 1.0f / sqrtf(dot(dim, x, x) / (float)dim + eps);
+    for (int64_t i = 0; i < dim; i++)
+        y[i] = x[i] * r * w[i];
+    if (rrms)
+        *rrms = r;
+}
+
+static void rms_norm_backward(int64_t dim, const float *x, const float *w, float rrms, const float *dy, float *dx)
+{
+    float lane[LANES] = {0};
+    int64_t i = 0;
+    for (; i + LANES <= dim; i += LANES)
+        for (int j = 0; j < LANES; j++)
+            lane[j] = fmaf(dy[i + j] * w[i + j], x[i + j], lane[j]);
+    for (int j = 0; i + j < dim; j++)
+        lane[j] = fmaf(dy[i + j] * w[i + j], x[i + j], lane[j]);
+    float c = tree(lane) * rrms * rrms * rrms / (float)dim;
+    for (i = 0; i < dim; i++)
+        dx[i] += fmaf(dy[i] * w[i], rrms, -(x[i] * c));
+}
+
+static void add(int64_t n, const float *x, float *y)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] += x[i];
+}
+
+static void scale_values(int64_t n, float factor, float *x)
+{
+    for (int64_t i = 0; i < n; i++)
+        x[i] *= factor;
+}
+
+static void swiglu(int64_t n, const float *gate, const float *up, float *y)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = gate[i] / (1.0f + exp_float(-gate[i])) * up[i];
+}
+
+static void swiglu_backward(int64_t n, const float *gate, const float *up, const float *dy, float *dgate, float *dup)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float g = gate[i], u = up[i], d = dy[i];
+        float s = 1.0f / (1.0f + exp_float(-g));
+        dgate[i] = d * u * (s * fmaf(g, 1.0f - s, 1.0f));
+        dup[i] = d * (g * s);
+    }
+}
+
+static void rope_adjacent(int64_t head_dim, const float *cos_sin, float *x, float direction)
+{
+    for (int64_t i = 0; i < head_dim; i += 2) {
+        float c = cos_sin[i], s = cos_sin[i + 1] * direction, a = x[i], b = x[i + 1];
+        x[i] = fmaf(a, c, -(b * s));
+        x[i + 1] = fmaf(a, s, b * c);
+    }
+}
+
+static void rope_half(int64_t head_dim, const float *cos_sin, float *x, float direction)
+{
+    int64_t half = head_dim / 2;
+    for (int64_t i = 0; i < half; i++) {
+        float c = cos_sin[2 * i], s = cos_sin[2 * i + 1] * direction, a = x[i], b = x[i + half];
+        x[i] = fmaf(a, c, -(b * s));
+        x[i + half] = fmaf(a, s, b * c);
+    }
+}
+
+static float max_value(int64_t n, const float *x)
+{
+    float lane[LANES];
+    for (int j = 0; j < LANES; j++)
+        lane[j] = -INFINITY;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++)
+            lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
+    for (; i < n; i++)
+        lane[0] = x[i] > lane[0] ? x[i] : lane[0];
+    for (int j = 1; j < LANES; j++)
+        lane[0] = lane[j] > lane[0] ? lane[j] : lane[0];
+    return lane[0];
+}
+
+static void softmax(int64_t n_valid, int64_t n, float scale, float *x)
+{
+    float top = max_value(n_valid, x) * scale;
+    for (int64_t i = 0; i < n_valid; i++)
+        x[i] = exp_float(fmaf(x[i], scale, -top));
+    for (int64_t i = n_valid; i < n; i++)
+        x[i] = 0;
+    float lane[LANES] = {0};
+    for (int64_t i = 0; i < n; i += LANES)
+        for (int j = 0; j < LANES; j++)
+            lane[j] += x[i + j];
+    float factor = 1.0f / tree(lane);
+    for (int64_t i = 0; i < n_valid; i++)
+        x[i] *= factor;
+}
+
+static double sum_exp(int64_t n, float max, const float *x)
+{
+    enum { BLOCK = 64 * LANES };
+    double total = 0;
+    for (int64_t start = 0; start < n; start += BLOCK) {
+        int64_t end = start + BLOCK < n ? start + BLOCK : n, i = start;
+        float lane[LANES] = {0};
+        for (; i + LANES <= end; i += LANES)
+            for (int j = 0; j < LANES; j++)
+                lane[j] += exp_float(x[i + j] - max);
+        for (int j = 0; i + j < end; j++)
+            lane[j] += exp_float(x[i + j] - max);
+        total += (double)tree(lane);
+    }
+    return total;
+}
+
+static void cross_entropy_backward(int64_t n, float log_sum_exp, float weight, float *x)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float d = x[i] - log_sum_exp;
+        x[i] = d < -87.0f ? 0.0f : weight * exp_float(d);
+    }
+}
+
+static void softmax_backward(int64_t n, float delta, float scale, const float *p, const float *dp, float *ds)
+{
+    for (int64_t i = 0; i < n; i++)
+        ds[i] = p[i] * (dp[i] - delta) * scale;
+}
+
+static double sum_squares(int64_t n, const float *x)
+{
+    double lane[LANES] = {0};
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++)
+            lane[j] += (double)x[i + j] * (double)x[i + j];
+    for (int j = 0; i + j < n; j++)
+        lane[j] += (double)x[i + j] * (double)x[i + j];
+    for (int width = LANES / 2; width > 0; width /= 2)
+        for (int j = 0; j < width; j++)
+            lane[j] += lane[j + width];
+    return lane[0];
+}
+
+static void adamw(int64_t n, const hone_adamw *s, float bias1, float bias2_root, const float *gradient, float *m, float *v, float *x)
+{
+    float keep1 = s->beta1, new1 = 1.0f - s->beta1, keep2 = s->beta2, new2 = 1.0f - s->beta2;
+    float decay = 1.0f - s->learning_rate * s->weight_decay, rate = s->learning_rate / bias1, epsilon = s->epsilon;
+    float clip = s->gradient_scale;
+    for (int64_t i = 0; i < n; i++) {
+        float g = gradient[i] * clip;
+        m[i] = fmaf(m[i], keep1, g * new1);
+        v[i] = fmaf(v[i], keep2, g * g * new2);
+        x[i] = fmaf(x[i], decay, -(rate * (m[i] / (sqrtf(v[i]) / bias2_root + epsilon))));
+    }
+}
+
+#define JOIN(a, b) a##b
+#define NAME(set) JOIN(hone_kernels_rowwise_, set)
+
+void NAME(HONE_SET)(hone_kernels *table)
+{
+    table->rms_norm = rms_norm;
+    table->rms_norm_backward = rms_norm_backward;
+    table->add = add;
+    table->scale = scale_values;
+    table->swiglu = swiglu;
+    table->swiglu_backward = swiglu_backward;
+    table->rope_adjacent = rope_adjacent;
+    table->rope_half = rope_half;
+    table->softmax = softmax;
+    table->max = max_value;
+    table->sum_exp = sum_exp;
+    table->cross_entropy_backward = cross_entropy_backward;
+    table->dot = dot;
+    table->softmax_backward = softmax_backward;
+    table->sum_squares = sum_squares;
+    table->adamw = adamw;
+}

@@ -1,0 +1,259 @@
+/* rows.c - the row-by-row operations, spread over threads. Which thread takes a piece does not change its bits. */
+#include "ops/cpu/kernels.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { ROWS_A_PIECE = 16, VALUES_A_PIECE = 16384 };
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t pieces(int64_t n, int64_t size)
+{
+    return (n + size - 1) / size;
+}
+
+/* One struct serves all operations here; each uses what it needs. */
+typedef struct run {
+    hone_ops *ops;
+    int64_t n_rows, n;
+    float factor;
+    const float *a, *b, *c, *d;
+    float *x, *y;
+    const int32_t *ids;
+    int32_t *index;
+    double *lse, *logprob;
+    const double *lse_in;
+    const hone_rope_table *table;
+    const hone_adamw *adamw;
+    float bias1, bias2_root;
+    bool backward;
+} run;
+
+static void rms_norm_piece(void *context, int64_t piece, int thread)
+{
+    (void)thread;
+    const run *r = context;
+    for (int64_t t = piece * ROWS_A_PIECE; t < min64((piece + 1) * ROWS_A_PIECE, r->n_rows); t++)
+        r->ops->kernels.rms_norm(r->n, r->factor, r->a + t * r->n, r->b, r->y + t * r->n, r->x ? r->x + t : NULL);
+}
+
+void hone_op_rms_norm(hone_ops *ops, int64_t n_rows, int64_t dim, float eps, const float *x, const float *w, float *y, float *rrms)
+{
+    run r = {.ops = ops, .n_rows = n_rows, .n = dim, .factor = eps, .a = x, .b = w, .y = y, .x = rrms};
+    hone_thread_pool_run(ops->pool, pieces(n_rows, ROWS_A_PIECE), rms_norm_piece, &r);
+}
+
+static void rms_norm_backward_piece(void *context, int64_t piece, int thread)
+{
+    (void)thread;
+    const run *r = context;
+    for (int64_t t = piece * ROWS_A_PIECE; t < min64((piece + 1) * ROWS_A_PIECE, r->n_rows); t++)
+        r->ops->kernels.rms_norm_backward(r->n, r->a + t * r->n, r->b, r->c[t], r->d + t * r->n, r->y + t * r->n);
+}
+
+void hone_op_rms_norm_backward(hone_ops *ops, int64_t n_rows, int64_t dim, const float *x, const float *w, const float *rrms,
+                               const float *dy, float *dx)
+{
+    run r = {.ops = ops, .n_rows = n_rows, .n = dim, .a = x, .b = w, .c = rrms, .d = dy, .y = dx};
+    hone_thread_pool_run(ops->pool, pieces(n_rows, ROWS_A_PIECE), rms_norm_backward_piece, &r);
+}
+
+static void add_piece(void *context, int64_t piece, int thread)
+{
+    (void)thread;
+    const run *r = context;
+    int64_t i = piece * VALUES_A_PIECE;
+    r->ops->kernels.add(min64(VALUES_A_PIECE, r->n - i), r->a + i, r->y + i);
+}
+
+void hone_op_add(hone_ops *ops, int64_t n, const float *x, float *y)
+{
+    run r = {.ops = ops, .n = n, .a = x, .y = y};
+    hone_thread_pool_run(ops->pool, pieces(n, VALUES_A_PIECE), add_piece, &r);
+}
+
+static void scale_piece(void *context, int64_t piece, int thread)
+{
+    (void)thread;
+    const run *r = context;
+    int64_t i = piece * VALUES_A_PIECE;
+    r->ops->kernels.scale(min64(VALUES_A_PIECE, r->n - i), r->factor, r->y + i);
+}
+
+void hone_op_scale(hone_ops *ops, int64_t n, float factor, float *x)
+{
+    run r = {.ops = ops, .n = n, .factor = factor, .y = x};
+    hone_thread_pool_run(ops->pool, pieces(n, VALUES_A_PIECE), scale_piece, &r);
+}
+
+enum { SWIGLU_VALUES_A_PIECE = 1536 }; /* an exponential each: dearer than an addition */
+
+static void swiglu_piece(void *context, int64_t piece, int thread)
+{
+    (void)thread;
+    const run *r = context;
+    int64_t i = piece * SWIGLU_VALUES_A_PIECE, n = min64(SWIGLU_VALUES_A_PIECE, r->n - i);
+    if (r->backward)
+        r->ops->kernels.swiglu_backward(n, r->a + i, r->b + i, r->c + i, r->x + i, r->y + i);
+    else
+        r->ops->kernels.swiglu(n, r->a + i, r->b + i, r->y + i);
+}
+
+void hone_op_swiglu(hone_ops *ops, int64_t n, const float *gate, const float *up, float *y)
+{
+    run r = {.ops = ops, .n = n, .a = gate, .b = up, .y = y};
+    hone_thread_pool_run(ops->pool, pieces(n, SWIGLU_VALUES_A_PIECE), swiglu_piece, &r);
+}
+
+void hone_op_swiglu_backward(hone_ops *ops, int64_t n, const float *gate, const float *up, const float *dy, float *dgate, float *dup)
+{
+    run r = {.ops = ops, .n = n, .a = gate, .b = up, .c = dy, .x = dgate, .y = dup, .backward = true};
+    hone_thread_pool_run(ops->pool, pieces(n, SWIGLU_VALUES_A_PIECE), swiglu_piece, &r);
+}
+
+struct hone_rope_table {
+    int64_t n_positions, head_dim;
+    bool half_split;
+    float *cos_sin; /* [n_positions][head_dim], cos and sin of pair i at 2i and 2i+1 */
+};
+
+hone_status hone_rope_table_create(int64_t n_positions, int64_t head_dim, double base, bool half_split, hone_rope_table **out,
+                                   hone_error *err)
+{
+    *out = NULL;
+    hone_rope_table *table = calloc(1, sizeof *table);
+    float *values = calloc((size_t)n_positions * (size_t)head_dim, sizeof *values);
+    if (!table || !values) {
+        free(table);
+        free(values);
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory for a context of %lld tokens", (long long)n_positions);
+    }
+    for (int64_t i = 0; i < head_dim / 2; i++) {
+        double frequency = pow(base, -2.0 * (double)i / (double)head_dim);
+        for (int64_t p = 0; p < n_positions; p++) {
+            values[p * head_dim + 2 * i] = (float)cos((double)p * frequency);
+            values[p * head_dim + 2 * i + 1] = (float)sin((double)p * frequency);
+        }
+    }
+    *table = (hone_rope_table){n_positions, head_dim, half_split, values};
+    *out = table;
+    return HONE_OK;
+}
+
+void hone_rope_table_free(hone_rope_table *table)
+{
+    if (!table)
+        return;
+    free(table->cos_sin);
+    free(table);
+}
+
+static void rope_piece(void *context, int64_t piece, int thread)
+{
+    (void)thread;
+    const run *r = context;
+    const hone_kernels *kernels = &r->ops->kernels;
+    void (*turn)(int64_t, const float *, float *, float) = r->table->half_split ? kernels->rope_half : kernels->rope_adjacent;
+    int64_t head_dim = r->table->head_dim;
+    for (int64_t t = piece * ROWS_A_PIECE; t < min64((piece + 1) * ROWS_A_PIECE, r->n_rows); t++)
+        for (int64_t h = 0; h < r->n; h++)
+            turn(head_dim, r->table->cos_sin + r->ids[t] * head_dim, r->y + (t * r->n + h) * head_dim, r->factor);
+}
+
+void hone_op_rope(hone_ops *ops, const hone_rope_table *table, int64_t n_rows, int64_t n_heads, const int32_t *positions, float *x,
+                  bool backward)
+{
+    run r = {.ops = ops, .n_rows = n_rows, .n = n_heads, .table = table, .ids = positions, .y = x, .factor = backward ? -1.0f : 1.0f};
+    hone_thread_pool_run(ops->pool, pieces(n_rows, ROWS_A_PIECE), rope_piece, &r);
+}
+
+static void log_softmax_piece(void *context, int64_t t, int thread)
+{
+    (void)thread;
+    const run *r = context;
+    const float *row = r->a + t * r->n;
+    float top = r->ops->kernels.max(r->n, row);
+    double lse = (double)top + log(r->ops->kernels.sum_exp(r->n, top, row));
+    r->lse[t] = lse;
+    if (r->ids && r->logprob)
+        r->logprob[t] = (double)row[r->ids[t]] - lse;
+}
+
+void hone_op_log_softmax_stats(hone_ops *ops, int64_t n_rows, int64_t n_vocab, const float *logits, const int32_t *targets,
+                               double *log_sum_exp, double *target_logprob)
+{
+    run r = {.ops = ops, .n = n_vocab, .a = logits, .ids = targets, .lse = log_sum_exp, .logprob = target_logprob};
+    hone_thread_pool_run(ops->pool, n_rows, log_softmax_piece, &r);
+}
+
+static void cross_entropy_piece(void *context, int64_t t, int thread)
+{
+    (void)thread;
+    const run *r = context;
+    float *row = r->y + t * r->n;
+    r->ops->kernels.cross_entropy_backward(r->n, (float)r->lse_in[t], r->a[t], row);
+    row[r->ids[t]] -= r->a[t];
+}
+
+void hone_op_cross_entropy_backward(hone_ops *ops, int64_t n_rows, int64_t n_vocab, float *logits, const int32_t *targets,
+                                    const double *log_sum_exp, const float *weight)
+{
+    run r = {.ops = ops, .n = n_vocab, .y = logits, .ids = targets, .lse_in = log_sum_exp, .a = weight};
+    hone_thread_pool_run(ops->pool, n_rows, cross_entropy_piece, &r);
+}
+
+static void argmax_piece(void *context, int64_t t, int thread)
+{
+    (void)thread;
+    const run *r = context;
+    const float *row = r->a + t * r->n;
+    float top = r->ops->kernels.max(r->n, row);
+    int32_t i = 0;
+    while (i < r->n - 1 && row[i] != top)
+        i++;
+    r->index[t] = i;
+}
+
+void hone_op_argmax(hone_ops *ops, int64_t n_rows, int64_t n, const float *x, int32_t *index)
+{
+    run r = {.ops = ops, .n = n, .a = x, .index = index};
+    hone_thread_pool_run(ops->pool, n_rows, argmax_piece, &r);
+}
+
+double hone_op_sum_squares(hone_ops *ops, int64_t n, const float *x)
+{
+    double sum = 0; /* pieces of fixed size, added in order */
+    for (int64_t i = 0; i < n; i += VALUES_A_PIECE)
+        sum += ops->kernels.sum_squares(min64(VALUES_A_PIECE, n - i), x + i);
+    return sum;
+}
+
+typedef struct adamw_run {
+    hone_ops *ops;
+    const hone_adamw *settings;
+    float bias1, bias2_root;
+    int64_t n;
+    const float *g;
+    float *m, *v, *x;
+} adamw_run;
+
+static void adamw_piece(void *context, int64_t piece, int thread)
+{
+    (void)thread;
+    const adamw_run *r = context;
+    int64_t i = piece * VALUES_A_PIECE;
+    r->ops->kernels.adamw(min64(VALUES_A_PIECE, r->n - i), r->settings, r->bias1, r->bias2_root, r->g + i, r->m + i, r->v + i,
+                          r->x + i);
+}
+
+void hone_op_adamw(hone_ops *ops, const hone_adamw *settings, int64_t n, const float *g, float *m, float *v, float *x)
+{
+    double bias1 = 1 - pow((double)settings->beta1, (double)settings->step);
+    double bias2 = 1 - pow((double)settings->beta2, (double)settings->step);
+    adamw_run r = {ops, settings, (float)bias1, (float)sqrt(bias2), n, g, m, v, x};
+    hone_thread_pool_run(ops->pool, pieces(n, VALUES_A_PIECE), adamw_piece, &r);
+}

@@ -1,0 +1,366 @@
+/* weight.c - packing frozen weights into panels, and the products with them.
+ *
+ * Forward: each panel is expanded a chunk of HONE_K_CHUNK inputs at a time into a scratch that stays in the first-level
+ * cache, and the tile kernel runs over the rows; one row goes through the matrix-vector kernel instead, with equal bits.
+ * Backward (dx = dy W) needs W by input: 16 outputs x 16 inputs are expanded and transposed, so both directions live
+ * on one packed copy. */
+#include "ops/cpu/kernels.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+    ROW_BLOCK = 192,    /* rows of one task: x[192][256] floats stay in the second-level cache */
+    PANEL_GROUP = 4,    /* panels of one task */
+    BACKWARD_GROUP = 2  /* input panels of one backward task */
+};
+
+struct hone_weight {
+    hone_packing packing;
+    int64_t n_out, n_in, n_panels;
+    size_t panel_bytes, bytes;
+    unsigned char *data;
+};
+
+static size_t panel_bytes_of(hone_packing packing, int64_t n_in)
+{
+    switch (packing) {
+    case HONE_PACK_Q4:
+        return (size_t)n_in / 32 * HONE_Q4_BLOCK_BYTES;
+    case HONE_PACK_Q8:
+        return (size_t)n_in / 32 * HONE_Q8_BLOCK_BYTES;
+    case HONE_PACK_F32:
+        return (size_t)n_in * HONE_PANEL * 4;
+    default:
+        return (size_t)n_in * HONE_PANEL * 2;
+    }
+}
+
+typedef struct pack_job {
+    hone_weight *w;
+    hone_dtype dtype;
+    const unsigned char *rows;
+    size_t row_bytes;
+    atomic_bool overflow;
+} pack_job;
+
+static void pack_q4_row(unsigned char *panel, int lane, const unsigned char *row, int64_t n_in, hone_dtype dtype,
+                        atomic_bool *overflow)
+{
+    size_t block_bytes = dtype == HONE_Q4_0 ? 18 : 20;
+    for (int64_t b = 0; b < n_in / 32; b++) {
+        const unsigned char *source = row + (size_t)b * block_bytes, *q = source + block_bytes - 16;
+        unsigned char *block = panel + (size_t)b * HONE_Q4_BLOCK_BYTES;
+        memcpy(block + 2 * lane, source, 2);
+        if (dtype == HONE_Q4_0) {
+            uint16_t d;
+            memcpy(&d, source, 2);
+            uint16_t m = hone_f32_to_f16(-8.0f * hone_f16_to_f32(d));
+            if ((m & 0x7FFF) == 0x7C00)
+                atomic_store(overflow, true);
+            memcpy(block + 32 + 2 * lane, &m, 2);
+        } else
+            memcpy(block + 32 + 2 * lane, source + 2, 2);
+        /* In the file byte j holds inputs j (low) and j+16 (high); in the panel word g holds inputs 8g..8g+7. */
+        uint64_t lo, hi;
+        memcpy(&lo, q, 8);
+        memcpy(&hi, q + 8, 8);
+        const uint64_t halves[4] = {lo & 0x0F0F0F0F0F0F0F0Full, hi & 0x0F0F0F0F0F0F0F0Full, lo >> 4 & 0x0F0F0F0F0F0F0F0Full,
+                                    hi >> 4 & 0x0F0F0F0F0F0F0F0Full};
+        for (int g = 0; g < 4; g++) {
+            uint64_t v = halves[g]; /* eight nibbles, one a byte -> one word */
+            v = (v | v >> 4) & 0x00FF00FF00FF00FFull;
+            v = (v | v >> 8) & 0x0000FFFF0000FFFFull;
+            uint32_t word = (uint32_t)(v | v >> 16);
+            memcpy(block + 64 + (g * HONE_PANEL + lane) * 4, &word, 4);
+        }
+    }
+}
+
+static void pack_piece(void *context, int64_t piece, int thread)
+{
+    (void)thread;
+    pack_job *job = context;
+    hone_weight *w = job->w;
+    unsigned char *panel = w->data + (size_t)piece * w->panel_bytes;
+    for (int lane = 0; lane < HONE_PANEL && piece * HONE_PANEL + lane < w->n_out; lane++) {
+        const unsigned char *row = job->rows + (size_t)(piece * HONE_PANEL + lane) * job->row_bytes;
+        switch (w->packing) {
+        case HONE_PACK_Q4:
+            pack_q4_row(panel, lane, row, w->n_in, job->dtype, &job->overflow);
+            break;
+        case HONE_PACK_Q8:
+            for (int64_t b = 0; b < w->n_in / 32; b++) {
+                unsigned char *block = panel + (size_t)b * HONE_Q8_BLOCK_BYTES;
+                memcpy(block + 2 * lane, row + b * 34, 2);
+                for (int i = 0; i < 32; i++)
+                    block[32 + i * HONE_PANEL + lane] = row[b * 34 + 2 + i];
+            }
+            break;
+        case HONE_PACK_F32:
+            for (int64_t k = 0; k < w->n_in; k++)
+                memcpy(panel + (k * HONE_PANEL + lane) * 4, row + k * 4, 4);
+            break;
+        default:
+            for (int64_t k = 0; k < w->n_in; k++)
+                memcpy(panel + (k * HONE_PANEL + lane) * 2, row + k * 2, 2);
+        }
+    }
+}
+
+hone_status hone_weight_pack(hone_ops *ops, hone_dtype dtype, int64_t n_out, int64_t n_in, const void *rows, size_t bytes,
+                             hone_weight **out, hone_error *err)
+{
+    *out = NULL;
+    hone_packing packing;
+    switch (dtype) {
+    case HONE_F32: packing = HONE_PACK_F32; break;
+    case HONE_F16: packing = HONE_PACK_F16; break;
+    case HONE_BF16: packing = HONE_PACK_BF16; break;
+    case HONE_Q8_0: packing = HONE_PACK_Q8; break;
+    case HONE_Q4_0:
+    case HONE_Q4_1: packing = HONE_PACK_Q4; break;
+    default: {
+        const hone_dtype_info *info = hone_dtype_get_info(dtype);
+        return hone_fail(err, HONE_UNSUPPORTED, "weights of type %s; hone computes with F32, F16, BF16, Q8_0, Q4_0 and Q4_1",
+                         info ? info->name : "unknown");
+    }
+    }
+    const hone_dtype_info *info = hone_dtype_get_info(dtype);
+    if (n_out < 1 || n_in < 1 || n_in % info->block_weights != 0)
+        return hone_fail(err, HONE_BAD_FORMAT, "a weight matrix of %lld x %lld in blocks of %d", (long long)n_out, (long long)n_in,
+                         info->block_weights);
+    size_t row_bytes = (size_t)(n_in / info->block_weights) * (size_t)info->block_bytes;
+    if (bytes / row_bytes < (size_t)n_out)
+        return hone_fail(err, HONE_BAD_FORMAT, "a weight matrix of %lld x %lld needs %zu bytes, not %zu", (long long)n_out,
+                         (long long)n_in, row_bytes * (size_t)n_out, bytes);
+    hone_weight *w = calloc(1, sizeof *w);
+    if (!w)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    *w = (hone_weight){.packing = packing, .n_out = n_out, .n_in = n_in, .n_panels = (n_out + HONE_PANEL - 1) / HONE_PANEL,
+                       .panel_bytes = panel_bytes_of(packing, n_in)};
+    w->bytes = w->panel_bytes * (size_t)w->n_panels;
+    size_t held = (w->bytes + 4095) / 4096 * 4096;
+    void *data = mmap(NULL, held, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data == MAP_FAILED) {
+        free(w);
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory for a weight matrix of %zu bytes", held);
+    }
+    madvise(data, held, MADV_HUGEPAGE);
+    w->data = data;
+    pack_job job = {w, dtype, rows, row_bytes, false};
+    hone_thread_pool_run(ops->pool, w->n_panels, pack_piece, &job);
+    if (job.overflow) {
+        hone_weight_free(w);
+        return hone_fail(err, HONE_BAD_FORMAT, "a Q4_0 scale beyond 8188; the file is damaged");
+    }
+    *out = w;
+    return HONE_OK;
+}
+
+void hone_weight_free(hone_weight *w)
+{
+    if (!w)
+        return;
+    munmap(w->data, (w->bytes + 4095) / 4096 * 4096);
+    free(w);
+}
+
+int64_t hone_weight_n_out(const hone_weight *w)
+{
+    return w->n_out;
+}
+
+int64_t hone_weight_n_in(const hone_weight *w)
+{
+    return w->n_in;
+}
+
+size_t hone_weight_bytes(const hone_weight *w)
+{
+    return w->bytes;
+}
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+enum { MAX_JOBS = 8 };
+
+typedef struct linear_run {
+    hone_ops *ops;
+    const hone_linear_job *jobs;
+    int n_jobs;
+    int64_t n_rows, rows_per_block, n_blocks, panels_per_piece;
+    int64_t first_piece[MAX_JOBS + 1];
+} linear_run;
+
+/* Copies the valid columns of a tile row block computed into a padded buffer. */
+static void panel_rows(const linear_run *run, const hone_linear_job *job, int64_t panel, int64_t row0, int64_t row1, int64_t k0,
+                       int64_t k1, const float *expanded, float *edge)
+{
+    const hone_kernels *kernels = &run->ops->kernels;
+    int64_t columns = min64(HONE_PANEL, job->w->n_out - panel * HONE_PANEL);
+    const float *x = job->x + row0 * job->x_stride + k0;
+    float *y = job->y + row0 * job->y_stride + panel * HONE_PANEL;
+    if (columns == HONE_PANEL) {
+        hone_tile_rows(kernels, row1 - row0, k1 - k0, x, job->x_stride, 1, expanded, HONE_PANEL, y, job->y_stride, k0 > 0);
+        return;
+    }
+    for (int64_t i = row0; i < row1; i++) {
+        kernels->tile[1](k1 - k0, x, job->x_stride, 1, expanded, HONE_PANEL, edge, HONE_PANEL, false);
+        for (int64_t j = 0; j < columns; j++)
+            y[j] = k0 > 0 ? y[j] + edge[j] : edge[j];
+        x += job->x_stride;
+        y += job->y_stride;
+    }
+}
+
+static void linear_piece(void *context, int64_t piece, int thread)
+{
+    const linear_run *run = context;
+    int j = 0;
+    while (piece >= run->first_piece[j + 1])
+        j++;
+    const hone_linear_job *job = &run->jobs[j];
+    const hone_weight *w = job->w;
+    piece -= run->first_piece[j];
+    int64_t block = piece % run->n_blocks, group = piece / run->n_blocks;
+    int64_t panel0 = group * run->panels_per_piece, panel1 = min64(panel0 + run->panels_per_piece, w->n_panels);
+    int64_t row0 = block * run->rows_per_block, row1 = min64(row0 + run->rows_per_block, run->n_rows);
+    float *scratch = run->ops->scratch + (size_t)thread * HONE_SCRATCH_FLOATS, *edge = scratch + 2 * HONE_K_CHUNK * HONE_PANEL;
+    hone_gemv_kernel gemv = run->ops->kernels.gemv[w->packing];
+    if (run->n_rows == 1 && gemv && panel1 * HONE_PANEL <= w->n_out) {
+        gemv(w->data + (size_t)panel0 * w->panel_bytes, w->panel_bytes, (int)(panel1 - panel0), w->n_in, job->x,
+             job->y + panel0 * HONE_PANEL);
+        return;
+    }
+    for (int64_t k0 = 0; k0 < w->n_in; k0 += HONE_K_CHUNK) {
+        int64_t k1 = min64(k0 + HONE_K_CHUNK, w->n_in);
+        for (int64_t panel = panel0; panel < panel1; panel++) {
+            run->ops->kernels.expand[w->packing](w->data + (size_t)panel * w->panel_bytes, k0, k1, scratch);
+            panel_rows(run, job, panel, row0, row1, k0, k1, scratch, edge);
+        }
+    }
+}
+
+/* Rows in near-equal blocks of at most ROW_BLOCK, each a multiple of the tile height but the last. */
+static void split_rows(int64_t n_rows, int64_t *rows_per_block, int64_t *n_blocks)
+{
+    int64_t blocks = (n_rows + ROW_BLOCK - 1) / ROW_BLOCK;
+    int64_t rows = (n_rows + blocks - 1) / blocks;
+    *rows_per_block = (rows + HONE_TILE_ROWS - 1) / HONE_TILE_ROWS * HONE_TILE_ROWS;
+    *n_blocks = (n_rows + *rows_per_block - 1) / *rows_per_block;
+}
+
+void hone_op_linear(hone_ops *ops, const hone_linear_job *jobs, int n_jobs, int64_t n_rows)
+{
+    if (n_rows < 1)
+        return;
+    linear_run run = {.ops = ops, .jobs = jobs, .n_jobs = n_jobs, .n_rows = n_rows};
+    split_rows(n_rows, &run.rows_per_block, &run.n_blocks);
+    run.panels_per_piece = n_rows < 32 ? HONE_GEMV_PANELS : PANEL_GROUP;
+    for (int j = 0; j < n_jobs; j++) {
+        int64_t groups = (jobs[j].w->n_panels + run.panels_per_piece - 1) / run.panels_per_piece;
+        run.first_piece[j + 1] = run.first_piece[j] + groups * run.n_blocks;
+    }
+    hone_thread_pool_run(ops->pool, run.first_piece[n_jobs], linear_piece, &run);
+}
+
+typedef struct backward_run {
+    hone_ops *ops;
+    const hone_weight *w;
+    int64_t n_rows, rows_per_block, n_blocks;
+    const float *dy;
+    int64_t dy_stride;
+    float *dx;
+    int64_t dx_stride;
+    bool add;
+} backward_run;
+
+/* dx[rows][input panel] for one group of input panels: the roles of inputs and outputs are exchanged, K runs over outputs. */
+static void backward_piece(void *context, int64_t piece, int thread)
+{
+    const backward_run *run = context;
+    const hone_weight *w = run->w;
+    const hone_kernels *kernels = &run->ops->kernels;
+    int64_t block = piece % run->n_blocks, group = piece / run->n_blocks;
+    int64_t row0 = block * run->rows_per_block, row1 = min64(row0 + run->rows_per_block, run->n_rows);
+    int64_t in0 = group * BACKWARD_GROUP * HONE_PANEL, in1 = min64(in0 + BACKWARD_GROUP * HONE_PANEL, w->n_in);
+    float *scratch = run->ops->scratch + (size_t)thread * HONE_SCRATCH_FLOATS;
+    float expanded[BACKWARD_GROUP * HONE_PANEL * HONE_PANEL] __attribute__((aligned(64)));
+    float edge[HONE_PANEL] __attribute__((aligned(64)));
+    for (int64_t o0 = 0; o0 < w->n_out; o0 += HONE_K_CHUNK) {
+        int64_t o1 = min64(o0 + HONE_K_CHUNK, w->n_out);
+        for (int64_t o = o0; o < o1; o += HONE_PANEL) {
+            kernels->expand[w->packing](w->data + (size_t)(o / HONE_PANEL) * w->panel_bytes, in0, in1, expanded);
+            for (int64_t i = in0; i + HONE_PANEL <= in1; i += HONE_PANEL)
+                kernels->transpose16(expanded + (i - in0) * HONE_PANEL, HONE_PANEL,
+                                     scratch + (i - in0) / HONE_PANEL * HONE_K_CHUNK * HONE_PANEL + (o - o0) * HONE_PANEL, HONE_PANEL);
+            int64_t tail = (in1 - in0) % HONE_PANEL; /* only plain types have rows that do not divide into 32 */
+            if (tail) {
+                int64_t i = in1 - tail;
+                float *to = scratch + (i - in0) / HONE_PANEL * HONE_K_CHUNK * HONE_PANEL + (o - o0) * HONE_PANEL;
+                for (int r = 0; r < HONE_PANEL; r++)
+                    for (int c = 0; c < HONE_PANEL; c++)
+                        to[r * HONE_PANEL + c] = c < tail ? expanded[(i - in0 + c) * HONE_PANEL + r] : 0;
+            }
+        }
+        bool add = run->add || o0 > 0;
+        const float *dy = run->dy + row0 * run->dy_stride + o0;
+        for (int64_t i = in0; i < in1; i += HONE_PANEL) {
+            const float *b = scratch + (i - in0) / HONE_PANEL * HONE_K_CHUNK * HONE_PANEL;
+            float *dx = run->dx + row0 * run->dx_stride + i;
+            if (i + HONE_PANEL <= in1) {
+                hone_tile_rows(kernels, row1 - row0, o1 - o0, dy, run->dy_stride, 1, b, HONE_PANEL, dx, run->dx_stride, add);
+                continue;
+            }
+            for (int64_t r = 0; r < row1 - row0; r++) {
+                kernels->tile[1](o1 - o0, dy + r * run->dy_stride, 0, 1, b, HONE_PANEL, edge, HONE_PANEL, false);
+                for (int64_t c = 0; c < in1 - i; c++)
+                    dx[r * run->dx_stride + c] = add ? dx[r * run->dx_stride + c] + edge[c] : edge[c];
+            }
+        }
+    }
+}
+
+void hone_op_linear_backward(hone_ops *ops, const hone_weight *w, int64_t n_rows, const float *dy, int64_t dy_stride, float *dx,
+                             int64_t dx_stride, bool add)
+{
+    if (n_rows < 1)
+        return;
+    backward_run run = {.ops = ops, .w = w, .n_rows = n_rows, .dy = dy, .dy_stride = dy_stride, .dx = dx, .dx_stride = dx_stride, .add = add};
+    split_rows(n_rows, &run.rows_per_block, &run.n_blocks);
+    int64_t groups = (w->n_in + BACKWARD_GROUP * HONE_PANEL - 1) / (BACKWARD_GROUP * HONE_PANEL);
+    hone_thread_pool_run(ops->pool, groups * run.n_blocks, backward_piece, &run);
+}
+
+typedef struct embed_run {
+    hone_ops *ops;
+    const hone_weight *w;
+    const int32_t *ids;
+    float *y;
+} embed_run;
+
+static void embed_piece(void *context, int64_t piece, int thread)
+{
+    const embed_run *run = context;
+    const hone_weight *w = run->w;
+    int64_t id = run->ids[piece];
+    float *scratch = run->ops->scratch + (size_t)thread * HONE_SCRATCH_FLOATS, *y = run->y + piece * w->n_in;
+    for (int64_t k0 = 0; k0 < w->n_in; k0 += HONE_K_CHUNK) {
+        int64_t k1 = min64(k0 + HONE_K_CHUNK, w->n_in);
+        run->ops->kernels.expand[w->packing](w->data + (size_t)(id / HONE_PANEL) * w->panel_bytes, k0, k1, scratch);
+        for (int64_t k = k0; k < k1; k++)
+            y[k] = scratch[(k - k0) * HONE_PANEL + id % HONE_PANEL];
+    }
+}
+
+void hone_op_embed(hone_ops *ops, const hone_weight *w, int64_t n_rows, const int32_t *ids, float *y)
+{
+    embed_run run = {ops, w, ids, y};
+    hone_thread_pool_run(ops->pool, n_rows, embed_piece, &run);
+}
