@@ -1,0 +1,166 @@
+/* safetensors.c - reading and writing safetensors files. */
+#include "format/safetensors.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_HEADER_BYTES = 100 << 20 };
+
+static const struct {
+    const char *name;
+    hone_dtype dtype;
+    size_t bytes;
+} dtypes[] = {{"F32", HONE_F32, 4}, {"F16", HONE_F16, 2}, {"BF16", HONE_BF16, 2}};
+
+static hone_status read_tensor(hone_safetensors *file, const char *name, json_t *entry, size_t start, hone_safetensor *t, hone_error *err)
+{
+    const char *path = file->map.path, *dtype = json_string_value(json_object_get(entry, "dtype"));
+    json_t *shape = json_object_get(entry, "shape"), *offsets = json_object_get(entry, "data_offsets");
+    size_t element_bytes = 0;
+    if (!dtype || !json_is_array(shape) || json_array_size(offsets) != 2)
+        return hone_fail(err, HONE_BAD_FORMAT, "%s: tensor \"%s\": dtype, shape or data_offsets is missing", path, name);
+    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
+        if (strcmp(dtype, dtypes[i].name) == 0) {
+            t->dtype = dtypes[i].dtype;
+            element_bytes = dtypes[i].bytes;
+        }
+    if (element_bytes == 0)
+        return hone_fail(err, HONE_UNSUPPORTED, "%s: tensor \"%s\" is %s; hone reads F32, F16 and BF16", path, name, dtype);
+    if (json_array_size(shape) > 4)
+        return hone_fail(err, HONE_BAD_FORMAT, "%s: tensor \"%s\" has %zu dimensions; at most 4", path, name, json_array_size(shape));
+    size_t bytes = element_bytes;
+    t->n_dims = (int)json_array_size(shape);
+    for (int d = 0; d < 4; d++) {
+        json_int_t n = d < t->n_dims ? json_integer_value(json_array_get(shape, (size_t)d)) : 1;
+        if (n < 1 || n > INT32_MAX || __builtin_mul_overflow(bytes, (size_t)n, &bytes))
+            return hone_fail(err, HONE_BAD_FORMAT, "%s: tensor \"%s\" has an absurd shape", path, name);
+        t->shape[d] = (int64_t)n;
+    }
+    json_int_t from = json_integer_value(json_array_get(offsets, 0)), to = json_integer_value(json_array_get(offsets, 1));
+    size_t room = file->map.size_bytes - start;
+    if (from < 0 || to < from || (size_t)to > room || (size_t)(to - from) != bytes)
+        return hone_fail(err, HONE_BAD_FORMAT, "%s: tensor \"%s\": offsets %lld to %lld do not hold %zu bytes within a file of %zu", path, name,
+                         (long long)from, (long long)to, bytes, file->map.size_bytes);
+    t->data = file->map.data + start + (size_t)from;
+    t->size_bytes = bytes;
+    t->name = hone_arena_strdup(file->arena, name);
+    return t->name ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
+}
+
+hone_status hone_safetensors_open(const char *path, hone_safetensors *out, hone_error *err)
+{
+    memset(out, 0, sizeof *out);
+    hone_status status = hone_map_open(path, &out->map, err);
+    if (status != HONE_OK)
+        return status;
+    json_t *header = NULL;
+    uint64_t header_bytes = 0;
+    out->arena = hone_arena_create();
+    if (!out->arena) {
+        status = hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
+        goto done;
+    }
+    if (out->map.size_bytes >= 8)
+        memcpy(&header_bytes, out->map.data, 8);
+    if (out->map.size_bytes < 8 || header_bytes > MAX_HEADER_BYTES || header_bytes > out->map.size_bytes - 8) {
+        status = hone_fail(err, HONE_BAD_FORMAT, "%s: byte 0: a header of %llu bytes in a file of %zu; it is truncated or not safetensors", path,
+                           (unsigned long long)header_bytes, out->map.size_bytes);
+        goto done;
+    }
+    json_error_t where;
+    header = json_loadb((const char *)out->map.data + 8, (size_t)header_bytes, JSON_REJECT_DUPLICATES, &where);
+    if (!json_is_object(header)) {
+        status = hone_fail(err, HONE_BAD_FORMAT, "%s: byte %d of the header: %s", path, header ? 0 : where.position, header ? "expected an object" : where.text);
+        goto done;
+    }
+    out->tensors = hone_arena_array(out->arena, json_object_size(header), sizeof *out->tensors);
+    if (!out->tensors) {
+        status = hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
+        goto done;
+    }
+    const char *name;
+    json_t *entry;
+    json_object_foreach(header, name, entry)
+    {
+        if (strcmp(name, "__metadata__") == 0)
+            continue;
+        status = read_tensor(out, name, entry, 8 + (size_t)header_bytes, &out->tensors[out->n_tensors], err);
+        if (status != HONE_OK)
+            goto done;
+        out->n_tensors++;
+    }
+done:
+    json_decref(header);
+    if (status != HONE_OK)
+        hone_safetensors_close(out);
+    return status;
+}
+
+void hone_safetensors_close(hone_safetensors *file)
+{
+    hone_arena_free(file->arena);
+    hone_map_close(&file->map);
+    memset(file, 0, sizeof *file);
+}
+
+const hone_safetensor *hone_safetensors_find(const hone_safetensors *file, const char *name)
+{
+    for (size_t i = 0; i < file->n_tensors; i++)
+        if (strcmp(file->tensors[i].name, name) == 0)
+            return &file->tensors[i];
+    return NULL;
+}
+
+float hone_safetensor_at(const hone_safetensor *t, int64_t i)
+{
+    if (t->dtype == HONE_F32) {
+        float v;
+        memcpy(&v, t->data + 4 * i, 4);
+        return v;
+    }
+    uint16_t h;
+    memcpy(&h, t->data + 2 * i, 2);
+    return t->dtype == HONE_F16 ? hone_f16_to_f32(h) : hone_bf16_to_f32(h);
+}
+
+hone_status hone_safetensors_write(const char *path, const hone_safetensor_out *tensors, size_t n, const char *metadata_format, hone_error *err)
+{
+    hone_status status = HONE_OK;
+    hone_buffer file = {0};
+    json_t *header = json_object();
+    char *text = NULL;
+    size_t offset = 0;
+    if (metadata_format)
+        json_object_set_new(header, "__metadata__", json_pack("{s:s}", "format", metadata_format));
+    for (size_t i = 0; i < n; i++) {
+        size_t bytes = (size_t)(tensors[i].rows * tensors[i].columns) * sizeof(float);
+        json_object_set_new(header, tensors[i].name,
+                            json_pack("{s:s, s:[I,I], s:[I,I]}", "dtype", "F32", "shape", (json_int_t)tensors[i].rows,
+                                      (json_int_t)tensors[i].columns, "data_offsets", (json_int_t)offset, (json_int_t)(offset + bytes)));
+        offset += bytes;
+    }
+    text = json_dumps(header, JSON_COMPACT);
+    if (!text) {
+        status = hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
+        goto done;
+    }
+    /* Padded with spaces so that the data begin on a multiple of 8. */
+    size_t length = strlen(text), padded = (length + 7) / 8 * 8;
+    uint64_t header_bytes = padded;
+    hone_buffer_append(&file, &header_bytes, 8);
+    hone_buffer_append(&file, text, length);
+    for (size_t i = length; i < padded; i++)
+        hone_buffer_putc(&file, ' ');
+    for (size_t i = 0; i < n; i++)
+        hone_buffer_append(&file, tensors[i].data, (size_t)(tensors[i].rows * tensors[i].columns) * sizeof(float));
+    if (file.failed)
+        status = hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
+    else
+        status = hone_file_write_atomic(path, file.data, file.length, err);
+done:
+    free(text);
+    json_decref(header);
+    hone_buffer_clear(&file);
+    return status;
+}
