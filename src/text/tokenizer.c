@@ -151,7 +151,7 @@ static hone_status read_id(const hone_tokenizer *t, const hone_gguf *file, const
 /* Tokens that end an answer by their text, whatever else the file says: the chat models' end-of-turn marks. */
 static const char *const end_texts[] = {"<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>",
                                         "<|end_of_text|>", "<EOT>", "<|EOT|>",
-                                        "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"};
+                                        "<\uFF5Cend\u2581of\u2581sentence\uFF5C>"};
 
 static hone_status read_ids(hone_tokenizer *t, const hone_gguf *file, hone_error *err)
 {

@@ -274,7 +274,7 @@ static void test_loading_and_encoding_are_quick(void **state)
 
 enum { N_TINY = 21 };
 /* Spelt as in GGUF: U+0120 is a space, U+010A a newline, U+00C3 byte 0xC3, U+00A9 byte 0xA9. No token for other bytes. */
-static const char *const tiny_tokens[N_TINY] = {"a", "b", "c", "\xC4\xA0", "1", "\xC4\x8A", "ab", "bc", "\xC4\xA0" "ab", "abc", "<|end|>",
+static const char *const tiny_tokens[N_TINY] = {"a", "b", "c", "\xC4\xA0", "1", "\xC4\x8A", "ab", "bc", "\u0120ab", "abc", "<|end|>",
                                                 "<|end|>!", "<tool>", "\xC3\x83", "\xC2\xA9", "\xC3\x83\xC2\xA9", "!", "<", "\xC3\xBF",
                                                 "cc", "x\xE2\x9C\x93"};
 static const char *const tiny_merges[] = {"b c", "a b", "\xC4\xA0 ab", "ab c", "\xC3\x83 \xC2\xA9", "c c"};
@@ -501,7 +501,7 @@ static void test_spm_scores_prefix_and_bytes(void **state)
 {
     (void)state;
     /* By hand: "ab" scores above "bc", so "abc" is ab, c; e acute has no token and falls back to its two bytes. */
-    const char *tokens[] = {"<unk>", "<s>", "</s>", "<0xC3>", "<0xA9>", "\xE2\x96\x81", "a", "b", "c", "ab", "bc", "\xE2\x96\x81" "ab"};
+    const char *tokens[] = {"<unk>", "<s>", "</s>", "<0xC3>", "<0xA9>", "\xE2\x96\x81", "a", "b", "c", "ab", "bc", "\u2581ab"};
     int32_t types[] = {2, 3, 3, 6, 6, 1, 1, 1, 1, 1, 1, 1};
     float scores[] = {0, 0, 0, 0, 0, -9, -9, -9, -9, -1, -2, -3};
     enum { N = sizeof types / sizeof *types };
