@@ -1,0 +1,225 @@
+/* forward.c - the llama block: rms norm, grouped-query attention with rotary positions, gated MLP, each linear layer with
+ * an optional LoRA delta. Touvron et al. 2023, arXiv 2302.13971, section 2.2. */
+#include "model/workspace.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Hands out consecutive 64-byte aligned pieces of one array; with memory NULL it only adds up. */
+typedef struct carver {
+    float *memory;
+    size_t at;
+} carver;
+
+static float *carve(carver *c, int64_t rows, int64_t columns)
+{
+    float *p = c->memory ? c->memory + c->at : NULL;
+    c->at += ((size_t)(rows * columns) + 15) / 16 * 16;
+    return p;
+}
+
+static void layout_workspace(hone_workspace *ws, carver *c)
+{
+    const hone_model_config *m = &ws->model->config;
+    int64_t rows = ws->max_rows, q = m->n_heads * m->head_dim, kv = m->n_kv_heads * m->head_dim;
+    ws->x = carve(c, rows, m->n_embd);
+    ws->normed = carve(c, rows, m->n_embd);
+    ws->q = carve(c, rows, q);
+    ws->k = carve(c, rows, kv);
+    ws->v = carve(c, rows, kv);
+    ws->attended = carve(c, rows, q);
+    ws->projected = carve(c, rows, m->n_embd);
+    ws->gate = carve(c, rows, m->n_ff);
+    ws->up = carve(c, rows, m->n_ff);
+    ws->activated = carve(c, rows, m->n_ff);
+    ws->low = carve(c, rows, ws->max_rank);
+    ws->hidden = carve(c, HONE_LOGIT_ROWS, m->n_embd);
+    ws->logits = carve(c, HONE_LOGIT_ROWS, m->n_vocab);
+}
+
+hone_status hone_workspace_create(const hone_model *model, int64_t max_rows, int max_rank, hone_workspace **out, hone_error *err)
+{
+    *out = NULL;
+    hone_workspace *ws = calloc(1, sizeof *ws);
+    if (!ws)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    *ws = (hone_workspace){.model = model, .max_rows = max_rows, .max_rank = max_rank};
+    carver c = {NULL, 0};
+    layout_workspace(ws, &c);
+    ws->bytes = c.at * sizeof(float);
+    ws->memory = aligned_alloc(64, ws->bytes);
+    if (!ws->memory) {
+        size_t bytes = ws->bytes;
+        free(ws);
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory for a step of %lld rows (%zu bytes)", (long long)max_rows, bytes);
+    }
+    c = (carver){ws->memory, 0};
+    layout_workspace(ws, &c);
+    *out = ws;
+    return HONE_OK;
+}
+
+void hone_workspace_free(hone_workspace *ws)
+{
+    if (!ws)
+        return;
+    free(ws->memory);
+    free(ws);
+}
+
+int64_t hone_workspace_max_rows(const hone_workspace *ws)
+{
+    return ws->max_rows;
+}
+
+size_t hone_workspace_bytes(const hone_workspace *ws)
+{
+    return ws->bytes;
+}
+
+static void layout_tape(const hone_model_config *m, hone_tape *tape, hone_layer_tape *layers, carver *c)
+{
+    int64_t rows = tape->max_rows, q = m->n_heads * m->head_dim, kv = m->n_kv_heads * m->head_dim;
+    for (int64_t l = 0; l < m->n_layers; l++) {
+        hone_layer_tape scratch, *t = layers ? &layers[l] : &scratch;
+        t->x_in = carve(c, rows, m->n_embd);
+        t->attn_rrms = carve(c, rows, 1);
+        t->q = carve(c, rows, q);
+        t->attended = carve(c, rows, q);
+        t->x_mid = carve(c, rows, m->n_embd);
+        t->ffn_rrms = carve(c, rows, 1);
+        t->gate = carve(c, rows, m->n_ff);
+        t->up = carve(c, rows, m->n_ff);
+        for (int i = 0; i < HONE_N_LINEARS; i++)
+            t->low[i] = carve(c, rows, tape->rank);
+    }
+    tape->dx = carve(c, rows, m->n_embd);
+    tape->d_wide_a = carve(c, rows, m->n_ff);
+    tape->d_wide_b = carve(c, rows, m->n_ff);
+    tape->d_narrow = carve(c, rows, m->n_embd > q ? m->n_embd : q);
+    tape->d_q = carve(c, rows, q);
+    tape->d_k = carve(c, rows, kv);
+    tape->d_v = carve(c, rows, kv);
+    tape->d_low = carve(c, rows, tape->rank);
+}
+
+size_t hone_tape_bytes(const hone_model *model, int64_t max_rows, int rank)
+{
+    hone_tape tape = {.max_rows = max_rows, .rank = rank};
+    carver c = {NULL, 0};
+    layout_tape(&model->config, &tape, NULL, &c);
+    return c.at * sizeof(float);
+}
+
+hone_status hone_tape_create(const hone_model *model, int64_t max_rows, int rank, hone_tape **out, hone_error *err)
+{
+    *out = NULL;
+    hone_tape *tape = calloc(1, sizeof *tape);
+    size_t bytes = hone_tape_bytes(model, max_rows, rank);
+    if (tape) {
+        tape->max_rows = max_rows;
+        tape->rank = rank;
+        tape->layers = calloc((size_t)model->config.n_layers, sizeof *tape->layers);
+        tape->memory = aligned_alloc(64, bytes);
+        tape->attention_work_floats = hone_attention_backward_work(max_rows, model->config.n_heads, model->config.head_dim, model->config.n_context,
+                                                                   hone_thread_pool_size(hone_ops_pool(model->ops)));
+        tape->attention_work = malloc(tape->attention_work_floats * sizeof(float));
+    }
+    if (!tape || !tape->layers || !tape->memory || !tape->attention_work) {
+        hone_tape_free(tape);
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory for a training step of %lld rows (%zu bytes)", (long long)max_rows, bytes);
+    }
+    carver c = {tape->memory, 0};
+    layout_tape(&model->config, tape, tape->layers, &c);
+    *out = tape;
+    return HONE_OK;
+}
+
+void hone_tape_free(hone_tape *tape)
+{
+    if (!tape)
+        return;
+    free(tape->layers);
+    free(tape->memory);
+    free(tape->attention_work);
+    free(tape);
+}
+
+/* Linear layers of one layer that read the same input: y[i] = W x + scale * B (A x). */
+typedef struct projection {
+    hone_linear which;
+    float *y;
+} projection;
+
+static void project(const hone_model *model, int64_t l, const projection *p, int n, const hone_batch *batch, const float *x, hone_workspace *ws,
+                    const hone_layer_tape *tape)
+{
+    hone_ops *ops = model->ops;
+    hone_linear_job jobs[HONE_N_LINEARS];
+    for (int i = 0; i < n; i++) {
+        const hone_weight *w = model->layers[l].linear[p[i].which];
+        jobs[i] = (hone_linear_job){w, x, hone_weight_n_in(w), p[i].y, hone_weight_n_out(w)};
+    }
+    hone_op_linear(ops, jobs, n, batch->n_rows);
+    for (int64_t g = 0; g < batch->n_adapters; g++) {
+        const hone_adapter_rows *rows = &batch->adapters[g];
+        for (int i = 0; i < n; i++) {
+            const hone_lora *lora = hone_adapter_at(rows->adapter, l, p[i].which);
+            int64_t rank = rows->adapter->rank;
+            float *low = tape ? tape->low[p[i].which] : ws->low;
+            hone_op_matmul(ops, rows->n_rows, rank, lora->n_in, x + rows->first_row * lora->n_in, lora->n_in, 1, lora->a_t, rank, low, rank, false);
+            hone_op_scale(ops, rows->n_rows * rank, rows->adapter->scale, low);
+            hone_op_matmul(ops, rows->n_rows, lora->n_out, rank, low, rank, 1, lora->b_t, lora->n_out, p[i].y + rows->first_row * lora->n_out,
+                           lora->n_out, true);
+        }
+    }
+}
+
+const float *hone_model_forward(const hone_model *model, hone_kv_pool *pool, const hone_batch *batch, hone_workspace *ws, hone_tape *tape)
+{
+    const hone_model_config *c = &model->config;
+    hone_ops *ops = model->ops;
+    int64_t n = batch->n_rows;
+    float scale = 1.0f / sqrtf((float)c->head_dim);
+    hone_op_embed(ops, model->token_embd, n, batch->tokens, ws->x);
+    for (int64_t l = 0; l < c->n_layers; l++) {
+        const hone_layer *layer = &model->layers[l];
+        hone_layer_tape *t = tape ? &tape->layers[l] : NULL;
+        float *q = t ? t->q : ws->q, *attended = t ? t->attended : ws->attended, *gate = t ? t->gate : ws->gate, *up = t ? t->up : ws->up;
+        if (t)
+            memcpy(t->x_in, ws->x, (size_t)(n * c->n_embd) * sizeof(float));
+        hone_op_rms_norm(ops, n, c->n_embd, c->norm_epsilon, ws->x, layer->attn_norm, ws->normed, t ? t->attn_rrms : NULL);
+        const projection qkv[] = {{HONE_ATTN_Q, q}, {HONE_ATTN_K, ws->k}, {HONE_ATTN_V, ws->v}};
+        project(model, l, qkv, 3, batch, ws->normed, ws, t);
+        hone_op_rope(ops, model->rope, n, c->n_heads, batch->positions, q, false);
+        hone_op_rope(ops, model->rope, n, c->n_kv_heads, batch->positions, ws->k, false);
+        hone_op_kv_write(ops, pool, l, batch->writes, batch->n_writes, ws->k, ws->v);
+        hone_op_attention(ops, pool, l, batch->spans, batch->n_spans, c->n_heads, scale, q, attended);
+        const projection output[] = {{HONE_ATTN_OUTPUT, ws->projected}};
+        project(model, l, output, 1, batch, attended, ws, t);
+        hone_op_add(ops, n * c->n_embd, ws->projected, ws->x);
+
+        if (t)
+            memcpy(t->x_mid, ws->x, (size_t)(n * c->n_embd) * sizeof(float));
+        hone_op_rms_norm(ops, n, c->n_embd, c->norm_epsilon, ws->x, layer->ffn_norm, ws->normed, t ? t->ffn_rrms : NULL);
+        const projection wide[] = {{HONE_FFN_GATE, gate}, {HONE_FFN_UP, up}};
+        project(model, l, wide, 2, batch, ws->normed, ws, t);
+        hone_op_swiglu(ops, n * c->n_ff, gate, up, ws->activated);
+        const projection down[] = {{HONE_FFN_DOWN, ws->projected}};
+        project(model, l, down, 1, batch, ws->activated, ws, t);
+        hone_op_add(ops, n * c->n_embd, ws->projected, ws->x);
+    }
+    return ws->x;
+}
+
+float *hone_model_logits(const hone_model *model, hone_workspace *ws, const int32_t *rows, int64_t n)
+{
+    const hone_model_config *c = &model->config;
+    for (int64_t i = 0; i < n; i++)
+        memcpy(ws->hidden + i * c->n_embd, ws->x + rows[i] * c->n_embd, (size_t)c->n_embd * sizeof(float));
+    hone_op_rms_norm(model->ops, n, c->n_embd, c->norm_epsilon, ws->hidden, model->output_norm, ws->hidden, NULL);
+    hone_linear_job job = {model->output, ws->hidden, c->n_embd, ws->logits, c->n_vocab};
+    hone_op_linear(model->ops, &job, 1, n);
+    return ws->logits;
+}

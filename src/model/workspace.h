@@ -1,0 +1,34 @@
+/* workspace.h - the arrays of a step; shared by forward.c and backward.c only. */
+#ifndef HONE_MODEL_WORKSPACE_H
+#define HONE_MODEL_WORKSPACE_H
+
+#include "model/forward.h"
+
+struct hone_workspace {
+    const hone_model *model;
+    int64_t max_rows;
+    int max_rank;
+    size_t bytes;
+    float *memory;
+    float *x, *normed, *q, *k, *v, *attended, *projected, *gate, *up, *activated; /* [max_rows, ...] */
+    float *low;           /* [max_rows, max_rank]: A x of one adapter */
+    float *hidden;        /* [HONE_LOGIT_ROWS, n_embd] */
+    float *logits;        /* [HONE_LOGIT_ROWS, n_vocab] */
+};
+
+typedef struct hone_layer_tape {
+    float *x_in, *attn_rrms, *q, *attended, *x_mid, *ffn_rrms, *gate, *up;
+    float *low[HONE_N_LINEARS]; /* [rows, rank]: scale * A x */
+} hone_layer_tape;
+
+struct hone_tape {
+    int64_t max_rows;
+    int rank;
+    hone_layer_tape *layers;
+    float *memory;
+    float *dx, *d_wide_a, *d_wide_b, *d_narrow, *d_q, *d_k, *d_v, *d_low; /* gradients of a layer in progress */
+    float *attention_work;
+    size_t attention_work_floats;
+};
+
+#endif
