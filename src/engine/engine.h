@@ -48,10 +48,19 @@ hone_status hone_engine_encode_chat(hone_engine *engine, const json_t *messages,
 hone_status hone_engine_encode_pair(hone_engine *engine, const json_t *messages, const char *answer,
                                     hone_token_list *prompt, hone_token_list *completion, hone_error *err);
 const char *hone_engine_template_name(const hone_engine *engine); /* "model" or "plain" */
+/* Raw text, with a BOS where the model's file says so. */
+hone_status hone_engine_encode_text(hone_engine *engine, const char *text, hone_token_list *ids, hone_error *err);
+/* The token that ends an answer under the model's template. */
+int32_t hone_engine_end_of_turn(const hone_engine *engine);
+/* Allowed answers for hone_request.choices: each text followed by the end of turn. */
+hone_status hone_engine_create_choices(hone_engine *engine, const char *const *texts, size_t n, hone_choices **out, hone_error *err);
+const struct hone_model *hone_engine_get_model(const hone_engine *engine);
 
 /* Loads PEFT adapter files (adapter_config.json, adapter_model.safetensors) from a folder. The engine owns the result
  * until hone_engine_drop_adapter or close. HONE_BAD_INPUT when it was made for another base (shape or recorded hash). */
 hone_status hone_engine_load_adapter(hone_engine *engine, const char *folder, hone_adapter **out, hone_error *err);
+/* Gives the engine an adapter made elsewhere (the trainer). It takes ownership on success. */
+hone_status hone_engine_add_adapter(hone_engine *engine, hone_adapter *adapter, hone_error *err);
 void hone_engine_drop_adapter(hone_engine *engine, hone_adapter *adapter);
 
 typedef enum hone_finish {

@@ -1,0 +1,59 @@
+/* internal.h - what the files of the engine share: engine.c opens and encodes, schedule.c runs steps, choice_search.c
+ * looks for the best answer, sample.c picks tokens. */
+#ifndef HONE_ENGINE_INTERNAL_H
+#define HONE_ENGINE_INTERNAL_H
+
+#include "engine/choices_trie.h"
+#include "engine/engine.h"
+#include "engine/page_cache.h"
+#include "model/forward.h"
+
+enum { HONE_MAX_ACTIVE = 64 }; /* sequences worked on at once */
+
+struct hone_engine {
+    hone_map map;              /* of the model file, kept to notice a file that changes; unmapped pages cost nothing */
+    char *path;
+    char hash[65];
+    hone_ops *ops;
+    hone_model *model;
+    hone_tokenizer *tokenizer;
+    hone_template *template;
+    bool plain;                /* hone's own template: an answer also ends at a blank line */
+    char *bos_text, *eos_text;
+    int32_t end_of_turn;
+    hone_kv_pool *pool;
+    hone_page_cache *pages;
+    hone_workspace *workspace;
+    int max_batch_rows;
+    hone_adapter **adapters;
+    size_t n_adapters;
+    struct hone_step_arrays *arrays;
+};
+
+/* The best-first search of one request over its trie. A node's value is the log-likelihood of the tokens up to it. */
+typedef struct hone_choice_search {
+    const hone_choices *choices;
+    double *logprob;       /* [n_nodes], NAN while unknown */
+    bool *expanded;        /* [n_nodes] */
+    int32_t *path;         /* nodes whose keys and values stand after the prompt, in order */
+    int64_t n_path;        /* of them computed or to be computed in the next step */
+} hone_choice_search;
+
+hone_status hone_choice_search_init(hone_choice_search *s, const hone_choices *choices, hone_error *err);
+void hone_choice_search_clear(hone_choice_search *s);
+/* The logits of the row at depth `depth` of the path (0: the last prompt token) are there. */
+void hone_choice_search_expand(hone_choice_search *s, int64_t depth, const float *logits, double log_sum_exp);
+/* After all rows of a step: true when the best answer is found (*choice, *logprob). Otherwise the path is set to what is
+ * to be computed next, and *n_kept tells how many of its nodes have their keys and values in place already. */
+bool hone_choice_search_next(hone_choice_search *s, int64_t *n_kept, int32_t *choice, double *logprob);
+
+/* Temperature 0: the greatest logit, the lowest id among equals. Otherwise by inverse distribution from the counted
+ * generator at (seed, index). */
+int32_t hone_sample(const float *logits, int64_t n_vocab, double temperature, uint64_t seed, int64_t index);
+/* The n best tokens with log-probabilities, best first; equal logits by id. */
+void hone_top_tokens(const float *logits, int64_t n_vocab, double log_sum_exp, int n, hone_top_token *out);
+
+hone_status hone_step_arrays_create(hone_engine *engine, hone_error *err);
+void hone_step_arrays_free(struct hone_step_arrays *arrays);
+
+#endif

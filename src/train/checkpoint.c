@@ -1,0 +1,82 @@
+/* checkpoint.c - writing and reading checkpoint.bin. */
+#include "train/checkpoint.h"
+
+#include "base/file.h"
+#include "base/hash.h"
+
+#include <string.h>
+
+static const char magic[8] = "HONECKP1";
+
+typedef struct header {
+    char magic[8];
+    char fingerprint[64];
+    int64_t step, total_steps, tokens, best_step;
+    uint64_t n_parameters;
+    double seconds, score_seconds, best_score;
+} header;
+
+hone_status hone_checkpoint_write(const char *path, const hone_train_state *state, const hone_adapter *adapter, hone_error *err)
+{
+    hone_buffer file = {0};
+    header h = {.step = state->step, .total_steps = state->total_steps, .tokens = state->tokens, .best_step = state->best_step,
+                .n_parameters = adapter->n_parameters, .seconds = state->seconds, .score_seconds = state->score_seconds, .best_score = state->best_score};
+    memcpy(h.magic, magic, sizeof h.magic);
+    memcpy(h.fingerprint, state->fingerprint, sizeof h.fingerprint);
+    size_t bytes = adapter->n_parameters * sizeof(float);
+    hone_buffer_append(&file, &h, sizeof h);
+    hone_buffer_append(&file, adapter->parameters, bytes);
+    hone_buffer_append(&file, state->first_moment, bytes);
+    hone_buffer_append(&file, state->second_moment, bytes);
+    hone_buffer_append(&file, state->losses, (size_t)state->step * sizeof(float));
+    char digest[65] = "";
+    if (!file.failed)
+        hone_sha256_hex(file.data, file.length, digest);
+    hone_buffer_append(&file, digest, 64);
+    hone_status status = file.failed ? hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path) : hone_file_write_atomic(path, file.data, file.length, err);
+    hone_buffer_clear(&file);
+    return status;
+}
+
+hone_status hone_checkpoint_read(const char *path, hone_train_state *state, hone_adapter *adapter, hone_error *err)
+{
+    hone_map map;
+    hone_status status = hone_map_open(path, &map, err);
+    if (status != HONE_OK)
+        return status;
+    header h;
+    size_t bytes = adapter->n_parameters * sizeof(float);
+    char digest[65];
+    if (map.size_bytes < sizeof h + 64 || memcmp(map.data, magic, sizeof magic) != 0) {
+        status = hone_fail(err, HONE_BAD_FORMAT, "%s: not a checkpoint; remove it to start again", path);
+        goto done;
+    }
+    memcpy(&h, map.data, sizeof h);
+    if (memcmp(h.fingerprint, state->fingerprint, sizeof h.fingerprint) != 0) {
+        status = hone_fail(err, HONE_BAD_INPUT,
+                           "%s: the checkpoint of another run (step %lld of %lld with other data, model or settings); remove the folder or choose another with -o", path,
+                           (long long)h.step, (long long)h.total_steps);
+        goto done;
+    }
+    hone_sha256_hex(map.data, map.size_bytes - 64, digest);
+    if (h.n_parameters != adapter->n_parameters || h.step < 0 || h.step > h.total_steps || h.total_steps > state->total_steps ||
+        map.size_bytes != sizeof h + 3 * bytes + (size_t)h.step * sizeof(float) + 64 || memcmp(digest, map.data + map.size_bytes - 64, 64) != 0) {
+        status = hone_fail(err, HONE_BAD_FORMAT, "%s: the checkpoint is damaged; remove it to start again", path);
+        goto done;
+    }
+    const unsigned char *p = map.data + sizeof h;
+    memcpy(adapter->parameters, p, bytes);
+    memcpy(state->first_moment, p + bytes, bytes);
+    memcpy(state->second_moment, p + 2 * bytes, bytes);
+    memcpy(state->losses, p + 3 * bytes, (size_t)h.step * sizeof(float));
+    state->step = h.step;
+    state->total_steps = h.total_steps;
+    state->tokens = h.tokens;
+    state->seconds = h.seconds;
+    state->score_seconds = h.score_seconds;
+    state->best_score = h.best_score;
+    state->best_step = h.best_step;
+done:
+    hone_map_close(&map);
+    return status;
+}

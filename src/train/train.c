@@ -1,0 +1,379 @@
+/* train.c - the training loop: batches, AdamW, schedule, scores, checkpoints.
+ *
+ * Everything random is counted (order of an epoch, initial A), and a step depends on the state alone, so a run that is
+ * killed and continued ends with the same bits. The loss of a batch is the mean over its labelled tokens, also when it is
+ * computed in several micro-batches. */
+#include "train/batch.h"
+#include "train/checkpoint.h"
+
+#include "base/cancel.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/rng.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MICRO_BATCH_ROWS = 640, MAX_STEPS = 10000000, PLAN_AFTER_STEPS = 4 };
+
+void hone_train_options_defaults(hone_train_options *options)
+{
+    *options = (hone_train_options){.rank = 16, .alpha = 32, .learning_rate = 1e-3, .epochs = 3, .batch = 16, .warmup_fraction = 0.05,
+                                    .clip_norm = 1.0, .scores_per_epoch = 1, .checkpoint_seconds = 30};
+}
+
+typedef struct run {
+    hone_engine *engine;
+    const hone_model *model;
+    const hone_train_example *examples;
+    size_t n_examples;
+    const hone_train_options *options;
+    hone_train_score score;
+    void *score_context;
+    hone_progress *progress;
+    hone_error *err;
+    hone_adapter *adapter;
+    hone_train_state state;
+    hone_train_batch *batch;
+    hone_kv_pool *pool;
+    hone_workspace *workspace;
+    hone_tape *tape;
+    float *gradient;
+    size_t *order;
+    int64_t order_epoch, steps_per_epoch;
+    char *checkpoint_path;
+    double last_checkpoint, started;
+} run;
+
+static hone_status check(const run *r)
+{
+    const hone_train_options *o = r->options;
+    int64_t context = hone_engine_context_tokens(r->engine);
+    if (r->n_examples < 1)
+        return hone_fail(r->err, HONE_BAD_INPUT, "no examples to train on");
+    if (!(o->learning_rate > 0) || !(o->learning_rate < 1) || !(o->epochs > 0) || !(o->epochs <= 10000) || o->batch < 1 || o->batch > 4096 ||
+        !(o->warmup_fraction >= 0) || !(o->warmup_fraction <= 1))
+        return hone_fail(r->err, HONE_BAD_INPUT, "learning rate %g, %g epochs, batch %d, warm-up %g: outside what makes sense", o->learning_rate, o->epochs,
+                         o->batch, o->warmup_fraction);
+    for (size_t i = 0; i < r->n_examples; i++) {
+        const hone_train_example *e = &r->examples[i];
+        if (e->n_prompt < 1 || e->n_prompt >= e->n_ids)
+            return hone_fail(r->err, HONE_BAD_INPUT, "example %zu has nothing to learn (%zu prompt tokens of %zu)", i + 1, e->n_prompt, e->n_ids);
+        if ((int64_t)e->n_ids > context)
+            return hone_fail(r->err, HONE_BAD_INPUT, "example %zu has %zu tokens; the model's context is %lld. Shorten or remove it", i + 1, e->n_ids,
+                             (long long)context);
+    }
+    return HONE_OK;
+}
+
+/* What must be equal for a checkpoint to be continued. */
+static void take_fingerprint(run *r)
+{
+    hone_sha256 *h = hone_sha256_create();
+    const hone_train_options *o = r->options;
+    if (!h)
+        return;
+    char settings[512];
+    int n = snprintf(settings, sizeof settings, "train 1|%s|%s|%s|%d|%.17g|%.17g|%.17g|%d|%.17g|%.17g|%.17g|%llu|%d|%.17g|%d|%zu", hone_engine_model_hash(r->engine),
+                     hone_engine_numerics_class(r->engine), hone_engine_isa(r->engine), o->rank, o->alpha, o->learning_rate, o->epochs, o->batch,
+                     o->warmup_fraction, o->clip_norm, o->weight_decay, (unsigned long long)o->seed, r->score ? o->scores_per_epoch : 0, o->max_seconds,
+                     MICRO_BATCH_ROWS, r->n_examples);
+    hone_sha256_update(h, settings, (size_t)n);
+    for (size_t i = 0; i < r->n_examples; i++) {
+        hone_sha256_update(h, &r->examples[i].n_prompt, sizeof r->examples[i].n_prompt);
+        hone_sha256_update(h, r->examples[i].ids, r->examples[i].n_ids * sizeof *r->examples[i].ids);
+    }
+    hone_sha256_finish(h, r->state.fingerprint);
+}
+
+static hone_status prepare(run *r)
+{
+    const hone_train_options *o = r->options;
+    const hone_model_config *c = &r->model->config;
+    size_t longest = 0;
+    for (size_t i = 0; i < r->n_examples; i++)
+        longest = r->examples[i].n_ids > longest ? r->examples[i].n_ids : longest;
+    int64_t examples = o->batch < (int64_t)r->n_examples ? o->batch : (int64_t)r->n_examples;
+    int64_t rows = examples * (int64_t)longest;
+    rows = rows > MICRO_BATCH_ROWS ? MICRO_BATCH_ROWS : rows;
+    rows = rows < (int64_t)longest ? (int64_t)longest : rows;
+    r->steps_per_epoch = ((int64_t)r->n_examples + o->batch - 1) / o->batch;
+    double steps = ceil(o->epochs * (double)r->steps_per_epoch - 1e-9);
+    if (steps > MAX_STEPS)
+        return hone_fail(r->err, HONE_BAD_INPUT, "%.0f steps; at most %d are possible", steps, MAX_STEPS);
+    r->state.total_steps = steps < 1 ? 1 : (int64_t)steps;
+    r->state.best_score = NAN;
+    r->order_epoch = -1;
+    hone_status status;
+    if ((status = hone_adapter_create(c, o->rank, o->alpha, &r->adapter, r->err)) != HONE_OK ||
+        (status = hone_train_batch_create(rows, examples, &r->batch, r->err)) != HONE_OK ||
+        (status = hone_kv_pool_create(r->batch->max_pages, c->n_layers, c->n_kv_heads, c->head_dim, &r->pool, r->err)) != HONE_OK ||
+        (status = hone_workspace_create(r->model, rows, o->rank, &r->workspace, r->err)) != HONE_OK ||
+        (status = hone_tape_create(r->model, rows, o->rank, &r->tape, r->err)) != HONE_OK)
+        return status;
+    size_t n = r->adapter->n_parameters;
+    r->gradient = calloc(n, sizeof(float));
+    r->state.first_moment = calloc(n, sizeof(float));
+    r->state.second_moment = calloc(n, sizeof(float));
+    r->state.losses = calloc((size_t)r->state.total_steps, sizeof(float));
+    r->order = calloc(r->n_examples, sizeof *r->order);
+    r->checkpoint_path = hone_path_join(o->folder, "checkpoint.bin");
+    if (!r->gradient || !r->state.first_moment || !r->state.second_moment || !r->state.losses || !r->order || !r->checkpoint_path)
+        return hone_fail(r->err, HONE_NO_MEMORY, "out of memory for an adapter of %zu parameters", n);
+    snprintf(r->adapter->base_hash, sizeof r->adapter->base_hash, "%s", hone_engine_model_hash(r->engine));
+    hone_adapter_init(r->adapter, o->seed);
+    return HONE_OK;
+}
+
+static double learning_rate(const run *r, int64_t step)
+{
+    double total = (double)r->state.total_steps, warmup = floor(r->options->warmup_fraction * total), s = (double)step;
+    double factor = s < warmup ? (s + 1) / (warmup + 1) : (total - s) / (total - warmup);
+    return r->options->learning_rate * factor;
+}
+
+/* One optimiser step; the loss is the mean over the labelled tokens of the batch. */
+static hone_status train_step(run *r, double *loss)
+{
+    hone_ops *ops = r->model->ops;
+    int64_t step = r->state.step, epoch = step / r->steps_per_epoch, first = step % r->steps_per_epoch * r->options->batch;
+    int64_t n = (int64_t)r->n_examples - first < r->options->batch ? (int64_t)r->n_examples - first : r->options->batch, n_labels = 0;
+    size_t n_parameters = r->adapter->n_parameters;
+    if (r->order_epoch != epoch) {
+        hone_rng_permutation((hone_rng_key){r->options->seed, HONE_RNG_SHUFFLE, (uint32_t)epoch}, r->n_examples, r->order);
+        r->order_epoch = epoch;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const hone_train_example *e = &r->examples[r->order[first + i]];
+        n_labels += (int64_t)(e->n_ids - e->n_prompt);
+    }
+    hone_adapter_refresh(ops, r->adapter);
+    memset(r->gradient, 0, n_parameters * sizeof(float));
+    *loss = 0;
+    for (int64_t done = 0; done < n;) {
+        done += hone_train_batch_fill(r->batch, r->examples, r->order + first + done, n - done, 1.0f / (float)n_labels, r->adapter);
+        hone_model_forward(r->model, r->pool, &r->batch->rows, r->workspace, r->tape);
+        *loss += hone_model_backward(r->model, r->pool, &r->batch->rows, r->workspace, r->tape, r->batch->labels, r->batch->n_labels, r->gradient);
+        r->state.tokens += r->batch->n_tokens;
+    }
+    double norm = sqrt(hone_op_sum_squares(ops, (int64_t)n_parameters, r->gradient)), clip = r->options->clip_norm;
+    if (!isfinite(*loss) || !isfinite(norm))
+        return hone_fail(r->err, HONE_BAD_INPUT,
+                         "training broke down at step %lld (loss %g, gradient norm %g; examples %lld to %lld of epoch %lld); the last checkpoint is kept. Use a "
+                         "lower learning rate than %g",
+                         (long long)step + 1, *loss, norm, (long long)first + 1, (long long)(first + n), (long long)epoch + 1, r->options->learning_rate);
+    hone_adamw settings = {.learning_rate = (float)learning_rate(r, step), .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f,
+                           .weight_decay = (float)r->options->weight_decay, .step = step + 1,
+                           .gradient_scale = clip > 0 && norm > clip ? (float)(clip / (norm + 1e-6)) : 1.0f};
+    hone_op_adamw(ops, &settings, (int64_t)n_parameters, r->gradient, r->state.first_moment, r->state.second_moment, r->adapter->parameters);
+    r->state.losses[step] = (float)*loss;
+    r->state.step++;
+    return HONE_OK;
+}
+
+static hone_status save_adapter(run *r)
+{
+    const char *path = hone_engine_model_path(r->engine), *slash = strrchr(path, '/');
+    return hone_adapter_save(r->adapter, r->options->folder, slash ? slash + 1 : path, r->err);
+}
+
+static hone_status checkpoint(run *r)
+{
+    r->last_checkpoint = hone_clock_seconds();
+    return hone_checkpoint_write(r->checkpoint_path, &r->state, r->adapter, r->err);
+}
+
+/* Asks for a score; a better one than before leaves its adapter in the folder. */
+static hone_status score_checkpoint(run *r)
+{
+    double score, start = hone_clock_seconds();
+    hone_adapter_refresh(r->model->ops, r->adapter);
+    hone_adapter_hash(r->adapter);
+    hone_status status = r->score(r->score_context, r->adapter, &score, r->err);
+    r->state.score_seconds += hone_clock_seconds() - start;
+    if (status != HONE_OK)
+        return status;
+    if (!isnan(r->state.best_score) && score <= r->state.best_score)
+        return HONE_OK;
+    r->state.best_score = score;
+    r->state.best_step = r->state.step;
+    return save_adapter(r);
+}
+
+static bool score_is_due(const run *r)
+{
+    if (!r->score || r->state.step == 0)
+        return false;
+    int64_t per_epoch = r->options->scores_per_epoch > 0 ? r->options->scores_per_epoch : 1, every = r->steps_per_epoch / per_epoch;
+    return r->state.step == r->state.total_steps || r->state.step % (every > 0 ? every : 1) == 0;
+}
+
+/* With a time limit the number of steps is settled once, after a few measured ones, and kept in the checkpoint. */
+static void plan_for_time(run *r)
+{
+    if (!(r->options->max_seconds > 0) || r->state.step != PLAN_AFTER_STEPS)
+        return;
+    double each = r->state.seconds / PLAN_AFTER_STEPS;
+    double steps = floor(r->options->max_seconds / each);
+    if (steps < r->state.total_steps)
+        r->state.total_steps = steps < PLAN_AFTER_STEPS + 1 ? PLAN_AFTER_STEPS + 1 : (int64_t)steps;
+}
+
+static hone_status train_steps(run *r)
+{
+    hone_status status = HONE_OK;
+    char detail[96];
+    while (r->state.step < r->state.total_steps && status == HONE_OK) {
+        if (hone_cancel_requested()) {
+            status = checkpoint(r);
+            return status != HONE_OK ? status
+                                     : hone_fail(r->err, HONE_CANCELLED, "stopped at step %lld of %lld; the same command continues", (long long)r->state.step,
+                                                 (long long)r->state.total_steps);
+        }
+        double loss, start = hone_clock_seconds();
+        status = train_step(r, &loss);
+        r->state.seconds += hone_clock_seconds() - start;
+        if (status != HONE_OK)
+            break;
+        plan_for_time(r);
+        snprintf(detail, sizeof detail, "loss %.3f  %.0f tok/s", loss, (double)r->state.tokens / r->state.seconds);
+        hone_progress_update(r->progress, r->state.step, detail);
+        bool scored = score_is_due(r);
+        if (scored && (status = score_checkpoint(r)) != HONE_OK)
+            return status;
+        if ((scored && r->state.step < r->state.total_steps) || hone_clock_seconds() - r->last_checkpoint > r->options->checkpoint_seconds)
+            status = checkpoint(r);
+    }
+    return status;
+}
+
+static double final_loss(const run *r)
+{
+    int64_t n = r->state.step / 10 > 0 ? r->state.step / 10 : 1;
+    double sum = 0;
+    for (int64_t i = r->state.step - n; i < r->state.step; i++)
+        sum += (double)r->state.losses[i];
+    return sum / (double)n;
+}
+
+static void fill_result(const run *r, hone_train_result *result)
+{
+    *result = (hone_train_result){.steps = r->state.step, .tokens = r->state.tokens, .seconds = r->state.seconds, .score_seconds = r->state.score_seconds,
+                                  .tokens_per_second = r->state.seconds > 0 ? (double)r->state.tokens / r->state.seconds : 0, .final_loss = final_loss(r),
+                                  .best_score = r->state.best_score, .best_step = r->score ? r->state.best_step : r->state.step};
+}
+
+/* hone.json: what the adapter was made from, and the mark that the run ended. */
+static hone_status write_record(const run *r, const hone_train_result *result)
+{
+    const hone_train_options *o = r->options;
+    char now[32];
+    hone_clock_iso8601(now, sizeof now);
+    json_t *record = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:f, s:f, s:f, s:i, s:f, s:f, s:f, s:I, s:s}", "hone_version", HONE_VERSION, "finished", now, "base_sha256",
+                               hone_engine_model_hash(r->engine), "run_fingerprint", r->state.fingerprint, "numerics_class",
+                               hone_engine_numerics_class(r->engine), "template", hone_engine_template_name(r->engine), "examples", (json_int_t)r->n_examples,
+                               "rank", o->rank, "alpha", o->alpha, "learning_rate", o->learning_rate, "epochs", o->epochs, "batch", o->batch,
+                               "warmup_fraction", o->warmup_fraction, "clip_norm", o->clip_norm, "weight_decay", o->weight_decay, "seed", (json_int_t)o->seed,
+                               "description", o->description ? o->description : "");
+    json_t *outcome = json_pack("{s:I, s:I, s:f, s:f, s:f, s:I}", "steps", (json_int_t)result->steps, "tokens", (json_int_t)result->tokens, "seconds",
+                                result->seconds, "score_seconds", result->score_seconds, "final_loss", result->final_loss, "best_step", (json_int_t)result->best_step);
+    if (record && outcome && !isnan(result->best_score))
+        json_object_set_new(outcome, "best_score", json_real(result->best_score));
+    if (record && outcome)
+        json_object_set(record, "result", outcome);
+    char *text = record ? json_dumps(record, JSON_INDENT(2)) : NULL, *path = hone_path_join(o->folder, "hone.json");
+    hone_status status = text && path ? hone_file_write_atomic(path, text, strlen(text), r->err) : hone_fail(r->err, HONE_NO_MEMORY, "out of memory");
+    free(text);
+    free(path);
+    json_decref(outcome);
+    json_decref(record);
+    return status;
+}
+
+/* True when the folder holds the finished result of this very run. */
+static bool read_finished(const run *r, hone_train_result *result)
+{
+    char *path = hone_path_join(r->options->folder, "hone.json");
+    json_t *record = path ? json_load_file(path, 0, NULL) : NULL, *outcome = json_object_get(record, "result");
+    const char *fingerprint = json_string_value(json_object_get(record, "run_fingerprint"));
+    bool finished = fingerprint && outcome && strcmp(fingerprint, r->state.fingerprint) == 0;
+    if (finished) {
+        json_t *best = json_object_get(outcome, "best_score");
+        double seconds = json_number_value(json_object_get(outcome, "seconds"));
+        *result = (hone_train_result){.steps = json_integer_value(json_object_get(outcome, "steps")), .tokens = json_integer_value(json_object_get(outcome, "tokens")),
+                                      .seconds = seconds, .score_seconds = json_number_value(json_object_get(outcome, "score_seconds")),
+                                      .final_loss = json_number_value(json_object_get(outcome, "final_loss")), .best_score = best ? json_number_value(best) : NAN,
+                                      .best_step = json_integer_value(json_object_get(outcome, "best_step")), .resumed = true};
+        result->tokens_per_second = seconds > 0 ? (double)result->tokens / seconds : 0;
+    }
+    json_decref(record);
+    free(path);
+    return finished;
+}
+
+static void clean_up(run *r)
+{
+    hone_adapter_free(r->adapter);
+    hone_train_batch_free(r->batch);
+    hone_kv_pool_free(r->pool);
+    hone_workspace_free(r->workspace);
+    hone_tape_free(r->tape);
+    free(r->gradient);
+    free(r->state.first_moment);
+    free(r->state.second_moment);
+    free(r->state.losses);
+    free(r->order);
+    free(r->checkpoint_path);
+}
+
+hone_status hone_train(hone_engine *engine, const hone_train_example *examples, size_t n_examples, const hone_train_options *options, hone_train_score score,
+                       void *score_context, hone_progress *progress, hone_train_result *result, hone_error *err)
+{
+    run r = {.engine = engine, .model = hone_engine_get_model(engine), .examples = examples, .n_examples = n_examples, .options = options, .score = score,
+             .score_context = score_context, .progress = progress, .err = err};
+    hone_lock lock = {-1};
+    char *lock_path = NULL;
+    bool resumed = false;
+    hone_error ignored;
+    if (!r.err)
+        r.err = &ignored;
+    *result = (hone_train_result){.best_score = NAN};
+    hone_status status = check(&r);
+    if (status == HONE_OK)
+        status = hone_folder_create(options->folder, r.err);
+    if (status == HONE_OK)
+        status = (lock_path = hone_path_join(options->folder, ".lock")) ? hone_lock_take(lock_path, &lock, r.err) : hone_fail(r.err, HONE_NO_MEMORY, "out of memory");
+    if (status != HONE_OK)
+        goto done;
+    take_fingerprint(&r);
+    if (read_finished(&r, result))
+        goto done;
+    if ((status = prepare(&r)) != HONE_OK)
+        goto done;
+    status = hone_checkpoint_read(r.checkpoint_path, &r.state, r.adapter, r.err);
+    resumed = status == HONE_OK;
+    if (status != HONE_OK && status != HONE_NOT_FOUND)
+        goto done;
+    r.last_checkpoint = hone_clock_seconds();
+    hone_progress_begin(progress, "training", "steps", r.state.total_steps);
+    status = train_steps(&r);
+    hone_progress_end(progress);
+    if (status == HONE_OK && !score)
+        status = save_adapter(&r);
+    if (status != HONE_OK)
+        goto done;
+    fill_result(&r, result);
+    result->resumed = resumed;
+    status = write_record(&r, result);
+    if (status == HONE_OK)
+        remove(r.checkpoint_path);
+done:
+    clean_up(&r);
+    hone_lock_release(&lock);
+    free(lock_path);
+    return status;
+}
