@@ -388,7 +388,8 @@ hone_status hone_lbfgs_minimise(hone_lbfgs_function function, void *context, siz
     m.evaluations = 1;
     result->gradient_max = largest(m.gradient, n);
     if (!isfinite(result->value) || !isfinite(result->gradient_max)) {
-        status = hone_fail(err, HONE_BAD_INPUT, "the loss is not finite at the start: the rows hold values that are not numbers");
+        status = hone_fail(err, HONE_BAD_INPUT,
+                           "the loss is not finite at the start: the rows hold values that are not numbers");
         goto done;
     }
     result->converged = result->gradient_max <= options.gradient_tolerance;

@@ -33,12 +33,12 @@ typedef struct problem {
     size_t *feature_start;                /* [n_features + 1] the same, by feature */
     uint32_t *row_of;
     double *value_of;
-    const double *weights; /* the point being evaluated */
-    double *gradient;      /* where its gradient goes */
-    int32_t *label;        /* [n_rows] in [0, n_classes) */
-    double *error;         /* [n_rows, n_classes] probability minus truth */
-    double *loss;          /* [n_rows] */
-    double penalty;        /* 1 / (C n_rows) */
+    const double *weights;   /* the point being evaluated */
+    double *gradient;        /* where its gradient goes */
+    int32_t *label;          /* [n_rows] in [0, n_classes) */
+    double *error;           /* [n_rows, n_classes] probability minus truth */
+    double *loss;            /* [n_rows] */
+    double penalty;          /* 1 / (C n_rows) */
     double *feature_squares; /* [n_features] */
     hone_thread_pool *pool;
 } problem;
@@ -132,8 +132,8 @@ static double loss_and_gradient(void *context, const double *weights, double *gr
     return loss / (double)p->n_rows + 0.5 * p->penalty * squares;
 }
 
-/* How the columns of the caller became features: feature[c] is the feature of column c (UINT32_MAX: never seen), and the
- * column's weights are factor[c] times the feature's. */
+/* How the columns of the caller became features: feature[c] is the feature of column c (UINT32_MAX: never seen), and
+ * the column's weights are factor[c] times the feature's. */
 typedef struct merging {
     uint32_t *feature;
     double *factor;
@@ -231,19 +231,22 @@ static hone_status check(const hone_sparse *rows, const int32_t *labels, int32_t
                          hone_logistic_options options, hone_error *err)
 {
     if (rows->n_rows == 0 || n_classes < 1)
-        return hone_fail(err, HONE_BAD_INPUT, "logistic regression needs at least one row and one class (%zu, %d given)",
-                         rows->n_rows, n_classes);
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "logistic regression needs at least one row and one class (%zu, %d given)", rows->n_rows,
+                         n_classes);
     if (rows->n_rows > UINT32_MAX || rows->n_columns >= UINT32_MAX - rows->n_rows)
         return hone_fail(err, HONE_BAD_INPUT, "%zu rows of %zu columns are too many", rows->n_rows, rows->n_columns);
     if (!(options.c >= 0) || options.max_iterations < 0 || !(options.tolerance >= 0))
         return hone_fail(err, HONE_BAD_INPUT, "logistic regression: C, iterations and tolerance must not be negative");
     for (size_t r = 0; r < rows->n_rows; r++)
         if (labels[r] < 0 || labels[r] >= n_classes)
-            return hone_fail(err, HONE_BAD_INPUT, "row %zu: label %d is not one of %d classes", r, labels[r], n_classes);
+            return hone_fail(err, HONE_BAD_INPUT, "row %zu: label %d is not one of %d classes", r, labels[r],
+                             n_classes);
     for (size_t i = 0; i < rows->row_start[rows->n_rows]; i++)
         if (rows->column[i] >= rows->n_columns || !isfinite(rows->value[i]))
-            return hone_fail(err, HONE_BAD_INPUT, "value %zu: column %u, value %g; columns are below %zu, values finite", i,
-                             rows->column[i], rows->value[i], rows->n_columns);
+            return hone_fail(err, HONE_BAD_INPUT,
+                             "value %zu: column %u, value %g; columns are below %zu, values finite", i, rows->column[i],
+                             rows->value[i], rows->n_columns);
     return HONE_OK;
 }
 
@@ -369,8 +372,9 @@ hone_status hone_logistic_predict(const hone_logistic *model, const hone_sparse 
                                   double *probabilities, hone_error *err)
 {
     if (rows->n_columns != model->n_columns)
-        return hone_fail(err, HONE_BAD_INPUT, "rows of %zu columns for a model of %zu: they come from another vocabulary",
-                         rows->n_columns, model->n_columns);
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "rows of %zu columns for a model of %zu: they come from another vocabulary", rows->n_columns,
+                         model->n_columns);
     prediction p = {model, rows, probabilities};
     hone_thread_pool_run(pool, (int64_t)((rows->n_rows + ROWS_PER_PIECE - 1) / ROWS_PER_PIECE), predict_piece, &p);
     return HONE_OK;

@@ -2,9 +2,10 @@
  *
  * Minimises what scikit-learn's LogisticRegression(C) minimises: with W [n_columns, n_classes] and intercepts b,
  *     mean over rows of -log softmax(x W + b)[label]  +  |W|^2 / (2 C n_rows),
- * intercepts not penalised, by L-BFGS from zero (two classes: the penalty is doubled, which makes the probabilities those
- * of the usual model with one weight vector). It stops like scikit-learn: no component of the gradient above 1e-4, or 300
- * iterations. The result has the same bits with any number of threads. A class without a row gets probability 0. */
+ * intercepts not penalised, by L-BFGS from zero (two classes: the penalty is doubled, which makes the probabilities
+ * those of the usual model with one weight vector). It stops like scikit-learn: no component of the gradient above
+ * 1e-4, or 300 iterations. The result has the same bits with any number of threads. A class without a row gets
+ * probability 0. */
 #ifndef HONE_APPROACH_LOGISTIC_H
 #define HONE_APPROACH_LOGISTIC_H
 

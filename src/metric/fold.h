@@ -10,7 +10,8 @@
 /* Case folded (Unicode), runs of white space as one space, none at the ends, and without the quotes, backquotes or
  * asterisks that wrap the whole. */
 char *hone_fold_case(const char *text);
-/* hone_fold_case, then everything that is neither letter, number nor mark becomes a separator: one space between words. */
+/* hone_fold_case, then everything that is neither letter, number nor mark becomes a separator: one space between words.
+ */
 char *hone_fold_words(const char *text);
 /* hone_fold_words without the English articles a, an, the: how SQuAD compares answers (Rajpurkar et al. 2016). */
 char *hone_fold_answer(const char *text);

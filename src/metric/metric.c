@@ -189,8 +189,8 @@ static const struct {
 } aliases[] = {{"accuracy", "label"}, {"exact_match", "exact"}, {"f1", "token_f1"}};
 static const struct {
     const char *kind, *name;
-} defaults[] = {{"label", "label"}, {"choice", "label"}, {"text", "token_f1"},
-                {"number", "number"}, {"json", "json"},   {"sql", "exact"}};
+} defaults[] = {{"label", "label"},   {"choice", "label"}, {"text", "token_f1"},
+                {"number", "number"}, {"json", "json"},    {"sql", "exact"}};
 
 const hone_metric *hone_metric_get(size_t index)
 {

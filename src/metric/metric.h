@@ -1,9 +1,9 @@
 /* metric.h - scoring an answer against its reference. Pure: no model, no file, no state.
  *
  * Each metric gives two scores in [0, 1]. `strict` takes the answer as it is (white space at the ends apart): what a
- * program that reads it would get. `lenient` first looks for the answer inside the text: other case, a sentence around it,
- * a code fence. The gap between the two is a matter of format, not of knowledge. What cannot be parsed scores 0 and is
- * marked; it is never left out. Strings are UTF-8; invalid bytes are compared as they are. */
+ * program that reads it would get. `lenient` first looks for the answer inside the text: other case, a sentence around
+ * it, a code fence. The gap between the two is a matter of format, not of knowledge. What cannot be parsed scores 0 and
+ * is marked; it is never left out. Strings are UTF-8; invalid bytes are compared as they are. */
 #ifndef HONE_METRIC_METRIC_H
 #define HONE_METRIC_METRIC_H
 

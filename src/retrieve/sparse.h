@@ -28,9 +28,9 @@ void hone_sparse_free(hone_sparse *rows);
 /* Sum over columns of a[row_a] * b[row_b], in increasing order of the column. Both have the same columns. */
 double hone_sparse_dot(const hone_sparse *a, size_t row_a, const hone_sparse *b, size_t row_b);
 
-/* The k rows of `candidates` with the largest dot product with row `row` of `query`: the largest first, ties by the lower
- * index. For rows of length 1 the dot product is the cosine. Exact (every row is looked at).
- * index, similarity: [k]. Returns how many were found: min(k, candidates->n_rows). */
+/* The k rows of `candidates` with the largest dot product with row `row` of `query`: the largest first, ties by the
+ * lower index. For rows of length 1 the dot product is the cosine. Exact (every row is looked at). index, similarity:
+ * [k]. Returns how many were found: min(k, candidates->n_rows). */
 size_t hone_sparse_nearest(const hone_sparse *candidates, const hone_sparse *query, size_t row, size_t k, size_t *index,
                            double *similarity);
 

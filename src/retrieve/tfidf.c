@@ -1,7 +1,8 @@
 /* tfidf.c - tokenising, the vocabulary and the weights.
  *
  * The vocabulary is an open-addressing table from term to number; strings live in an arena. While fitting, numbers are
- * in order of appearance; at the end they become the rank of the term by bytes (which for UTF-8 is code point order). */
+ * in order of appearance; at the end they become the rank of the term by bytes (which for UTF-8 is code point order).
+ */
 #include "retrieve/tfidf.h"
 
 #include "base/arena.h"
@@ -24,7 +25,7 @@ typedef struct term {
 
 struct hone_tfidf {
     hone_arena *arena;
-    term *terms;    /* [n_terms], by number once fitted */
+    term *terms; /* [n_terms], by number once fitted */
     size_t n_terms, capacity;
     uint32_t *slot; /* [n_slots] 1 + index into terms, 0 = free; n_slots is a power of two */
     size_t n_slots;
@@ -247,8 +248,9 @@ hone_status hone_tfidf_fit(const char *const *texts, size_t n, hone_tfidf **out,
         }
     }
     if (tfidf->n_terms == 0) {
-        status = hone_fail(err, HONE_BAD_INPUT,
-                           "none of the %zu texts holds a word of two or more letters or digits; word statistics need some", n);
+        status = hone_fail(
+            err, HONE_BAD_INPUT,
+            "none of the %zu texts holds a word of two or more letters or digits; word statistics need some", n);
         goto done;
     }
     qsort(tfidf->terms, tfidf->n_terms, sizeof *tfidf->terms, by_text);

@@ -1,7 +1,7 @@
 /* tfidf.h - texts as weighted words and word pairs.
  *
- * The vectors equal those of scikit-learn's TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), so that the classical
- * baselines mean what people expect of them:
+ * The vectors equal those of scikit-learn's TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), so that the
+ * classical baselines mean what people expect of them:
  *   - lower case (Unicode, with the Greek final sigma rule);
  *   - a word is a run of two or more letters, numbers (categories L*, N*) or underscores;
  *   - terms are words and pairs of neighbouring words joined by a space, numbered in the order of their code points;

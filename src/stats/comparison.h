@@ -23,8 +23,8 @@ typedef struct hone_comparison {
     hone_interval interval; /* at `level` */
     double level;           /* two-sided error rate of the interval, after Holm */
     double p, p_adjusted;
-    bool differs;     /* the interval excludes 0 */
-    bool exact;       /* McNemar; otherwise the bootstrap */
+    bool differs;           /* the interval excludes 0 */
+    bool exact;             /* McNemar; otherwise the bootstrap */
     int64_t only_a, only_b; /* exact: items right under one approach only */
 } hone_comparison;
 
@@ -34,7 +34,8 @@ hone_status hone_compare_family(const hone_paired_sample *samples, size_t n_samp
                                 uint64_t seed, hone_comparison *out, hone_error *err);
 
 /* Is A not worse than B by `margin` or more, at one-sided alpha? Tango's score test for right/wrong scores of unrelated
- * items, the bootstrap otherwise. *low: the lower limit of the 1 - 2 alpha interval; not inferior means low > -margin. */
+ * items, the bootstrap otherwise. *low: the lower limit of the 1 - 2 alpha interval; not inferior means low > -margin.
+ */
 hone_status hone_compare_noninferiority(const hone_paired_sample *sample, double margin, double alpha, size_t resamples,
                                         uint64_t seed, double *low, double *p, bool *not_inferior, hone_error *err);
 

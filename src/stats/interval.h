@@ -1,7 +1,7 @@
 /* interval.h - intervals for one proportion.
  *
- * `alpha` is the error rate of a two-sided interval: 0.05 gives 95 %. `successes` is held to [0, n]. With n <= 0 nothing
- * is known and the interval is [0, 1]. */
+ * `alpha` is the error rate of a two-sided interval: 0.05 gives 95 %. `successes` is held to [0, n]. With n <= 0
+ * nothing is known and the interval is [0, 1]. */
 #ifndef HONE_STATS_INTERVAL_H
 #define HONE_STATS_INTERVAL_H
 

@@ -19,8 +19,8 @@ double hone_paired_difference(hone_pair_counts counts)
     return counts.n > 0 ? ((double)counts.only_a - (double)counts.only_b) / (double)counts.n : 0.0;
 }
 
-/* Tango's statistic for the hypothesis that the true difference is `delta`, with the nuisance probability (only B right)
- * at its restricted maximum likelihood estimate. Decreasing in delta. */
+/* Tango's statistic for the hypothesis that the true difference is `delta`, with the nuisance probability (only B
+ * right) at its restricted maximum likelihood estimate. Decreasing in delta. */
 static double score_statistic(hone_pair_counts counts, double delta)
 {
     double n = (double)counts.n, a = (double)counts.only_a, b = (double)counts.only_b;

@@ -8,8 +8,8 @@
  *   - Tango's score interval (Tango 1998, Statistics in Medicine 17:891), close to nominal coverage for the difference;
  *   - the exact conditional one: Clopper-Pearson limits of only_a/(only_a+only_b), carried over to the difference.
  *     It excludes 0 exactly when the exact p-value is below alpha.
- * So the hull excludes 0 only where the exact test rejects; interval and claim cannot disagree in the claim's favour, and
- * hone_paired_interval is what decides. It covers a little more than nominal, as exact intervals do. */
+ * So the hull excludes 0 only where the exact test rejects; interval and claim cannot disagree in the claim's favour,
+ * and hone_paired_interval is what decides. It covers a little more than nominal, as exact intervals do. */
 #ifndef HONE_STATS_MCNEMAR_H
 #define HONE_STATS_MCNEMAR_H
 
@@ -29,8 +29,8 @@ hone_interval hone_paired_score_interval(hone_pair_counts counts, double alpha);
 /* The hull described above: the interval that decides. */
 hone_interval hone_paired_interval(hone_pair_counts counts, double alpha);
 
-/* Is A not worse than B by `margin` (> 0) or more? One-sided score test of Tango 1998 at level alpha; it rejects exactly
- * when `low`, the lower limit of the two-sided 1 - 2 alpha score interval, lies above -margin. */
+/* Is A not worse than B by `margin` (> 0) or more? One-sided score test of Tango 1998 at level alpha; it rejects
+ * exactly when `low`, the lower limit of the two-sided 1 - 2 alpha score interval, lies above -margin. */
 typedef struct hone_noninferiority {
     double difference, low, p;
     bool not_inferior;

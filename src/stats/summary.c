@@ -41,7 +41,8 @@ static int by_value(const void *a, const void *b)
 hone_status hone_quantile(const double *values, size_t n, double q, double *out, hone_error *err)
 {
     if (n == 0 || !(q >= 0 && q <= 1))
-        return hone_fail(err, HONE_BAD_INPUT, "quantile %g of %zu values: need at least one value and 0 <= q <= 1", q, n);
+        return hone_fail(err, HONE_BAD_INPUT, "quantile %g of %zu values: need at least one value and 0 <= q <= 1", q,
+                         n);
     double *sorted = malloc(n * sizeof *sorted);
     if (!sorted)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for a quantile of %zu values", n);

@@ -1,5 +1,5 @@
-/* test_baselines.c - claims about the mathematics of the classical baselines: word vectors, nearest neighbours, logistic
- * regression.
+/* test_baselines.c - claims about the mathematics of the classical baselines: word vectors, nearest neighbours,
+ * logistic regression.
  *
  * Expected values were computed with scikit-learn 1.9.1: TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True) and
  * LogisticRegression, on the texts below and on shared/peers/bank_intents (banking77, CC BY 4.0). */
@@ -30,7 +30,8 @@ static const char *const train_texts[] = {
     "\304\260stanbul caf\303\251_au_lait \302\275 \331\243\331\244 \346\235\261\344\272\254 a b c",
 };
 static const int32_t train_labels[] = {0, 1, 2, 2, 3, 3, 4, 4};
-static const char *const query_texts[] = {"my card has not arrived yet", "change the pin", "top up top up", "zzz unknown",
+static const char *const query_texts[] = {"my card has not arrived yet", "change the pin", "top up top up",
+                                          "zzz unknown",
                                           "\316\277\316\264\316\277\317\202 \317\203\316\277\317\206\316\277\317\202"};
 enum { N_TRAIN = 8, N_QUERY = 5 };
 
@@ -66,7 +67,8 @@ typedef struct weighted_term {
     double weight;
 } weighted_term;
 
-static void row_is(const hone_tfidf *tfidf, const hone_sparse *rows, size_t row, const weighted_term *expected, size_t n)
+static void row_is(const hone_tfidf *tfidf, const hone_sparse *rows, size_t row, const weighted_term *expected,
+                   size_t n)
 {
     size_t from = rows->row_start[row];
     assert_int_equal(rows->row_start[row + 1] - from, n);
@@ -191,12 +193,11 @@ static void test_lbfgs_finds_the_end_of_a_curved_valley(void **state)
 static void test_logistic_probabilities_equal_scikit_learn(void **state)
 {
     (void)state;
-    static const double five[N_QUERY][5] = {
-        {0.615472500, 0.066931752, 0.095200979, 0.116772175, 0.105622594},
-        {0.063377748, 0.162474383, 0.105342907, 0.538569906, 0.130235056},
-        {0.036813375, 0.038768092, 0.790526085, 0.062247964, 0.071644483},
-        {0.115701031, 0.120661217, 0.220909790, 0.245105577, 0.297622385},
-        {0.067793684, 0.070251229, 0.115424514, 0.125312777, 0.621217796}};
+    static const double five[N_QUERY][5] = {{0.615472500, 0.066931752, 0.095200979, 0.116772175, 0.105622594},
+                                            {0.063377748, 0.162474383, 0.105342907, 0.538569906, 0.130235056},
+                                            {0.036813375, 0.038768092, 0.790526085, 0.062247964, 0.071644483},
+                                            {0.115701031, 0.120661217, 0.220909790, 0.245105577, 0.297622385},
+                                            {0.067793684, 0.070251229, 0.115424514, 0.125312777, 0.621217796}};
     static const double two[N_QUERY][2] = {{0.808366493, 0.191633507},
                                            {0.652456767, 0.347543233},
                                            {0.170256891, 0.829743109},
@@ -259,7 +260,8 @@ static void test_a_class_without_rows_has_probability_zero(void **state)
         labels[i] = train_labels[i] + (train_labels[i] >= 2) + 1; /* 1 2 4 5 6 of 8 */
     hone_logistic *gap, *plain, *one;
     assert_int_equal(hone_logistic_fit(f.train, labels, 8, (hone_logistic_options){0}, NULL, &gap, NULL), HONE_OK);
-    assert_int_equal(hone_logistic_fit(f.train, train_labels, 5, (hone_logistic_options){0}, NULL, &plain, NULL), HONE_OK);
+    assert_int_equal(hone_logistic_fit(f.train, train_labels, 5, (hone_logistic_options){0}, NULL, &plain, NULL),
+                     HONE_OK);
     assert_int_equal(hone_logistic_predict(gap, f.query, NULL, with_gap, NULL), HONE_OK);
     assert_int_equal(hone_logistic_predict(plain, f.query, NULL, without, NULL), HONE_OK);
     for (int q = 0; q < N_QUERY; q++) {
@@ -285,12 +287,15 @@ static void test_logistic_refuses_what_it_cannot_fit(void **state)
     hone_logistic *model;
     hone_sparse *rows;
     int32_t labels[N_TRAIN] = {0, 1, 9};
-    assert_int_equal(hone_logistic_fit(f.train, labels, 5, (hone_logistic_options){0}, NULL, &model, &err), HONE_BAD_INPUT);
+    assert_int_equal(hone_logistic_fit(f.train, labels, 5, (hone_logistic_options){0}, NULL, &model, &err),
+                     HONE_BAD_INPUT);
     assert_non_null(strstr(err.message, "row 2"));
     const float bad[] = {1, NAN};
     assert_int_equal(hone_sparse_from_dense(bad, 2, 1, &rows, NULL), HONE_OK);
-    assert_int_equal(hone_logistic_fit(rows, train_labels, 5, (hone_logistic_options){0}, NULL, &model, &err), HONE_BAD_INPUT);
-    assert_int_equal(hone_logistic_fit(f.train, train_labels, 5, (hone_logistic_options){0}, NULL, &model, NULL), HONE_OK);
+    assert_int_equal(hone_logistic_fit(rows, train_labels, 5, (hone_logistic_options){0}, NULL, &model, &err),
+                     HONE_BAD_INPUT);
+    assert_int_equal(hone_logistic_fit(f.train, train_labels, 5, (hone_logistic_options){0}, NULL, &model, NULL),
+                     HONE_OK);
     double p[10];
     assert_int_equal(hone_logistic_predict(model, rows, NULL, p, &err), HONE_BAD_INPUT);
     hone_logistic_free(model);
@@ -315,7 +320,8 @@ static void test_logistic_has_the_same_bits_with_any_thread_count(void **state)
         hone_thread_pool *pool;
         hone_logistic *model;
         assert_int_equal(hone_thread_pool_create(threads, &pool, NULL), HONE_OK);
-        assert_int_equal(hone_logistic_fit(rows, labels, CLASSES, (hone_logistic_options){0}, pool, &model, NULL), HONE_OK);
+        assert_int_equal(hone_logistic_fit(rows, labels, CLASSES, (hone_logistic_options){0}, pool, &model, NULL),
+                         HONE_OK);
         assert_int_equal(hone_logistic_predict(model, rows, pool, threads == 1 ? first : again, NULL), HONE_OK);
         if (threads > 1)
             assert_memory_equal(first, again, sizeof first);
@@ -364,7 +370,8 @@ static labelled read_rows(const char *name, size_t max)
     char path[4096];
     snprintf(path, sizeof path, "%s/peers/bank_intents/%s", HONE_SHARED_DIR, name);
     assert_int_equal(hone_file_read(path, 0, &text, NULL), HONE_OK);
-    for (char *save, *line = strtok_r(text.data, "\n", &save); line && data.n < max; line = strtok_r(NULL, "\n", &save)) {
+    for (char *save, *line = strtok_r(text.data, "\n", &save); line && data.n < max;
+         line = strtok_r(NULL, "\n", &save)) {
         json_t *row = json_loads(line, 0, NULL);
         assert_non_null(row);
         data.input[data.n] = json_string_value(json_object_get(row, "input"));
@@ -455,9 +462,8 @@ static void test_bank_intents_answers_agree_with_scikit_learn(void **state)
     }
     print_message("logistic regression %.3f (%d of 500 answers as scikit-learn), nearest neighbour %.3f (%d); "
                   "vectors %.2f s, fit %.2f s, %d iterations, neighbours %.2f s\n",
-                  right / 500.0, same, nearest_right / 500.0, nearest_same, vectors - start,
-                  fitted - vectors, hone_logistic_iterations(model),
-                  hone_clock_seconds() - fitted);
+                  right / 500.0, same, nearest_right / 500.0, nearest_same, vectors - start, fitted - vectors,
+                  hone_logistic_iterations(model), hone_clock_seconds() - fitted);
     close_to(right / 500.0, 0.786, 0.002);
     close_to(nearest_right / 500.0, 0.586, 0.002);
     assert_in_range(same, 495, 500);

@@ -1,5 +1,5 @@
-/* test_metric.c - claims about scoring answers. Expected values are by hand; token F1 is the arithmetic of the SQuAD 1.1
- * evaluation (normalise, bags of words, 2PR/(P+R)). */
+/* test_metric.c - claims about scoring answers. Expected values are by hand; token F1 is the arithmetic of the
+ * SQuAD 1.1 evaluation (normalise, bags of words, 2PR/(P+R)). */
 #include "metric/fold.h"
 #include "metric/json_match.h"
 #include "metric/label.h"
@@ -27,11 +27,12 @@ static void scores(const char *metric, const char *answer, const char *reference
 {
     hone_metric_score out = score(metric, answer, reference);
     if (fabs(out.strict - strict) > 1e-12 || fabs(out.lenient - lenient) > 1e-12)
-        fail_msg("%s of '%s' against '%s': %g strict, %g lenient; expected %g, %g", metric, answer, reference, out.strict,
-                 out.lenient, strict, lenient);
+        fail_msg("%s of '%s' against '%s': %g strict, %g lenient; expected %g, %g", metric, answer, reference,
+                 out.strict, out.lenient, strict, lenient);
 }
 
-static const char *const labels[] = {"card_arrival", "card_arrival_delay", "top up", "C", "C++", "C#", "Stra\xC3\x9F" "e", "yes"};
+static const char *const labels[] = {"card_arrival", "card_arrival_delay", "top up", "C", "C++",
+                                     "C#",           "Stra\303\237e",      "yes"};
 enum { N_LABELS = sizeof labels / sizeof labels[0] };
 
 static void label_is(const char *answer, int strict, int lenient)

@@ -68,10 +68,14 @@ static void test_mcnemar_exact_equals_statsmodels(void **state)
     static const struct {
         int64_t b, c;
         double p;
-    } cases[] = {{10, 20, 0.09873714670538905},     {1, 10, 0.01171875},
-                 {6, 0, 0.03125},                   {5, 0, 0.0625},
-                 {150, 86, 3.7159361395713866e-05}, {1000, 1100, 0.03072070786424249},
-                 {30, 30, 1.0},                     {0, 0, 1.0}};
+    } cases[] = {{10, 20, 0.09873714670538905},
+                 {1, 10, 0.01171875},
+                 {6, 0, 0.03125},
+                 {5, 0, 0.0625},
+                 {150, 86, 3.7159361395713866e-05},
+                 {1000, 1100, 0.03072070786424249},
+                 {30, 30, 1.0},
+                 {0, 0, 1.0}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         near(hone_mcnemar_exact(cases[i].b, cases[i].c), cases[i].p, 1e-10);
         near(hone_mcnemar_exact(cases[i].c, cases[i].b), cases[i].p, 1e-10);
@@ -216,8 +220,8 @@ static void test_detectable_difference_is_the_one_the_design_states(void **state
     close_to(hone_detectable_difference(1000, 0.20, 0.05, 0.80, 1), 0.040, 0.0005);
     /* "15 % discordant: 3 points needs about 1,300 items"; "28 pairs about 40 % larger". */
     assert_in_range(hone_items_needed(0.03, 0.15, 0.05, 0.80, 1), 1290, 1320);
-    close_to(hone_detectable_difference(500, 0.2, 0.05, 0.8, 28) / hone_detectable_difference(500, 0.2, 0.05, 0.8, 1), 1.4,
-             0.03);
+    close_to(hone_detectable_difference(500, 0.2, 0.05, 0.8, 28) / hone_detectable_difference(500, 0.2, 0.05, 0.8, 1),
+             1.4, 0.03);
     /* The two functions are inverse to each other. */
     int64_t n = hone_items_needed(0.05, 0.2, 0.05, 0.8, 3);
     assert_true(hone_detectable_difference(n, 0.2, 0.05, 0.8, 3) <= 0.05 + 1e-12);
@@ -230,8 +234,8 @@ static void test_detectable_difference_is_the_one_the_design_states(void **state
 static void test_detectable_difference_is_detected_four_times_in_five(void **state)
 {
     (void)state;
-    /* n = 500, 20 % discordant, true difference as promised: the exact test, being careful, finds it in 77.9 % (binomial
-     * sums by SciPy) instead of 80 %. 2,000 counted draws, SE 0.9 points. */
+    /* n = 500, 20 % discordant, true difference as promised: the exact test, being careful, finds it in 77.9 %
+     * (binomial sums by SciPy) instead of 80 %. 2,000 counted draws, SE 0.9 points. */
     double d = hone_detectable_difference(500, 0.2, 0.05, 0.8, 1);
     hone_rng_key key = {5, HONE_RNG_TEST, 1};
     int found = 0;
