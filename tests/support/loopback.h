@@ -96,7 +96,7 @@ static inline void loopback_answer(loopback *s, int fd, const char *path, long l
         }
     } else if (strcmp(path, "/stall") == 0) {
         loopback_send(s, fd, from, n < 100 ? n : 100);
-        sleep(5);
+        sleep(3);
     } else if (loopback_send(s, fd, from, n) && strcmp(path, "/endless") == 0)
         loopback_send(s, fd, s->body, s->size);
 }
