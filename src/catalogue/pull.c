@@ -117,8 +117,8 @@ static hone_status check_file(const pull *p, const char *path)
     return status;
 }
 
-/* *present: the file is there and right. A wrong one is told; it stays until a right one takes its place. */
-static hone_status look(pull *p, bool verify, bool *present)
+/* *present: the file is there and right. A wrong one stays until a right one takes its place; `tell` notes it. */
+static hone_status look(pull *p, bool verify, bool tell, bool *present)
 {
     struct stat st;
     *present = false;
@@ -134,7 +134,8 @@ static hone_status look(pull *p, bool verify, bool *present)
         write_record(p);
         *present = true;
     } else if (status == HONE_BAD_FORMAT) {
-        hone_progress_note(p->progress, "%s; fetching it again", p->err->message);
+        if (tell)
+            hone_progress_note(p->progress, "%s; fetching it again", p->err->message);
         status = HONE_OK;
     }
     return status;
@@ -290,7 +291,7 @@ static hone_status take_lock(pull *p, hone_lock *lock)
 static hone_status pull_entry(pull *p, bool verify)
 {
     bool present;
-    hone_status status = look(p, verify, &present);
+    hone_status status = look(p, verify, false, &present); /* without the lock: a cache may be read-only */
     if (status != HONE_OK || present)
         return status;
     char *folder = strdup(p->path);
@@ -306,7 +307,7 @@ static hone_status pull_entry(pull *p, bool verify)
     status = take_lock(p, &lock);
     if (status != HONE_OK)
         return status;
-    status = look(p, false, &present); /* another hone may have brought it meanwhile */
+    status = look(p, verify, true, &present); /* another hone may have brought it meanwhile */
     if (status == HONE_OK && !present)
         status = hone_folder_remove(p->package, p->err); /* of a killed pull */
     if (status == HONE_OK && !present)
