@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,16 +12,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static hone_status fail_errno(hone_error *err, const char *path, const char *what)
+hone_status hone_file_fail_errno(hone_error *err, const char *path, const char *what)
 {
     int e = errno;
     hone_status code = e == ENOENT ? HONE_NOT_FOUND : HONE_IO;
-    const char *fix = e == ENOSPC    ? "; free some space and run the same command again"
-                      : e == EACCES  ? "; check the permissions of the file and its folder"
-                      : e == EROFS   ? "; choose a folder that can be written"
-                      : e == ENOENT  ? "; check the path"
-                      : e == EISDIR  ? "; name a file inside it"
-                                     : "";
+    const char *fix = e == ENOSPC || e == EDQUOT ? "; free some space and run the same command again"
+                      : e == EACCES              ? "; check the permissions of the file and its folder"
+                      : e == EROFS               ? "; choose a folder that can be written"
+                      : e == ENOENT              ? "; check the path"
+                      : e == EFBIG               ? "; raise the limit on file sizes (ulimit -f)"
+                      : e == EISDIR              ? "; name a file inside it"
+                                                 : "";
     return hone_fail(err, code, "%s: cannot %s: %s%s", path, what, strerror(e), fix);
 }
 
@@ -30,10 +32,10 @@ hone_status hone_map_open(const char *path, hone_map *out, hone_error *err)
     memset(out, 0, sizeof *out);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return fail_errno(err, path, "open");
+        return hone_file_fail_errno(err, path, "open");
     struct stat st;
     if (fstat(fd, &st) < 0) {
-        status = fail_errno(err, path, "read its size");
+        status = hone_file_fail_errno(err, path, "read its size");
         goto done;
     }
     if (!S_ISREG(st.st_mode)) {
@@ -43,7 +45,7 @@ hone_status hone_map_open(const char *path, hone_map *out, hone_error *err)
     if (st.st_size > 0) {
         void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (data == MAP_FAILED) {
-            status = fail_errno(err, path, "map into memory");
+            status = hone_file_fail_errno(err, path, "map into memory");
             goto done;
         }
         out->data = data;
@@ -73,7 +75,7 @@ hone_status hone_map_check_unchanged(const hone_map *map, hone_error *err)
 {
     struct stat st;
     if (stat(map->path, &st) < 0)
-        return fail_errno(err, map->path, "find again (it was there when hone opened it)");
+        return hone_file_fail_errno(err, map->path, "find again (it was there when hone opened it)");
     int64_t modified = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
     if (st.st_ino != map->inode || modified != map->modified_ns || (size_t)st.st_size != map->size_bytes)
         return hone_fail(err, HONE_BAD_INPUT, "%s: the file changed while hone had it open; start again", map->path);
@@ -86,7 +88,7 @@ hone_status hone_file_read(const char *path, size_t max_bytes, hone_buffer *out,
     bool standard_input = strcmp(path, "-") == 0;
     int fd = standard_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return fail_errno(err, path, "open");
+        return hone_file_fail_errno(err, path, "open");
     size_t start = out->length;
     char piece[65536];
     for (;;) {
@@ -94,7 +96,7 @@ hone_status hone_file_read(const char *path, size_t max_bytes, hone_buffer *out,
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
-            status = fail_errno(err, path, "read");
+            status = hone_file_fail_errno(err, path, "read");
             break;
         }
         if (n == 0)
@@ -117,6 +119,21 @@ hone_status hone_file_read(const char *path, size_t max_bytes, hone_buffer *out,
     return status;
 }
 
+hone_status hone_file_write_all(int descriptor, const char *path, const void *data, size_t size_bytes, hone_error *err)
+{
+    const char *p = data;
+    for (size_t left = size_bytes; left > 0;) {
+        ssize_t n = write(descriptor, p, left);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return hone_file_fail_errno(err, path, "write");
+        p += n;
+        left -= (size_t)n;
+    }
+    return HONE_OK;
+}
+
 hone_status hone_file_write_atomic(const char *path, const void *data, size_t size_bytes, hone_error *err)
 {
     hone_status status = HONE_OK;
@@ -126,27 +143,16 @@ hone_status hone_file_write_atomic(const char *path, const void *data, size_t si
         return hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
     int fd = open(temporary.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0) {
-        status = fail_errno(err, path, "write");
+        status = hone_file_fail_errno(err, path, "write");
         goto done;
     }
-    const char *p = data;
-    for (size_t left = size_bytes; left > 0;) {
-        ssize_t n = write(fd, p, left);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            status = fail_errno(err, path, "write");
-            break;
-        }
-        p += n;
-        left -= (size_t)n;
-    }
+    status = hone_file_write_all(fd, path, data, size_bytes, err);
     if (status == HONE_OK && fsync(fd) < 0)
-        status = fail_errno(err, path, "flush to disk");
+        status = hone_file_fail_errno(err, path, "flush to disk");
     if (close(fd) < 0 && status == HONE_OK)
-        status = fail_errno(err, path, "write");
+        status = hone_file_fail_errno(err, path, "write");
     if (status == HONE_OK && rename(temporary.data, path) < 0)
-        status = fail_errno(err, path, "replace");
+        status = hone_file_fail_errno(err, path, "replace");
     if (status != HONE_OK)
         unlink(temporary.data);
 done:
@@ -166,7 +172,7 @@ hone_status hone_folder_create(const char *path, hone_error *err)
         char c = *p;
         *p = 0;
         if (mkdir(copy, 0777) < 0 && errno != EEXIST && !hone_folder_exists(copy)) {
-            status = fail_errno(err, copy, "create the folder");
+            status = hone_file_fail_errno(err, copy, "create the folder");
             break;
         }
         *p = c;
@@ -174,9 +180,24 @@ hone_status hone_folder_create(const char *path, hone_error *err)
             break;
     }
     if (status == HONE_OK && !hone_folder_exists(path))
-        status = hone_fail(err, HONE_IO, "%s: is a file where a folder is needed; remove it or choose another name", path);
+        status =
+            hone_fail(err, HONE_IO, "%s: is a file where a folder is needed; remove it or choose another name", path);
     free(copy);
     return status;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *walk)
+{
+    (void)st, (void)kind, (void)walk;
+    return remove(path);
+}
+
+hone_status hone_folder_remove(const char *path, hone_error *err)
+{
+    enum { OPEN_FOLDERS = 16 };
+    if (nftw(path, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
+        return hone_file_fail_errno(err, path, "remove the folder");
+    return HONE_OK;
 }
 
 bool hone_file_exists(const char *path)
@@ -201,7 +222,7 @@ hone_status hone_lock_take(const char *path, hone_lock *out, hone_error *err)
 {
     out->descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (out->descriptor < 0)
-        return fail_errno(err, path, "open");
+        return hone_file_fail_errno(err, path, "open");
     if (flock(out->descriptor, LOCK_EX | LOCK_NB) == 0) {
         char pid[32];
         int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());

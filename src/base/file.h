@@ -25,8 +25,14 @@ hone_status hone_file_read(const char *path, size_t max_bytes, hone_buffer *out,
 /* Writes to "<path>.tmp-<pid>", flushes to disk and renames over `path`; a failure leaves the old file whole and
  * removes the temporary one. */
 hone_status hone_file_write_atomic(const char *path, const void *data, size_t size_bytes, hone_error *err);
+/* Writes all bytes to an open file; `path` is for the message. */
+hone_status hone_file_write_all(int descriptor, const char *path, const void *data, size_t size_bytes, hone_error *err);
+/* Fails with "<path>: cannot <what>: <errno's text>; <how to mend it>": HONE_NOT_FOUND for ENOENT, else HONE_IO. */
+hone_status hone_file_fail_errno(hone_error *err, const char *path, const char *what);
 /* Creates the folder and its parents; fine when it exists. */
 hone_status hone_folder_create(const char *path, hone_error *err);
+/* Removes the folder and all below it (links are removed, not followed); fine when it is absent. */
+hone_status hone_folder_remove(const char *path, hone_error *err);
 bool hone_file_exists(const char *path);
 bool hone_folder_exists(const char *path);
 /* Bytes, or -1 when there is no such file. */

@@ -5,5 +5,7 @@
 #include "cli/options.h"
 
 extern const hone_command hone_command_tokenize;
+extern const hone_command hone_command_model_list;
+extern const hone_command hone_command_model_pull;
 
 #endif

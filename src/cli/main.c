@@ -9,6 +9,8 @@
 
 static const hone_command *const commands[] = {
     &hone_command_tokenize,
+    &hone_command_model_list,
+    &hone_command_model_pull,
     NULL,
 };
 
