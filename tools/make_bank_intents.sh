@@ -8,7 +8,9 @@ set -eu
 shared=$1 out=$2
 mkdir -p "$out"
 cp "$shared/peers/bank_intents/train2000.jsonl" "$out/train.jsonl"
+# The sources differ only in the spaces between keys and values.
 awk -v most=1000 '
-    FILENAME == ARGV[1] { seen[$0] = 1; next }
-    !($0 in seen)       { seen[$0] = 1; if (n < most) { print; n++ } }
+    { row = $0; sub(/^\{"input": ?"/, "{\"input\": \"", row); sub(/", ?"output": ?"/, "\", \"output\": \"", row) }
+    FILENAME == ARGV[1] { seen[row] = 1; next }
+    !(row in seen)      { seen[row] = 1; if (n < most) { print row; n++ } }
 ' "$out/train.jsonl" "$shared/peers/bank_intents/test500.jsonl" "$shared/data/banking77/test.jsonl" > "$out/test.jsonl"
