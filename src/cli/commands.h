@@ -7,5 +7,6 @@
 extern const hone_command hone_command_tokenize;
 extern const hone_command hone_command_model_list;
 extern const hone_command hone_command_model_pull;
+extern const hone_command hone_command_template;
 
 #endif

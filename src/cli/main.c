@@ -11,6 +11,7 @@ static const hone_command *const commands[] = {
     &hone_command_tokenize,
     &hone_command_model_list,
     &hone_command_model_pull,
+    &hone_command_template,
     NULL,
 };
 
