@@ -111,7 +111,7 @@ static bool sorted_entries(jinja_run *run, const jinja_dict *d, jinja_entry **ou
 
 static bool json_any(jinja_run *run, hone_buffer *b, jinja_value v, const jinja_json_style *style, int level);
 
-static bool json_object(jinja_run *run, hone_buffer *b, const jinja_dict *d, const jinja_json_style *style, int level)
+static bool object_text(jinja_run *run, hone_buffer *b, const jinja_dict *d, const jinja_json_style *style, int level)
 {
     if (d->n == 0)
         return jinja_puts(run, b, "{}");
@@ -131,7 +131,7 @@ static bool json_object(jinja_run *run, hone_buffer *b, const jinja_dict *d, con
     return new_line(run, b, style, level) && jinja_put(run, b, "}", 1);
 }
 
-static bool json_array(jinja_run *run, hone_buffer *b, const jinja_sequence *s, const jinja_json_style *style,
+static bool array_text(jinja_run *run, hone_buffer *b, const jinja_sequence *s, const jinja_json_style *style,
                        int level)
 {
     if (s->kind != JINJA_LIST && s->kind != JINJA_TUPLE)
@@ -153,8 +153,8 @@ static bool json_any(jinja_run *run, hone_buffer *b, jinja_value v, const jinja_
         return jinja_raise_undefined(run, v);
     if (!jinja_enter(run))
         return false;
-    bool good = v.kind == JINJA_DICT       ? json_object(run, b, v.dict, style, level)
-                : v.kind == JINJA_SEQUENCE ? json_array(run, b, v.sequence, style, level)
+    bool good = v.kind == JINJA_DICT       ? object_text(run, b, v.dict, style, level)
+                : v.kind == JINJA_SEQUENCE ? array_text(run, b, v.sequence, style, level)
                                            : json_scalar(run, b, v, style);
     jinja_leave(run);
     return good;

@@ -33,6 +33,8 @@ static bool window(jinja_run *run, jinja_value self, const jinja_value *p, jinja
 
 static bool needle(jinja_run *run, jinja_value v, const jinja_string **out)
 {
+    static const jinja_string empty = {"", 0, 0};
+    *out = &empty; /* so that it is never unset, also where the compiler cannot see that raising returns false */
     if (v.kind == JINJA_UNDEFINED)
         return jinja_raise_undefined(run, v);
     if (v.kind != JINJA_STRING)

@@ -15,6 +15,8 @@
 /* An argument that must be a string. */
 static bool text_argument(jinja_run *run, jinja_value v, const jinja_string **out)
 {
+    static const jinja_string empty = {"", 0, 0};
+    *out = &empty; /* so that it is never unset, also where the compiler cannot see that raising returns false */
     if (v.kind == JINJA_UNDEFINED)
         return jinja_raise_undefined(run, v);
     if (v.kind != JINJA_STRING)
@@ -193,7 +195,7 @@ static bool split_at_space(jinja_run *run, jinja_value self, int64_t limit, bool
 
 static bool split(jinja_run *run, jinja_value self, const jinja_value *p, bool from_right, jinja_value *out)
 {
-    const jinja_string *separator;
+    const jinja_string *separator = NULL;
     int64_t limit;
     pieces found = {0};
     if (!jinja_argument_int(run, p[1], -1, &limit))

@@ -26,7 +26,7 @@ void jinja_format_float(double d, char out[40])
     if (exponent < -4 || exponent >= 16) {
         char *e = strchr(scientific, 'e');
         *e = 0;
-        snprintf(out, 40, "%se%c%02d", scientific, exponent < 0 ? '-' : '+', abs(exponent));
+        snprintf(out, 40, "%.26se%c%02d", scientific, exponent < 0 ? '-' : '+', abs(exponent) % 1000);
         return;
     }
     int significant = 0;
