@@ -8,5 +8,10 @@ extern const hone_command hone_command_tokenize;
 extern const hone_command hone_command_model_list;
 extern const hone_command hone_command_model_pull;
 extern const hone_command hone_command_template;
+extern const hone_command hone_command_run;
+extern const hone_command hone_command_score;
+extern const hone_command hone_command_train;
+extern const hone_command hone_command_bench;
+extern const hone_command hone_command_model_inspect;
 
 #endif

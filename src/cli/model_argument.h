@@ -1,0 +1,10 @@
+/* model_argument.h - the -m option that every command with a model has. */
+#ifndef HONE_CLI_MODEL_ARGUMENT_H
+#define HONE_CLI_MODEL_ARGUMENT_H
+
+#include "engine/engine.h"
+
+/* Resolves MODEL (catalogue name or GGUF file) and opens it. threads 0: all. */
+hone_status hone_cli_open_engine(const char *model, int64_t threads, uint64_t cache_bytes, hone_engine **out, hone_error *err);
+
+#endif
