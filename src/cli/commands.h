@@ -4,4 +4,7 @@
 
 #include "cli/options.h"
 
+extern const hone_command hone_command_init;
+extern const hone_command hone_command_check;
+
 #endif

@@ -8,6 +8,8 @@
 #include <string.h>
 
 static const hone_command *const commands[] = {
+    &hone_command_init,
+    &hone_command_check,
     NULL,
 };
 
