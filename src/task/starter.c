@@ -247,9 +247,9 @@ static void write_yaml(hone_buffer *b, const char *name, const char *train, cons
     if (test) {
         hone_buffer_puts(b, "\n  test: ");
         put_yaml(b, test);
-        hone_buffer_puts(b, "                 # locked: read once, at the end of a comparison\n");
+        hone_buffer_puts(b, "              # locked: read once, at the end of a comparison\n");
     } else
-        hone_buffer_puts(b, "\n  # test: test.jsonl             # a fifth of the rows, chosen by their content, unless you have a file\n");
+        hone_buffer_puts(b, "\n  # test: test.jsonl              # a fifth of the rows, chosen by their content, unless you have a file\n");
     if (g->input) {
         hone_buffer_puts(b, "  input: ");
         put_yaml(b, g->input);
