@@ -171,7 +171,9 @@ hone_status hone_folder_create(const char *path, hone_error *err)
             continue;
         char c = *p;
         *p = 0;
-        if (mkdir(copy, 0777) < 0 && errno != EEXIST && !hone_folder_exists(copy)) {
+        int cause = mkdir(copy, 0777) < 0 ? errno : 0;
+        if (cause && cause != EEXIST && !hone_folder_exists(copy)) {
+            errno = cause; /* the look at the folder has set another */
             status = hone_file_fail_errno(err, copy, "create the folder");
             break;
         }

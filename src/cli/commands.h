@@ -13,5 +13,7 @@ extern const hone_command hone_command_score;
 extern const hone_command hone_command_train;
 extern const hone_command hone_command_bench;
 extern const hone_command hone_command_model_inspect;
+extern const hone_command hone_command_init;
+extern const hone_command hone_command_check;
 
 #endif

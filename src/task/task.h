@@ -6,6 +6,7 @@
 #define HONE_TASK_TASK_H
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "base/status.h"
 
 #include <jansson.h>
@@ -45,6 +46,16 @@ typedef struct hone_task_prices {   /* defaults: 0.10, 0.08, 80 */
     double compute_hour_usd, label_usd, engineer_hour_usd;
 } hone_task_prices;
 
+typedef struct hone_task_scenario { /* a named overlay of prompt; NULL keeps the task's own */
+    const char *name, *role, *instruction, *context;
+} hone_task_scenario;
+
+typedef struct hone_task_leak {     /* a train or select row that stands in test too */
+    const char *file, *test_file;
+    int64_t line, test_line;
+    bool exact;                     /* equal input and output: dropped. Otherwise equal inputs but for case, space, punctuation: kept */
+} hone_task_leak;
+
 typedef struct hone_task {
     hone_arena *arena;              /* owns everything below */
     const char *folder;
@@ -56,6 +67,10 @@ typedef struct hone_task {
     size_t n_labels;
     const char *metric;             /* "accuracy" */
     const char *role, *instruction, *context; /* prompt framing, NULL when not given */
+    const hone_task_scenario *scenarios;
+    size_t n_scenarios;
+    const char *schema;             /* path of output.schema, NULL when not given */
+    uint64_t seed;                  /* 1 unless given */
     hone_task_use use;
     hone_task_prices prices;
     double budget_seconds;          /* 0: none */
@@ -65,16 +80,26 @@ typedef struct hone_task {
     hone_rows select_tune;          /* half of select: optimisers, learning rates, checkpoints */
     hone_rows select_name;          /* the other half: only to name the winner */
     hone_rows test;                 /* locked */
-    char train_hash[65], test_hash[65]; /* of the rows' contents, order-independent for train, file order for test */
+    char train_hash[65], test_hash[65]; /* of the rows' inputs and outputs, order-independent for train, file order for test */
+    char select_hash[65];           /* of both halves of select, each order-independent */
+    char fields_hash[65];           /* of every field of every row, for work that depends on {{fields}} */
     size_t n_dropped_duplicates;    /* train rows equal to a test row, dropped */
     size_t n_near_duplicates;       /* train rows equal to a test row after normalisation, kept and reported */
+    hone_task_leak *leaks;          /* [n_dropped_duplicates + n_near_duplicates], in file order */
+    size_t n_leaks;
     json_t *warnings;               /* array of strings, counted lines for the report */
+    size_t n_leak_warnings;         /* the last lines of warnings tell of leaks */
     json_t *json_root;              /* keeps the rows' fields alive */
 } hone_task;
 
 /* path: the folder or its task.yaml. Also assigns splits (kept in the ledger of the folder, .hone/ledger.sqlite). */
 hone_status hone_task_open(const char *path, hone_task **out, hone_error *err);
 void hone_task_close(hone_task *task);
+/* "<folder>/.hone/ledger.sqlite"; lives as long as the task. NULL when out of memory. */
+const char *hone_task_ledger_path(const hone_task *task);
+/* Keeps a second hone from working on the task: HONE_BUSY names the process that does. Released by hone_lock_release or the
+ * end of the process. Opening and checking a task needs no lock. */
+hone_status hone_task_lock(const hone_task *task, hone_lock *out, hone_error *err);
 const char *hone_output_kind_name(hone_output_kind kind);
 
 #endif
