@@ -13,6 +13,21 @@ jinja_scope *jinja_scope_new(jinja_run *run, jinja_scope *parent)
     return scope;
 }
 
+void jinja_scope_keep(jinja_scope *scope)
+{
+    for (; scope; scope = scope->parent)
+        scope->kept = true;
+}
+
+jinja_scope *jinja_scope_renew(jinja_run *run, jinja_scope *scope)
+{
+    if (scope->kept)
+        return jinja_scope_new(run, scope->parent);
+    scope->variables.n = 0;
+    scope->variables.n_slots = 0;
+    return scope;
+}
+
 bool jinja_scope_set(jinja_run *run, jinja_scope *scope, const jinja_string *name, jinja_value value)
 {
     return jinja_dict_set(run, &scope->variables, jinja_text(name), value);

@@ -10,9 +10,14 @@
 typedef struct jinja_scope {
     struct jinja_scope *parent;
     jinja_dict variables;
+    bool kept; /* something that outlives the scope (a macro, a recursive loop) looks into it */
 } jinja_scope;
 
 jinja_scope *jinja_scope_new(jinja_run *run, jinja_scope *parent);
+/* Marks the scope and those around it as looked into from elsewhere. */
+void jinja_scope_keep(jinja_scope *scope);
+/* An empty scope for the next round of a loop: this one again where nothing keeps it. */
+jinja_scope *jinja_scope_renew(jinja_run *run, jinja_scope *scope);
 bool jinja_scope_set(jinja_run *run, jinja_scope *scope, const jinja_string *name, jinja_value value);
 
 bool jinja_evaluate(jinja_run *run, jinja_scope *scope, const jinja_node *node, jinja_value *out);

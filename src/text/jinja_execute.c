@@ -64,8 +64,9 @@ static bool keep_matching(jinja_run *run, jinja_scope *scope, const jinja_node *
     size_t n_kept = 0;
     if (!kept)
         return false;
+    jinja_scope *inner = jinja_scope_new(run, scope);
     for (size_t i = 0; i < *n; i++) {
-        jinja_scope *inner = jinja_scope_new(run, scope);
+        inner = inner ? jinja_scope_renew(run, inner) : NULL;
         if (!inner || !jinja_assign(run, inner, node->first, (*items)[i]) ||
             !jinja_evaluate(run, inner, node->third, &condition))
             return false;
@@ -88,8 +89,11 @@ static flow loop_over(jinja_run *run, jinja_scope *scope, const jinja_node *node
     loop->depth = depth;
     loop->node = node;
     loop->scope = scope;
+    jinja_scope *inner = jinja_scope_new(run, scope);
+    if (node->flag)
+        jinja_scope_keep(scope);
     for (; loop->index < loop->n; loop->index++) {
-        jinja_scope *inner = jinja_scope_new(run, scope);
+        inner = inner ? jinja_scope_renew(run, inner) : NULL;
         jinja_value loop_value = {.kind = JINJA_LOOP, .loop = loop};
         if (!inner || !jinja_scope_set(run, inner, &loop_name, loop_value) ||
             !jinja_assign(run, inner, node->first, loop->items[loop->index]))
@@ -102,7 +106,6 @@ static flow loop_over(jinja_run *run, jinja_scope *scope, const jinja_node *node
     }
     if (loop->n > 0)
         return FLOW_NEXT;
-    jinja_scope *inner = jinja_scope_new(run, scope);
     return inner ? execute_body(run, inner, &node->otherwise) : FLOW_FAIL;
 }
 
@@ -141,6 +144,7 @@ static bool new_macro(jinja_run *run, jinja_scope *scope, const jinja_node *node
         return false;
     out->function->macro = node;
     out->function->scope = scope;
+    jinja_scope_keep(scope);
     return true;
 }
 

@@ -39,7 +39,8 @@ bool jinja_dotted_attribute(jinja_run *run, jinja_value item, jinja_value path, 
 static jinja_arguments rest_of(const jinja_arguments *all, size_t skip)
 {
     jinja_arguments rest = *all;
-    rest.positional += skip;
+    if (skip)
+        rest.positional += skip;
     rest.n -= skip;
     return rest;
 }

@@ -466,8 +466,10 @@ bool jinja_format_percent(jinja_run *run, jinja_value format, jinja_value values
             good = put_percent(run, &b, &p, end, values, &next);
     }
     bool tuple = jinja_is_sequence_of(values, JINJA_TUPLE);
-    if (good && next < (tuple ? values.sequence->n : 1) && values.kind != JINJA_DICT &&
-        !(values.kind == JINJA_SEQUENCE && !tuple))
+    /* What can be subscribed counts as a mapping to Python, and a mapping need not be used up. */
+    bool mapping = values.kind == JINJA_DICT || values.kind == JINJA_UNDEFINED ||
+                   jinja_is_sequence_of(values, JINJA_LIST) || jinja_is_sequence_of(values, JINJA_RANGE);
+    if (good && !mapping && next < (tuple ? values.sequence->n : 1))
         good = jinja_raise(run, "not all arguments converted during string formatting");
     if (good && jinja_take(run, &b, out)) {
         out->detail = format.detail;

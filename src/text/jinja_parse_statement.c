@@ -214,6 +214,8 @@ static jinja_node *parse_for(jinja_parser *p)
     p->at++;
     if (!node || !(node->first = jinja_parse_target(p, false)))
         return NULL;
+    if (node->first->kind == JINJA_NAME && jinja_text_is(node->first->name, "loop"))
+        return jinja_parser_fail(p, "the loop variable cannot be called 'loop'");
     if (!jinja_skip_name(p, "in")) {
         char name[64];
         return jinja_parser_fail(p, "expected 'in', got %s", jinja_token_name(p, name));
