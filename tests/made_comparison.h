@@ -163,7 +163,7 @@ static void made_comparison(hone_arena *arena, hone_task *task, hone_comparison 
                            .threads = 2,
                            .seed = 18446744073709551615ull,
                            .quick = true,
-                           .quick_note = "300 of 1,000 test rows and one training seed; `hone compare` without --quick uses all.",
+                           .quick_note = "300 of 1,000 test rows and one training seed; a full run uses all.",
                            .command = "hone compare --quick --seed 1 'examples/made-up intents'",
                            .started = "2000-01-01T12:00:00Z",
                            .total_seconds = 1803,

@@ -37,8 +37,8 @@ hone_number hone_facts_cell(const hone_view_approach *a, hone_column column)
     case HONE_COLUMN_COST:
     case HONE_COLUMN_SETUP:
         n = hone_number_usd(column == HONE_COLUMN_COST ? a->cost_per_1k : a->setup_usd);
-        if (n.text[0] == '$') /* the unit stands in the header */
-            memmove(n.text, n.text + 1, strlen(n.text));
+        for (char *unit; (unit = strchr(n.text, '$')) != NULL;) /* it stands in the header */
+            memmove(unit, unit + 1, strlen(unit));
         return n;
     case HONE_COLUMN_SPENT:
         if (!isfinite(a->train_seconds) && !isfinite(a->evaluation_seconds))

@@ -145,7 +145,9 @@ static void result_table(hone_buffer *b, const hone_view *v)
     hone_buffer_puts(b, "</tbody></table>");
     hone_html_scroll_end(b);
     hone_buffer_puts(b, "<figcaption>");
-    hone_html_text(b, v->metric[0] ? v->metric : "Score");
+    hone_buffer_puts(b, "Score (");
+    hone_html_text(b, v->metric[0] ? v->metric : "unnamed metric");
+    hone_buffer_puts(b, ")");
     hone_buffer_printf(b, " on the locked test (%s rows): a dot for the score, a whisker for its 95 %% interval. ",
                        hone_number_count(v->n_test).text);
     hone_html_shape_key(b);
@@ -218,8 +220,16 @@ static void comparisons(hone_buffer *b, const hone_view *v)
                         "the questions; nothing else was tested. Intervals are widened and p is adjusted (Holm) for their number, "
                         "so that an interval and its p never disagree.</p>\n");
     hone_html_scroll_begin(b, "Planned comparisons", "");
-    hone_buffer_puts(b, "<table><thead><tr><th scope=\"col\" class=\"name\">comparison</th><th scope=\"col\" class=\"draw\" "
-                        "aria-label=\"difference with interval, drawn\">");
+    bool one_winner = true;
+    for (size_t i = 0; i < v->n_pairs; i++)
+        one_winner &= v->pairs[i].a == v->pairs[0].a;
+    hone_buffer_puts(b, "<table><thead><tr><th scope=\"col\" class=\"name\">");
+    if (one_winner) {
+        hone_html_isolated(b, v->approaches[v->pairs[0].a].name);
+        hone_buffer_puts(b, " against");
+    } else
+        hone_buffer_puts(b, "comparison");
+    hone_buffer_puts(b, "</th><th scope=\"col\" class=\"draw\" aria-label=\"difference with interval, drawn\">");
     hone_html_axis_labels(b, axis, true);
     hone_buffer_puts(b, "</th><th scope=\"col\">points</th><th scope=\"col\">interval</th><th scope=\"col\">p (Holm)</th>"
                         "<th scope=\"col\" title=\"rows that only one of the two has right\">only one right</th>"
@@ -227,8 +237,10 @@ static void comparisons(hone_buffer *b, const hone_view *v)
     for (size_t i = 0; i < v->n_pairs; i++) {
         const hone_view_pair *p = &v->pairs[i];
         hone_buffer_puts(b, "<tr><th scope=\"row\" class=\"name\">");
-        hone_html_isolated(b, v->approaches[p->a].name);
-        hone_buffer_puts(b, " against ");
+        if (!one_winner) {
+            hone_html_isolated(b, v->approaches[p->a].name);
+            hone_buffer_puts(b, " against ");
+        }
         hone_html_isolated(b, v->approaches[p->b].name);
         hone_buffer_puts(b, "</th><td class=\"draw\">");
         hone_html_difference_plot(b, v, i, axis);
@@ -392,8 +404,16 @@ static void page(hone_buffer *b, const hone_view *v, const hone_facts *f)
     hone_buffer_puts(b, "<body><a class=\"skip\" href=\"#verdict\">Skip to the verdict</a>\n<main>\n<header><p class=\"kicker\">hone "
                         "comparison");
     if (v->started[0]) {
+        /* 2026-01-31T12:00:00Z reads as 2026-01-31 12:00 UTC. */
+        bool iso = strlen(v->started) == 20 && v->started[10] == 'T' && v->started[19] == 'Z';
+        char day[11] = {0}, minute[6] = {0};
+        memcpy(day, v->started, iso ? 10 : 0);
+        memcpy(minute, iso ? v->started + 11 : "", iso ? 5 : 0);
         hone_buffer_puts(b, " · ");
-        hone_html_text(b, v->started);
+        hone_html_text(b, iso ? day : v->started);
+        hone_buffer_puts(b, iso ? " " : "");
+        hone_html_text(b, minute);
+        hone_buffer_puts(b, iso ? " UTC" : "");
     }
     hone_buffer_puts(b, "</p>\n<h1>");
     hone_html_isolated(b, v->task);

@@ -17,7 +17,7 @@ static const double EDGE = 5; /* percent kept free on both sides of a row plot, 
 static double place(hone_html_axis axis, double value)
 {
     double share = (value - axis.low) / (axis.high - axis.low);
-    share = share < 0 ? 0 : share > 1 ? 1 : share;
+    share = share > 0 ? fmin(share, 1) : 0; /* also where a document holds nonsense */
     return EDGE + (100 - 2 * EDGE) * share;
 }
 
@@ -65,7 +65,7 @@ hone_html_axis hone_html_difference_axis(const hone_view *v)
         low = fmin(low, isfinite(p->ci_low) ? p->ci_low : isfinite(p->difference) ? p->difference : 0);
         high = fmax(high, isfinite(p->ci_high) ? p->ci_high : isfinite(p->difference) ? p->difference : 0);
     }
-    return round_axis(low, high);
+    return round_axis(fmax(low, -1), fmin(high, 1));
 }
 
 static int n_ticks(hone_html_axis axis)
@@ -84,7 +84,8 @@ void hone_html_axis_labels(hone_buffer *b, hone_html_axis axis, bool points)
             snprintf(label, sizeof label, "%s%.0f", value > 1e-9 ? "+" : value < -1e-9 ? "−" : "", fabs(100 * value));
         else
             snprintf(label, sizeof label, "%.*f", axis.step < 0.095 ? 2 : 1, value);
-        hone_buffer_printf(b, "<text x=\"%.2f%%\" y=\"12\" text-anchor=\"middle\">%s</text>", place(axis, value), label);
+        hone_buffer_printf(b, "<text%s x=\"%.2f%%\" y=\"12\" text-anchor=\"middle\">%s</text>", i % 2 ? " class=\"between\"" : "",
+                           place(axis, value), label);
     }
     hone_buffer_puts(b, "</svg>");
 }
@@ -171,6 +172,8 @@ void hone_html_difference_plot(hone_buffer *b, const hone_view *v, size_t index,
 
 enum { MAX_LINES = 32, LABEL_STEP = 17, TEXT_HEIGHT = 13 };
 
+static const double MOST_REQUESTS = 1e12;
+
 typedef struct cost_line {
     size_t approach;
     double end_y, label_y; /* pixels */
@@ -199,7 +202,8 @@ static double y_at(const cost_plot *c, double usd)
 
 static bool has_cost(const hone_view_approach *a)
 {
-    return isfinite(a->cost_per_1k) && isfinite(a->setup_usd) && a->cost_per_1k >= 0 && a->setup_usd >= 0 &&
+    const double most = 1e12; /* dollars; beyond it is no price */
+    return a->cost_per_1k >= 0 && a->cost_per_1k < most && a->setup_usd >= 0 && a->setup_usd < most &&
            hone_view_total_usd(a, 1e6) > 0;
 }
 
@@ -208,9 +212,9 @@ static bool set_ranges(cost_plot *c)
 {
     const hone_view *v = c->view;
     double volume = hone_facts_horizon_requests(v), even = v->break_even_requests;
-    bool has_even = isfinite(even) && even >= 1;
-    double most = fmax(1e6, fmax(isfinite(volume) ? volume : 0, has_even ? 3 * even : 0));
-    c->x_high = pow(10, fmin(12, ceil(log10(most))));
+    bool has_even = even >= 1 && even <= MOST_REQUESTS;
+    double most = fmax(1e6, fmax(volume <= MOST_REQUESTS ? volume : 0, has_even ? 3 * even : 0));
+    c->x_high = pow(10, ceil(log10(most)));
     c->x_low = has_even && even < 1e4 ? fmax(1, pow(10, floor(log10(even)) - 1)) : 1e3;
     if (c->x_high / c->x_low > 1e7)
         c->x_low = c->x_high / 1e7;
@@ -239,6 +243,26 @@ static void short_count(double v, char out[24])
         snprintf(out, 24, "%g", v);
 }
 
+/* A line and its label at `part` times 10^decade dollars. */
+static void dollar_tick(hone_buffer *b, const cost_plot *c, int decade, int part)
+{
+    double usd = part * pow(10, decade);
+    if (usd < c->y_low * 0.999 || usd > c->y_high * 1.001)
+        return;
+    char label[32];
+    if (decade >= 6) {
+        char count[24];
+        short_count(usd, count);
+        snprintf(label, sizeof label, "$%s", count);
+    } else if (decade >= 0)
+        snprintf(label, sizeof label, "$%.19s", hone_number_count(usd).text);
+    else
+        snprintf(label, sizeof label, "$%.*f", -decade > 9 ? 9 : -decade == 1 ? 2 : -decade, usd);
+    double y = y_at(c, usd);
+    hone_buffer_printf(b, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", c->left, c->right, y, y);
+    hone_buffer_printf(b, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s</text>", c->left - 8, y + 4, label);
+}
+
 static void cost_axes(hone_buffer *b, const cost_plot *c)
 {
     double x_decades = log10(c->x_high / c->x_low), y_decades = log10(c->y_high / c->y_low);
@@ -251,21 +275,11 @@ static void cost_axes(hone_buffer *b, const cost_plot *c)
         if ((d - (int)lround(log10(c->x_high))) % x_skip == 0)
             hone_buffer_printf(b, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>", x, c->bottom + 18, label);
     }
-    for (int d = (int)ceil(log10(c->y_low) - 1e-9); d <= (int)floor(log10(c->y_high) + 1e-9); d++) {
-        double y = y_at(c, pow(10, d));
-        hone_buffer_printf(b, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", c->left, c->right, y, y);
-        char label[32];
-        if (d >= 6) {
-            char count[24];
-            short_count(pow(10, d), count);
-            snprintf(label, sizeof label, "$%s", count);
-        } else if (d >= 0)
-            snprintf(label, sizeof label, "$%.19s", hone_number_count(pow(10, d)).text);
-        else
-            snprintf(label, sizeof label, "$%.*f", -d > 9 ? 9 : -d, pow(10, d));
-        if (d % y_skip == 0)
-            hone_buffer_printf(b, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s</text>", c->left - 8, y + 4, label);
-    }
+    static const int parts[] = {1, 2, 5}; /* of a decade, where there are few decades */
+    int n_parts = y_decades < 2.2 ? 3 : 1;
+    for (int d = (int)floor(log10(c->y_low)); d <= (int)floor(log10(c->y_high)); d++)
+        for (int i = 0; i < n_parts && d % y_skip == 0; i++)
+            dollar_tick(b, c, d, parts[i]);
     hone_buffer_printf(b, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">requests served%s</text>", (c->left + c->right) / 2,
                        c->height - 6, c->narrow ? "" : " (logarithmic)");
     hone_buffer_printf(b, "<text x=\"%.1f\" y=\"13\">total cost%s</text>", c->narrow ? 0 : c->left - 44,
@@ -329,12 +343,17 @@ static void line_labels(hone_buffer *b, const cost_plot *c)
     }
 }
 
-/* A vertical mark with a label beside it, on the side that has room. */
-static void mark(hone_buffer *b, const cost_plot *c, const char *class, double requests, double label_y, const char *label)
+static void mark_line(hone_buffer *b, const cost_plot *c, const char *class, double requests)
+{
+    double x = x_at(c, requests);
+    hone_buffer_printf(b, "<line class=\"%s\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", class, x, x, c->top, c->bottom);
+}
+
+/* The label of a vertical mark, on the side that has room. */
+static void mark_label(hone_buffer *b, const cost_plot *c, const char *class, double requests, double label_y, const char *label)
 {
     double x = x_at(c, requests), room = 7.2 * (double)hone_legible_width(label);
     bool left = x + room > c->right && x - room > c->left - 40;
-    hone_buffer_printf(b, "<line class=\"%s\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", class, x, x, c->top, c->bottom);
     hone_buffer_printf(b, "<text class=\"halo %s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>", class, left ? x - 7 : x + 7,
                        label_y, left ? "end" : "start", label);
 }
@@ -344,15 +363,21 @@ static void cost_marks(hone_buffer *b, const cost_plot *c)
     const hone_view *v = c->view;
     double volume = hone_facts_horizon_requests(v), even = v->break_even_requests;
     char label[192];
-    if (volume >= c->x_low && volume <= c->x_high) {
+    bool has_volume = volume >= c->x_low && volume <= c->x_high;
+    bool has_even = even >= c->x_low && even <= c->x_high && v->choose >= 0;
+    if (has_volume)
+        mark_line(b, c, "volume", volume);
+    if (has_even)
+        mark_line(b, c, "even", even);
+    if (has_volume) {
         double months = isfinite(v->horizon_months) ? v->horizon_months : 12;
         snprintf(label, sizeof label, "your %s%s%s%s", hone_number_about(volume).text, c->narrow ? "" : " in ",
                  c->narrow ? "" : hone_number_about(months).text, c->narrow ? "" : " months");
-        mark(b, c, "volume", volume, c->bottom - 8, label);
+        mark_label(b, c, "volume", volume, c->bottom - 8, label);
     }
-    if (even >= c->x_low && even <= c->x_high && v->choose >= 0) {
+    if (has_even) {
         snprintf(label, sizeof label, "break-even %s", hone_number_about(even).text);
-        mark(b, c, "even", even, c->top + TEXT_HEIGHT, label);
+        mark_label(b, c, "even", even, c->top + TEXT_HEIGHT, label);
         hone_buffer_printf(b, "<circle class=\"even\" cx=\"%.1f\" cy=\"%.1f\" r=\"5\"/>", x_at(c, even),
                            y_at(c, hone_view_total_usd(&v->approaches[v->choose], even)));
     }

@@ -28,11 +28,17 @@ static size_t whole_characters(const char *s, size_t limit)
     return limit;
 }
 
+/* The first `length` bytes; long names of labels may break after an underscore. */
 static void part(hone_buffer *b, const char *s, size_t length)
 {
-    char *copy = strndup(s, length);
+    char *copy = strndup(s, length), *from = copy;
+    for (char *at; copy && (at = strchr(from, '_')) != NULL; from = at + 1) {
+        *at = 0;
+        hone_html_block(b, from);
+        hone_buffer_puts(b, "_<wbr>");
+    }
     if (copy)
-        hone_html_block(b, copy);
+        hone_html_block(b, from);
     else
         b->failed = true;
     free(copy);
@@ -44,7 +50,7 @@ static void item_text(hone_buffer *b, const char *s)
     size_t length = strlen(s);
     if (length <= SHORT_BYTES) {
         hone_buffer_puts(b, "<bdi class=\"t\">");
-        hone_html_block(b, s);
+        part(b, s, length);
         hone_buffer_puts(b, "</bdi>");
         return;
     }

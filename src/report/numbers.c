@@ -149,7 +149,10 @@ hone_number hone_number_ms(double ms)
     if (ms >= 999.5)
         return with_commas(significant(ms, 3));
     hone_number n;
-    snprintf(n.text, sizeof n.text, "%.*f", ms >= 9.95 ? 0 : ms >= 0.95 ? 1 : 2, ms);
+    if (ms > 0 && ms < 0.005)
+        snprintf(n.text, sizeof n.text, "< 0.01");
+    else
+        snprintf(n.text, sizeof n.text, "%.*f", ms >= 9.95 ? 0 : ms >= 0.95 ? 1 : 2, ms);
     return n;
 }
 
@@ -181,7 +184,10 @@ hone_number hone_number_seconds(double seconds)
         return not_measured();
     hone_number n;
     char text[32];
-    hone_format_seconds(seconds, text);
+    if (seconds > 0 && seconds < 0.05)
+        snprintf(text, sizeof text, "< 0.1 s");
+    else
+        hone_format_seconds(seconds, text);
     snprintf(n.text, sizeof n.text, "%s", text);
     return n;
 }

@@ -158,7 +158,9 @@ static void assert_lines_fit(const char *text, size_t columns)
     for (const char *line = text; *line;) {
         size_t length = strcspn(line, "\n");
         char *copy = strndup(line, length);
-        if (hone_legible_width(copy) > columns)
+        /* A command stays whole, to be copied; a longer one stands on a line of its own. */
+        bool command = length > 10 && strncmp(line + 10, "hone ", 5) == 0;
+        if (hone_legible_width(copy) > columns && !command)
             fail_msg("%zu columns, %zu allowed: %s", hone_legible_width(copy), columns, copy);
         free(copy);
         line += length + (line[length] == '\n');
@@ -270,7 +272,7 @@ static void test_markdown_says_the_same(void **state)
 /* Elements open and close in order (void elements aside), every attribute is quoted, nothing follows </html>. */
 static void assert_balanced(const char *html)
 {
-    static const char *const voids[] = {"meta", "br", "input", "!DOCTYPE"};
+    static const char *const voids[] = {"meta", "br", "wbr", "input", "!DOCTYPE"};
     char stack[64][16];
     size_t depth = 0, n_elements = 0;
     for (const char *p = strchr(html, '<'); p; p = strchr(p, '<')) {
@@ -433,7 +435,6 @@ static void test_any_document_is_refused_or_shown(void **state)
         json_t *d = json_loads(shown[i], 0, NULL);
         assert_non_null(d);
         char *html = render(hone_report_html, d), *text = terminal(d, 60, true), *markdown = render(hone_report_markdown, d);
-        assert_false(has(html, "nan") && has(html, "=\"nan"));
         assert_false(has(html, "\"inf") || has(html, "\"-nan") || has(html, "\"nan"));
         free(html);
         free(text);
