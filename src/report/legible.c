@@ -135,6 +135,17 @@ static void new_line(hone_buffer *b, size_t indent)
         hone_buffer_putc(b, ' ');
 }
 
+/* Whether the space at s belongs to "95 %", "p < 0.0001" or "p = 0.02", which are not broken. */
+static bool joins(const hone_buffer *word, const char *s)
+{
+    if (*s != ' ')
+        return false;
+    bool after_sign = word->length == 1 ? strchr("<=", word->data[0]) != NULL
+                                        : word->length > 2 && word->data[word->length - 2] == ' ' &&
+                                              strchr("<=", word->data[word->length - 1]) != NULL;
+    return after_sign || s[1] == '%' || ((s[1] == '<' || s[1] == '=') && s[2] == ' ');
+}
+
 void hone_legible_wrap(hone_buffer *b, const char *s, size_t at, size_t indent, size_t width)
 {
     if (width < 20) /* wider than the widest replacement, so that every step takes something */
@@ -151,7 +162,7 @@ void hone_legible_wrap(hone_buffer *b, const char *s, size_t at, size_t indent, 
         for (size_t n; (n = hone_legible_next(s, HONE_LEGIBLE_LINE, piece)) != 0; s += n) {
             size_t w = piece_width(piece);
             bool too_long = word_width + w > width - indent; /* a word wider than a line is cut */
-            if (strcmp(piece, " ") == 0 || too_long)
+            if (too_long || (strcmp(piece, " ") == 0 && !(word.length && !word.failed && joins(&word, s))))
                 break;
             hone_buffer_puts(&word, piece);
             word_width += w;

@@ -136,7 +136,9 @@ hone_number hone_number_usd(double usd)
         int decimals = v >= 9.95 ? 0 : 1 - (int)floor(log10(v) + 1e-9);
         if (decimals == 1)
             decimals = 2; /* $1.20, as money is written */
-        snprintf(n.text, sizeof n.text, "%s$%.*f", sign, decimals, v);
+        int length = snprintf(n.text, sizeof n.text, "%s$%.*f", sign, decimals, v);
+        if (decimals > 2 && n.text[length - 1] == '0') /* $0.08, not $0.080 */
+            n.text[length - 1] = 0;
     } else
         snprintf(n.text, sizeof n.text, "%s$%.40s", sign, with_commas(significant(v, 3)).text);
     return n;
@@ -184,8 +186,8 @@ hone_number hone_number_seconds(double seconds)
         return not_measured();
     hone_number n;
     char text[32];
-    if (seconds > 0 && seconds < 0.05)
-        snprintf(text, sizeof text, "< 0.1 s");
+    if (seconds >= 0 && seconds < 0.05)
+        snprintf(text, sizeof text, seconds == 0 ? "0 s" : "< 0.1 s");
     else
         hone_format_seconds(seconds, text);
     snprintf(n.text, sizeof n.text, "%s", text);

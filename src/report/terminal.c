@@ -8,7 +8,7 @@
 #include "report/facts.h"
 #include "report/legible.h"
 
-#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MARGIN = 2, GAP = 2, LABEL = 10 /* "  cost    " */, MIN_NAME = 16, MAX_NAME = 36 };
@@ -41,6 +41,35 @@ static void right(const page *p, const char *text, size_t width)
     for (size_t i = used; i < width; i++)
         hone_buffer_putc(p->out, ' ');
     hone_legible_append(p->out, text, HONE_LEGIBLE_LINE);
+}
+
+/* The header's parts, broken only between them. */
+static void header(const page *p, const char *text)
+{
+    static const char dot[] = " · ";
+    size_t column = 0;
+    for (const char *part = text ? text : "", *end; *part; part = end) {
+        end = strstr(part, dot);
+        end = end ? end + strlen(dot) : part + strlen(part);
+        bool last = *end == 0;
+        char *copy = strndup(part, (size_t)(end - part) - (last ? 0 : strlen(dot)));
+        if (!copy) {
+            p->out->failed = true;
+            return;
+        }
+        size_t width = hone_legible_width(copy);
+        if (column > 0 && column + 3 + width + (last ? 0 : 2) > p->width) {
+            hone_buffer_puts(p->out, " ·\n");
+            column = 0;
+        } else if (column > 0) {
+            hone_buffer_puts(p->out, dot);
+            column += 3;
+        }
+        hone_legible_wrap(p->out, copy, column, 0, p->width);
+        column += width;
+        free(copy);
+    }
+    hone_buffer_putc(p->out, '\n');
 }
 
 static void blanks(const page *p, size_t n)
@@ -265,7 +294,7 @@ hone_status hone_report_terminal(const json_t *document, hone_terminal_style wan
         goto done;
     int width = wanted.columns <= 0 || wanted.columns > 100 ? 100 : wanted.columns < 40 ? 40 : wanted.columns;
     page p = {out, (size_t)width, wanted.colour};
-    paragraph(&p, facts.header.data);
+    header(&p, facts.header.data);
     paragraph(&p, facts.detectable.data);
     paragraph(&p, facts.quick.data);
     hone_buffer_putc(out, '\n');

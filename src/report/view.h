@@ -56,7 +56,8 @@ typedef struct hone_view {
     size_t n_items;
 } hone_view;
 
-/* The arrays live in `arena`, the strings in `document`; both must outlive the view. HONE_BAD_FORMAT when this is not a comparison's document. */
+/* The arrays live in `arena`, the strings in `document`; both must outlive the view. HONE_BAD_FORMAT when this
+ * is not a comparison's document. */
 hone_status hone_view_read(const json_t *document, hone_arena *arena, hone_view *out, hone_error *err);
 hone_view_answer hone_view_answer_at(const hone_view *view, size_t item, size_t approach);
 /* "place", "input" or "reference" of an item; "" when absent. */
