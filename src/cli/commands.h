@@ -4,4 +4,6 @@
 
 #include "cli/options.h"
 
+extern const hone_command hone_command_report;
+
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 static const hone_command *const commands[] = {
+    &hone_command_report,
     NULL,
 };
 
