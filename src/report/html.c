@@ -293,7 +293,7 @@ static void measured(hone_buffer *b, const hone_view *v)
     static const char *const heads[] = {"labels",     "build",      "training tokens/s", "evaluation", "tokens in",
                                         "cacheable", "tokens out", "p50 ms",            "p95 ms",     "strict format"};
     hone_buffer_puts(b, "<h2 id=\"measured\">What was measured and spent</h2>\n");
-    hone_html_scroll_begin(b, "Measurements", "");
+    hone_html_scroll_begin(b, "Measurements", "dense");
     hone_buffer_puts(b, "<table><thead><tr><th scope=\"col\" class=\"name\">approach</th>");
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
         hone_buffer_printf(b, "<th scope=\"col\">%s</th>", heads[i]);
@@ -331,8 +331,8 @@ static void measured(hone_buffer *b, const hone_view *v)
 
 static void prompts(hone_buffer *b, const hone_view *v)
 {
-    hone_buffer_puts(b, "<h2 id=\"prompts\">Exact prompts and settings</h2>\n<p>What each approach sent for the first test row, "
-                        "character by character.</p>\n");
+    hone_buffer_puts(b, "<h2 id=\"prompts\">Exact prompts and settings</h2>\n<p>What each approach sent for the first test row; "
+                        "control characters are shown as pictures.</p>\n");
     for (size_t i = 0; i < v->n_approaches; i++) {
         const hone_view_approach *a = &v->approaches[i];
         hone_buffer_puts(b, "<details><summary>");
@@ -353,7 +353,8 @@ static void prompts(hone_buffer *b, const hone_view *v)
             hone_html_block(b, a->prompt);
             hone_buffer_puts(b, "</pre>");
         } else
-            hone_buffer_puts(b, "<p>No prompt: it does not use the language model.</p>");
+            hone_buffer_puts(b, strcmp(a->family, "baseline") == 0 ? "<p>No prompt: it does not use the language model.</p>"
+                                                                   : "<p>No prompt was recorded.</p>");
         hone_buffer_puts(b, "</details>\n");
     }
 }

@@ -40,7 +40,7 @@ const char hone_html_style[] =
     ".name,.word{text-align:left}\n"
     ".name{white-space:normal}tbody .name{min-width:15.6em}\n"
     "tr.chosen>*{background:var(--tint)}tr.chosen .name,tr.chosen .main{font-weight:650}\n"
-    ".main{font-weight:600}\n"
+    ".main{font-weight:600}.dense th,.dense td{padding-left:13px}.dense tbody .name{min-width:13em}\n"
     "th.draw,td.draw{position:relative;padding:0;width:28%;min-width:150px}th.draw{padding-bottom:3px;padding-top:7px}\n"
     "td.draw+td,th.draw+th{padding-left:12px}\n"
     "svg{display:block;overflow:visible}svg text{font-size:12px;fill:var(--soft)}\n"
