@@ -2,7 +2,7 @@
  *
  * `generation` counts jobs. A worker that sees a new generation draws pieces from `next_piece` until none is left and
  * then counts itself out of `working`. The caller does the same and waits for `working` to fall to zero, so no worker
- * can still be looking at a job when the next one is posted. */
+ * can still be looking at a job when the next one is posted. Whoever waits spins briefly, then sleeps. */
 #include "base/thread_pool.h"
 
 #include <pthread.h>
@@ -17,10 +17,10 @@ struct hone_thread_pool {
     pthread_t *threads;
     struct worker *workers;
     pthread_mutex_t lock;
-    pthread_cond_t wake;
+    pthread_cond_t wake, done;
     atomic_uint generation;
     atomic_int sleepers;
-    atomic_bool stop;
+    atomic_bool stop, caller_sleeps;
     hone_piece function;
     void *context;
     int64_t n_pieces;
@@ -76,7 +76,11 @@ static void *work(void *argument)
         if (atomic_load(&pool->stop))
             return NULL;
         draw_pieces(pool, self->thread);
-        atomic_fetch_sub_explicit(&pool->working, 1, memory_order_release);
+        if (atomic_fetch_sub(&pool->working, 1) == 1 && atomic_load(&pool->caller_sleeps)) {
+            pthread_mutex_lock(&pool->lock);
+            pthread_cond_signal(&pool->done);
+            pthread_mutex_unlock(&pool->lock);
+        }
     }
 }
 
@@ -106,6 +110,7 @@ hone_status hone_thread_pool_create(int n_threads, hone_thread_pool **out, hone_
     *pool = (hone_thread_pool){.n_threads = 1};
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wake, NULL);
+    pthread_cond_init(&pool->done, NULL);
     pool->threads = calloc((size_t)n_threads, sizeof *pool->threads);
     pool->workers = calloc((size_t)n_threads, sizeof *pool->workers);
     if (!pool->threads || !pool->workers) {
@@ -135,6 +140,7 @@ void hone_thread_pool_free(hone_thread_pool *pool)
         pthread_join(pool->threads[i], NULL);
     pthread_mutex_destroy(&pool->lock);
     pthread_cond_destroy(&pool->wake);
+    pthread_cond_destroy(&pool->done);
     free(pool->threads);
     free(pool->workers);
     free(pool);
@@ -159,10 +165,16 @@ void hone_thread_pool_run(hone_thread_pool *pool, int64_t n_pieces, hone_piece f
     atomic_store_explicit(&pool->working, pool->n_threads - 1, memory_order_relaxed);
     post(pool);
     draw_pieces(pool, 0);
-    for (int spins = 0; atomic_load_explicit(&pool->working, memory_order_acquire) > 0; spins++) {
-        if (spins < SPIN_ROUNDS)
-            relax();
-        else
-            sched_yield();
+    for (int spins = 0; spins < SPIN_ROUNDS; spins++) {
+        if (atomic_load_explicit(&pool->working, memory_order_acquire) == 0)
+            return;
+        relax();
     }
+    /* A worker has lost its processor to another program: make room for it rather than spin against it. */
+    pthread_mutex_lock(&pool->lock);
+    atomic_store(&pool->caller_sleeps, true);
+    while (atomic_load(&pool->working) > 0)
+        pthread_cond_wait(&pool->done, &pool->lock);
+    atomic_store(&pool->caller_sleeps, false);
+    pthread_mutex_unlock(&pool->lock);
 }
