@@ -55,6 +55,15 @@ static bool named(const jinja_arguments *all, const char *name, jinja_value *out
     return false;
 }
 
+/* Of an empty value Jinja2 does not even look at the arguments. */
+static bool nothing(jinja_run *run, jinja_value *out)
+{
+    jinja_sequence *s = jinja_sequence_new(run, JINJA_GENERATOR, 0);
+    if (s)
+        *out = jinja_of_sequence(s);
+    return s != NULL;
+}
+
 /* map('filter', args...) or map(attribute='a.b', default=x). */
 FILTER(filter_map)
 {
@@ -63,6 +72,8 @@ FILTER(filter_map)
     size_t n;
     const jinja_builtin *filter = NULL;
     jinja_arguments rest = {0};
+    if (!jinja_truth(self))
+        return nothing(run, out);
     if (all->n == 0) {
         bool with_default = named(all, "default", &fallback);
         if (!named(all, "attribute", &path))
@@ -101,6 +112,8 @@ static bool pick(jinja_run *run, jinja_value self, const jinja_arguments *all, b
     jinja_value *items, verdict;
     size_t n, used = by_attribute;
     const jinja_builtin *test = NULL;
+    if (!jinja_truth(self))
+        return nothing(run, out);
     if (by_attribute && all->n == 0)
         return jinja_raise(run, "missing parameter for attribute name");
     jinja_arguments rest = rest_of(all, used);

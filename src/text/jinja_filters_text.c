@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <utf8proc.h>
+
 #define FILTER(name)                                                                                                   \
     static bool name(jinja_run *run, jinja_value self, const jinja_value *p, const jinja_arguments *all,               \
                      jinja_value *out)
@@ -116,7 +118,12 @@ FILTER(filter_indent)
     int64_t width = 0;
     hone_buffer indention = {0}, b = {0};
     bool first = jinja_truth(p[1]), blank = jinja_truth(p[2]);
-    if (!jinja_to_text(run, self, &s) || !jinja_split_lines(run, s.string, false, &lines))
+    if (self.kind == JINJA_UNDEFINED)
+        return jinja_raise_undefined(run, self);
+    if (self.kind != JINJA_STRING)
+        return jinja_raise(run, "indent needs a string, not '%s'", jinja_type_name(self));
+    s = self;
+    if (!jinja_split_lines(run, s.string, false, &lines))
         return false;
     bool good = true;
     if (p[0].kind == JINJA_STRING)
@@ -187,9 +194,12 @@ FILTER(filter_wordcount)
     bool inside = false;
     if (!jinja_to_text(run, self, &s))
         return false;
-    for (size_t i = 0; i < s.string->length; i++) {
-        unsigned char c = (unsigned char)s.string->data[i];
-        bool word = isalnum(c) || c == '_' || c >= 0x80;
+    for (size_t i = 0, width; i < s.string->length; i += width ? width : 1) {
+        uint32_t c = 0;
+        width = hone_utf8_next(s.string->data + i, s.string->length - i, &c);
+        utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
+        bool word = c == '_' || (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO) ||
+                    (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO);
         words += word && !inside;
         inside = word;
     }
