@@ -1,0 +1,390 @@
+/* tuning.c - from training rows to a loaded adapter.
+ *
+ *   probe    one short run for each candidate learning rate, scored on select_tune; the best is taken (skipped for one candidate)
+ *   train    the full run; the best checkpoint by the task metric on select_tune is kept
+ *   load     the adapter serves from the same engine that trained it
+ *
+ * A finished probe or run is a part in the ledger; an unfinished one goes on from the trainer's own checkpoint. */
+#include "approach/tuning.h"
+
+#include "train/train.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { KEY_DIGITS_IN_FOLDER = 12 };
+
+typedef struct examples {
+    hone_train_example *items;
+    hone_token_list *ids; /* [n], owns the tokens */
+    size_t n;
+} examples;
+
+static void clear_examples(examples *e)
+{
+    for (size_t i = 0; e->ids && i < e->n; i++)
+        hone_token_list_clear(&e->ids[i]);
+    free(e->ids);
+    free(e->items);
+    memset(e, 0, sizeof *e);
+}
+
+static hone_status encode_example(hone_approach *a, const hone_row *row, hone_token_list *ids, hone_train_example *out,
+                                  hone_error *err)
+{
+    json_t *messages;
+    hone_token_list completion = {0};
+    hone_status status = hone_tuning_messages(a, row, 0, &messages, err);
+    if (status != HONE_OK)
+        return status;
+    status = hone_engine_encode_pair(a->bench->engine, messages, row->output, ids, &completion, err);
+    json_decref(messages);
+    size_t n_prompt = ids->n;
+    for (size_t i = 0; i < completion.n && status == HONE_OK; i++)
+        status = hone_token_list_push(ids, completion.data[i], err);
+    hone_token_list_clear(&completion);
+    const char *file = row->file ? row->file : "train";
+    if (status != HONE_OK)
+        return hone_fail_within(err, status, "%s:%lld", file, (long long)row->line);
+    int64_t context = hone_engine_context_tokens(a->bench->engine);
+    if ((int64_t)ids->n > context)
+        return hone_fail(err, HONE_BAD_INPUT, "%s:%lld: the example takes %zu tokens, the model's context holds %lld. Shorten or "
+                         "remove the row.", file, (long long)row->line, ids->n, (long long)context);
+    *out = (hone_train_example){.ids = ids->data, .n_ids = ids->n, .n_prompt = n_prompt};
+    return HONE_OK;
+}
+
+static hone_status encode_examples(hone_approach *a, examples *out, hone_error *err)
+{
+    const hone_rows *train = &a->bench->task->train;
+    out->n = train->n;
+    out->ids = calloc(train->n + 1, sizeof *out->ids);
+    out->items = calloc(train->n + 1, sizeof *out->items);
+    if (!out->ids || !out->items)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory for %zu training examples", train->n);
+    for (size_t i = 0; i < train->n; i++) {
+        hone_status status = encode_example(a, &train->items[i], &out->ids[i], &out->items[i], err);
+        if (status != HONE_OK)
+            return status;
+    }
+    return HONE_OK;
+}
+
+/* The trainer's progress under the approach's name. */
+typedef struct named_progress {
+    hone_progress base;
+    hone_progress *to;
+    char name[96];
+} named_progress;
+
+static void named_begin(hone_progress *p, const char *name, const char *unit, int64_t total)
+{
+    (void)name;
+    named_progress *n = p->context;
+    hone_progress_begin(n->to, n->name, unit, total);
+}
+
+static void named_update(hone_progress *p, int64_t done, const char *detail)
+{
+    hone_progress_update(((named_progress *)p->context)->to, done, detail);
+}
+
+static void named_end(hone_progress *p)
+{
+    hone_progress_end(((named_progress *)p->context)->to);
+}
+
+static void named_note(hone_progress *p, const char *text)
+{
+    hone_progress_note(((named_progress *)p->context)->to, "%s", text);
+}
+
+static void init_named(named_progress *n, hone_progress *to)
+{
+    n->to = to;
+    n->base = (hone_progress){.context = n, .begin = named_begin, .update = named_update, .end = named_end, .note = named_note};
+}
+
+/* hone_train_score: the task metric on the tuning half of select, answers as they will be served. */
+static hone_status score_checkpoint(void *context, const hone_adapter *adapter, double *score, hone_error *err)
+{
+    hone_approach *a = context;
+    size_t n = hone_workbench_tune_rows(a->bench);
+    const hone_adapter *before = a->adapter;
+    hone_status status = HONE_OK;
+    hone_arena *arena = hone_arena_create();
+    hone_answer *answers = calloc(n, sizeof *answers);
+    const hone_row **rows = calloc(n, sizeof *rows);
+    if (!arena || !answers || !rows) {
+        status = hone_fail(err, HONE_NO_MEMORY, "out of memory for %zu answers", n);
+        goto done;
+    }
+    for (size_t i = 0; i < n; i++)
+        rows[i] = &a->bench->task->select_tune.items[i];
+    a->adapter = adapter;
+    status = hone_approach_answer(a, rows, n, true, arena, answers, NULL, err);
+    a->adapter = before;
+    *score = 0;
+    for (size_t i = 0; i < n && status == HONE_OK; i++)
+        *score += answers[i].score / (double)n;
+done:
+    free(rows);
+    free(answers);
+    hone_arena_free(arena);
+    return status;
+}
+
+static void remove_folder(const char *path)
+{
+    DIR *folder = opendir(path);
+    if (!folder)
+        return;
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        char *file = hone_path_join(path, entry->d_name);
+        if (file && entry->d_name[0] != '.')
+            unlink(file);
+        free(file);
+    }
+    closedir(folder);
+    rmdir(path);
+}
+
+static json_t *real_or_null(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
+static double real_of(const json_t *part, const char *name)
+{
+    const json_t *v = json_object_get(part, name);
+    return json_is_number(v) ? json_number_value(v) : NAN;
+}
+
+static json_t *pack_result(const hone_train_result *r)
+{
+    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I}", "steps", (json_int_t)r->steps, "tokens", (json_int_t)r->tokens,
+                     "seconds", real_or_null(r->seconds), "score_seconds", real_or_null(r->score_seconds), "tokens_per_second",
+                     real_or_null(r->tokens_per_second), "final_loss", real_or_null(r->final_loss), "best_score",
+                     real_or_null(r->best_score), "best_step", (json_int_t)r->best_step);
+}
+
+static bool has_adapter(const char *folder)
+{
+    char *path = hone_path_join(folder, "adapter_model.safetensors");
+    bool exists = path && hone_file_exists(path);
+    free(path);
+    return exists;
+}
+
+/* Trains with the given settings, or finds that this was done. *folder belongs to a->arena, *part is a new reference. */
+static hone_status train_once(hone_approach *a, const examples *e, const hone_train_options *wanted, const json_t *settings,
+                              const char *purpose, bool keep_best, named_progress *progress, const char **folder,
+                              json_t **part, hone_error *err)
+{
+    char key[65], name[128];
+    *part = NULL;
+    hone_status status = hone_workbench_key(a->bench, a->type->word, settings, purpose, key, err);
+    if (status != HONE_OK)
+        return status;
+    snprintf(name, sizeof name, "%s-%.*s", a->type->word, KEY_DIGITS_IN_FOLDER, key);
+    char *path = hone_path_join(a->bench->adapters, name);
+    *folder = path ? hone_arena_strdup(a->arena, path) : NULL;
+    free(path);
+    if (!*folder)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory for a path");
+    status = hone_ledger_get_part(a->bench->ledger, key, part, err);
+    if (status != HONE_OK)
+        return status;
+    if (*part && (!keep_best || has_adapter(*folder)))
+        return HONE_OK;
+    json_decref(*part);
+    *part = NULL;
+    status = hone_folder_create(*folder, err);
+    if (status != HONE_OK)
+        return status;
+    hone_train_options options = *wanted;
+    hone_train_result result;
+    options.folder = *folder;
+    options.description = a->type->name;
+    bool can_score = keep_best && hone_workbench_tune_rows(a->bench) > 0;
+    status = hone_train(a->bench->engine, e->items, e->n, &options, can_score ? score_checkpoint : NULL, a, &progress->base,
+                        &result, err);
+    if (status != HONE_OK)
+        return status;
+    *part = pack_result(&result);
+    if (!*part)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory for a training record");
+    return keep_best ? hone_ledger_put_part(a->bench->ledger, key, *part, err) : HONE_OK;
+}
+
+static json_t *pack_settings(const hone_approach *a, const hone_train_options *o)
+{
+    const hone_prompt_style *style = a->state;
+    return json_pack("{s:b, s:f, s:f, s:i, s:i, s:f, s:f}", "instruction", style->instruction, "learning_rate",
+                     o->learning_rate, "epochs", o->epochs, "batch", o->batch, "rank", o->rank, "alpha", o->alpha,
+                     "max_seconds", o->max_seconds);
+}
+
+/* One probing run: trained briefly, scored on select_tune, remembered, and its adapter thrown away. */
+static hone_status probe(hone_approach *a, const examples *e, const hone_train_options *options, named_progress *progress,
+                         double *score, hone_error *err)
+{
+    char key[65];
+    const char *folder = NULL;
+    json_t *settings = pack_settings(a, options), *part = NULL, *trained = NULL;
+    hone_adapter *adapter = NULL;
+    hone_status status = settings ? hone_workbench_key(a->bench, a->type->word, settings, "probe score", key, err)
+                                  : hone_fail(err, HONE_NO_MEMORY, "out of memory for settings");
+    if (status == HONE_OK)
+        status = hone_ledger_get_part(a->bench->ledger, key, &part, err);
+    if (status != HONE_OK || part)
+        goto done;
+    double before = a->build_seconds;
+    status = train_once(a, e, options, settings, "probe", false, progress, &folder, &trained, err);
+    if (status == HONE_OK)
+        status = hone_engine_load_adapter(a->bench->engine, folder, &adapter, err);
+    if (status != HONE_OK)
+        goto done;
+    a->adapter = adapter;
+    json_decref(a->settings);
+    a->settings = json_pack("{s:O}", "probe", settings);
+    status = a->settings ? hone_approach_try(a, score, progress->to, err)
+                         : hone_fail(err, HONE_NO_MEMORY, "out of memory for settings");
+    a->adapter = NULL;
+    hone_engine_drop_adapter(a->bench->engine, adapter);
+    if (status != HONE_OK)
+        goto done;
+    double seconds = real_of(trained, "seconds") + a->build_seconds - before;
+    a->build_seconds = before;
+    part = json_pack("{s:f, s:f, s:O}", "score", *score, "seconds", seconds, "training", trained);
+    status = part ? hone_ledger_put_part(a->bench->ledger, key, part, err)
+                  : hone_fail(err, HONE_NO_MEMORY, "out of memory for a probe's record");
+    if (status == HONE_OK)
+        remove_folder(folder);
+done:
+    if (status == HONE_OK) {
+        *score = real_of(part, "score");
+        a->build_seconds += real_of(part, "seconds");
+    }
+    json_decref(trained);
+    json_decref(part);
+    json_decref(settings);
+    return status;
+}
+
+static hone_status choose_learning_rate(hone_approach *a, const examples *e, hone_train_options *options, named_progress *progress,
+                                        hone_error *err)
+{
+    const hone_effort *effort = &a->bench->effort;
+    if (effort->n_learning_rates > 0)
+        options->learning_rate = effort->learning_rates[0];
+    if (effort->n_learning_rates < 2 || hone_workbench_tune_rows(a->bench) == 0)
+        return HONE_OK;
+    hone_train_options trial = *options;
+    trial.epochs = effort->probe_epochs;
+    trial.max_seconds = 0;
+    double best = -1;
+    for (int i = 0; i < effort->n_learning_rates; i++) {
+        double score;
+        trial.learning_rate = effort->learning_rates[i];
+        snprintf(progress->name, sizeof progress->name, "%s: trying rate %g", a->type->name, trial.learning_rate);
+        hone_status status = probe(a, e, &trial, progress, &score, err);
+        if (status != HONE_OK)
+            return status;
+        if (score > best) {
+            best = score;
+            options->learning_rate = trial.learning_rate;
+        }
+    }
+    return HONE_OK;
+}
+
+static hone_status describe(hone_approach *a, const hone_train_options *o, const json_t *part, hone_error *err)
+{
+    const hone_effort *effort = &a->bench->effort;
+    const hone_prompt_style *style = a->state;
+    char rate[64] = "";
+    if (effort->n_learning_rates > 1)
+        snprintf(rate, sizeof rate, ", the best of %d tried", effort->n_learning_rates);
+    return hone_approach_describe(
+        a, err, "LoRA rank %d on all linear layers, %s; %lld rows, %lld steps of %d (%g epochs planned), learning rate %g%s; "
+        "best checkpoint on %zu select rows", o->rank,
+        style->instruction ? "trained and served with role and instruction" : "bare input and output, no instruction",
+        (long long)a->bench->task->train.n, (long long)json_integer_value(json_object_get(part, "steps")), o->batch, o->epochs,
+        o->learning_rate, rate, hone_workbench_tune_rows(a->bench));
+}
+
+static hone_status train_and_load(hone_approach *a, const examples *e, hone_train_options *options, named_progress *progress,
+                                  hone_error *err)
+{
+    json_t *part = NULL;
+    hone_adapter *adapter;
+    json_t *settings = pack_settings(a, options);
+    if (!settings)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory for settings");
+    json_decref(a->settings);
+    a->settings = settings;
+    snprintf(progress->name, sizeof progress->name, "%s", a->type->name);
+    hone_status status = train_once(a, e, options, settings, "adapter", true, progress, &a->adapter_folder, &part, err);
+    if (status == HONE_OK)
+        status = hone_engine_load_adapter(a->bench->engine, a->adapter_folder, &adapter, err);
+    if (status == HONE_OK) {
+        a->adapter = adapter;
+        a->build_seconds += real_of(part, "seconds");
+        if (isfinite(real_of(part, "score_seconds")))
+            a->build_seconds += real_of(part, "score_seconds");
+        a->train_tokens_per_second = real_of(part, "tokens_per_second");
+        a->select_tune_score = real_of(part, "best_score");
+        /* A time limit makes the number of steps depend on the machine: the adapter is known by what really happened. */
+        json_object_set(a->settings, "steps", json_object_get(part, "steps"));
+        json_object_set(a->settings, "best_step", json_object_get(part, "best_step"));
+        status = describe(a, options, part, err);
+    }
+    json_decref(part);
+    return status;
+}
+
+hone_status hone_tuning_build(hone_approach *a, hone_prompt_style style, hone_progress *progress, hone_error *err)
+{
+    examples e = {0};
+    named_progress named;
+    hone_train_options options;
+    const hone_effort *effort = &a->bench->effort;
+    hone_prompt_style *kept = hone_arena_alloc(a->arena, sizeof *kept);
+    if (!kept)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory for an approach");
+    *kept = style;
+    a->state = kept;
+    a->labels_used = (int64_t)(a->bench->task->train.n + hone_workbench_tune_rows(a->bench));
+    init_named(&named, progress);
+    hone_train_options_defaults(&options);
+    options.epochs = effort->epochs;
+    options.batch = effort->batch;
+    options.seed = a->bench->seed;
+    options.max_seconds = effort->train_seconds;
+    hone_status status = encode_examples(a, &e, err);
+    if (status == HONE_OK)
+        status = choose_learning_rate(a, &e, &options, &named, err);
+    if (status == HONE_OK)
+        status = train_and_load(a, &e, &options, &named, err);
+    clear_examples(&e);
+    return status;
+}
+
+hone_status hone_tuning_messages(hone_approach *a, const hone_row *row, size_t skip, json_t **out, hone_error *err)
+{
+    (void)skip;
+    const hone_prompt_style *style = a->state;
+    return hone_prompt_messages(a->bench->task, *style, NULL, 0, row, out, err);
+}
+
+void hone_tuning_clear(hone_approach *a)
+{
+    if (a->adapter)
+        hone_engine_drop_adapter(a->bench->engine, (hone_adapter *)(uintptr_t)a->adapter);
+    a->adapter = NULL;
+}
