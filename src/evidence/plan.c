@@ -1,0 +1,118 @@
+/* plan.c - levels of thoroughness and planned pairs. */
+#include "evidence/plan.h"
+
+/* Settings at each level. Learning rates and epochs: EVIDENCE, Tuning defaults; the probe's rates lie around the default of 1e-3. */
+const hone_level hone_levels[] = {
+    {.name = "full", .bare_tuning = true,
+     .effort = {.tune_rows = 200, .demonstrations = 8, .demonstration_sets = 4, .neighbours = {4, 8, 16}, .n_neighbours = 3,
+                .learning_rates = {1e-3, 3e-4, 2e-3}, .n_learning_rates = 3, .probe_epochs = 0.25, .epochs = 3, .batch = 16}},
+    {.name = "shorter", .test_rows = 1000, .bare_tuning = true,
+     .effort = {.tune_rows = 150, .demonstrations = 8, .demonstration_sets = 2, .neighbours = {4, 8}, .n_neighbours = 2,
+                .learning_rates = {1e-3}, .n_learning_rates = 1, .epochs = 3, .batch = 16}},
+    {.name = "one tuning", .test_rows = 500, .name_rows = 200,
+     .effort = {.tune_rows = 100, .demonstrations = 8, .demonstration_sets = 1, .neighbours = {4, 8}, .n_neighbours = 2,
+                .learning_rates = {1e-3}, .n_learning_rates = 1, .epochs = 2, .batch = 16}},
+    {.name = "quick", .test_rows = 300, .name_rows = 120,
+     .effort = {.tune_rows = 60, .demonstrations = 8, .demonstration_sets = 1, .neighbours = {8}, .n_neighbours = 1,
+                .learning_rates = {1e-3}, .n_learning_rates = 1, .epochs = 1, .batch = 16}},
+    {.name = "smallest", .test_rows = 200, .name_rows = 80,
+     .effort = {.tune_rows = 40, .demonstrations = 8, .demonstration_sets = 1, .neighbours = {4}, .n_neighbours = 1,
+                .learning_rates = {1e-3}, .n_learning_rates = 1, .epochs = 0.5, .batch = 16}},
+};
+const size_t hone_n_levels = sizeof hone_levels / sizeof *hone_levels;
+
+enum { LEVEL_QUICK = 3 };
+
+/* Rough ratios for planning, never shown: training a token costs about twice answering one (forward, and a backward
+ * pass that skips the shared prefix and most logits); an answer's token costs about this many prompt tokens, as choices
+ * are explored or tokens decoded one by one. */
+static const double training_cost_ratio = 2.0, answer_cost_ratio = 4.0;
+static const double cached_read_price = 0.1;
+
+size_t hone_level_quick(void)
+{
+    return LEVEL_QUICK;
+}
+
+static double at_most(size_t limit, size_t n)
+{
+    return limit && limit < n ? (double)limit : (double)n;
+}
+
+double hone_level_seconds(const hone_level *level, const hone_work_facts *facts, double *training)
+{
+    const hone_effort *e = &level->effort;
+    double tune = at_most(e->tune_rows, facts->n_tune);
+    double judged = at_most(level->name_rows, facts->n_name) + at_most(level->test_rows, facts->n_test);
+    double row = facts->row_tokens + answer_cost_ratio * facts->answer_tokens, tokens = 0, trained = 0;
+    if (facts->prompted)
+        tokens += (2 * judged + 2 * e->demonstration_sets * tune) * row;
+    if (facts->retrieved) {
+        int most = e->neighbours[e->n_neighbours - 1];
+        tokens += judged * (row + most * facts->shown_tokens);
+        for (int i = 0; i < e->n_neighbours && e->n_neighbours > 1; i++)
+            tokens += tune * (row + e->neighbours[i] * facts->shown_tokens);
+    }
+    int tunings = (facts->tuned_prompt ? 1 : 0) + (facts->tuned && level->bare_tuning ? 1 : 0);
+    double probes = e->n_learning_rates > 1 ? e->n_learning_rates : 0;
+    double epoch_tokens = (double)facts->n_train * (facts->row_tokens + facts->answer_tokens);
+    trained = tunings * epoch_tokens * (e->epochs + probes * e->probe_epochs) * training_cost_ratio;
+    tokens += tunings * (judged + (e->epochs + probes) * tune) * row;
+    if (training)
+        *training = trained / facts->tokens_per_second;
+    return (tokens + trained) / facts->tokens_per_second;
+}
+
+size_t hone_level_choose(size_t first, const hone_work_facts *facts, double budget_seconds)
+{
+    for (size_t i = first; i < hone_n_levels; i++)
+        if (hone_level_seconds(&hone_levels[i], facts, NULL) <= budget_seconds)
+            return i;
+    return hone_n_levels - 1;
+}
+
+double hone_request_cost(double tokens_in, double tokens_static, double tokens_out)
+{
+    return tokens_in - tokens_static + cached_read_price * tokens_static + tokens_out;
+}
+
+int hone_plan_winner(const hone_candidate *candidates, size_t n)
+{
+    int best = -1;
+    for (size_t i = 0; i < n; i++)
+        if (best < 0 || candidates[i].select_score > candidates[best].select_score ||
+            (candidates[i].select_score == candidates[best].select_score && candidates[i].cost < candidates[best].cost))
+            best = (int)i;
+    return best;
+}
+
+/* The best of those that are (or are not) baselines, the winner left out; -1 when there is none. */
+static int best_other(const hone_candidate *candidates, size_t n, int winner, bool baseline)
+{
+    int best = -1;
+    for (size_t i = 0; i < n; i++) {
+        if ((int)i == winner || (candidates[i].family == HONE_APPROACH_BASELINE) != baseline)
+            continue;
+        if (best < 0 || candidates[i].select_score > candidates[best].select_score)
+            best = (int)i;
+    }
+    return best;
+}
+
+size_t hone_plan_pairs(const hone_candidate *candidates, size_t n, int winner, int *against)
+{
+    size_t n_pairs = 0;
+    if (winner < 0)
+        return 0;
+    int baseline = best_other(candidates, n, winner, true), other = best_other(candidates, n, winner, false);
+    bool only_baselines = true;
+    for (size_t i = 0; i < n; i++) {
+        if ((int)i == winner || (candidates[i].cost >= candidates[winner].cost && (int)i != baseline))
+            continue;
+        only_baselines = only_baselines && candidates[i].family == HONE_APPROACH_BASELINE;
+        against[n_pairs++] = (int)i;
+    }
+    if (only_baselines && other >= 0)
+        against[n_pairs++] = other;
+    return n_pairs;
+}

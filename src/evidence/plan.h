@@ -1,0 +1,57 @@
+/* plan.h - what a comparison will do, settled before it starts: how much is spent, which pairs will be tested.
+ *
+ * Pure functions of their arguments. The runner remembers their results in the ledger, so that a continued run does not plan
+ * anew with another measurement of the machine's speed. */
+#ifndef HONE_EVIDENCE_PLAN_H
+#define HONE_EVIDENCE_PLAN_H
+
+#include "approach/approach.h"
+
+/* A level of thoroughness. */
+typedef struct hone_level {
+    const char *name;
+    size_t test_rows, name_rows; /* at most; 0: all */
+    bool bare_tuning;            /* "tuned" (without the prompt) too */
+    hone_effort effort;
+} hone_level;
+
+/* From the most thorough to the smallest. */
+extern const hone_level hone_levels[];
+extern const size_t hone_n_levels;
+/* Index of the level that --quick stands for. */
+size_t hone_level_quick(void);
+
+/* What the length of a comparison depends on. */
+typedef struct hone_work_facts {
+    double tokens_per_second;  /* computed prompt tokens, measured */
+    double row_tokens;         /* of a request beyond the part that all requests share */
+    double shown_tokens;       /* of one demonstration, answer included */
+    double answer_tokens;
+    size_t n_train, n_tune, n_name, n_test;
+    bool prompted, retrieved, tuned, tuned_prompt; /* approaches asked for */
+} hone_work_facts;
+
+/* Expected seconds of a whole comparison at this level; *training (may be NULL): the part that trains. */
+double hone_level_seconds(const hone_level *level, const hone_work_facts *facts, double *training);
+/* The most thorough level, from `first` on, that fits the budget; the smallest when none does. */
+size_t hone_level_choose(size_t first, const hone_work_facts *facts, double budget_seconds);
+
+/* One approach as select has shown it. */
+typedef struct hone_candidate {
+    double select_score; /* on select_name */
+    double cost;         /* a request in operation, in computed tokens (hone_request_cost) */
+    hone_approach_family family;
+} hone_candidate;
+
+/* A request's operating cost in computed tokens: what must be computed, plus the static prefix read from the cache at a
+ * tenth (EVIDENCE, Cost: kappa 0.1). The same on any machine, so the plan does not hang on a timing. 0 without a model. */
+double hone_request_cost(double tokens_in, double tokens_static, double tokens_out);
+
+/* The best select_score; the cheaper of equals, then the first. -1 when there are none. */
+int hone_plan_winner(const hone_candidate *candidates, size_t n);
+/* Whom the winner is tested against: every cheaper approach and the best baseline; where that leaves only baselines, the
+ * best of the others too, so that the verdict can say what the larger effort would have brought.
+ * against: [n]. Returns how many. */
+size_t hone_plan_pairs(const hone_candidate *candidates, size_t n, int winner, int *against);
+
+#endif
