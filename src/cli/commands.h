@@ -16,5 +16,6 @@ extern const hone_command hone_command_model_inspect;
 extern const hone_command hone_command_init;
 extern const hone_command hone_command_check;
 extern const hone_command hone_command_report;
+extern const hone_command hone_command_compare;
 
 #endif
