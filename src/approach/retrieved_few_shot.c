@@ -9,8 +9,6 @@
 
 #include <math.h>
 
-enum { MAX_NEIGHBOURS = 64 };
-
 typedef struct retrieved {
     hone_train_index index;
     size_t k;
@@ -19,8 +17,8 @@ typedef struct retrieved {
 static hone_status messages(hone_approach *a, const hone_row *row, size_t skip, json_t **out, hone_error *err)
 {
     const retrieved *r = a->state;
-    size_t nearest[MAX_NEIGHBOURS], n;
-    const hone_row *rows[MAX_NEIGHBOURS];
+    size_t nearest[HONE_MAX_NEIGHBOURS], n;
+    const hone_row *rows[HONE_MAX_NEIGHBOURS];
     hone_status status = hone_train_index_nearest(&r->index, row->input, r->k, nearest, &n, err);
     if (status != HONE_OK)
         return status;
@@ -34,7 +32,7 @@ static hone_status messages(hone_approach *a, const hone_row *row, size_t skip, 
 static hone_status set_neighbours(hone_approach *a, int k, hone_error *err)
 {
     retrieved *r = a->state;
-    r->k = k < 1 ? 1 : k > MAX_NEIGHBOURS ? MAX_NEIGHBOURS : (size_t)k;
+    r->k = k < 1 ? 1 : k > HONE_MAX_NEIGHBOURS ? HONE_MAX_NEIGHBOURS : (size_t)k;
     a->n_demonstrations = r->k;
     if (json_object_set_new(a->settings, "neighbours", json_integer((json_int_t)r->k)) != 0)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for settings");

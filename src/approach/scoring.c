@@ -64,7 +64,7 @@ bool hone_answer_is_strict(const hone_task *task, const char *raw)
 {
     /* Any reference does: only whether the answer could be read is asked. */
     hone_metric_score found;
-    hone_metric_case item = {.answer = raw, .reference = "0"};
+    hone_metric_case item = {.answer = raw, .reference = task->output_kind == HONE_OUTPUT_JSON ? "{}" : "0"};
     const hone_metric *metric = metric_of(task);
     if (hone_task_has_labels(task)) {
         item.reference = task->labels[0];

@@ -33,10 +33,13 @@ hone_status hone_train_index_nearest(const hone_train_index *index, const char *
                                      hone_error *err)
 {
     hone_sparse *query;
+    double similarity[HONE_MAX_NEIGHBOURS];
+    if (k > HONE_MAX_NEIGHBOURS)
+        k = HONE_MAX_NEIGHBOURS;
     hone_status status = hone_tfidf_transform(index->tfidf, &input, 1, &query, err);
     if (status != HONE_OK)
         return status;
-    *n = hone_tfidf_nearest(index->tfidf, index->vectors, query, 0, k, nearest, NULL);
+    *n = hone_tfidf_nearest(index->tfidf, index->vectors, query, 0, k, nearest, similarity);
     hone_sparse_free(query);
     return HONE_OK;
 }

@@ -1,0 +1,96 @@
+/* test_compare_plan.c - what a comparison settles before it starts. Expected values worked out by hand. */
+#include "evidence/plan.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static const hone_candidate majority = {0.1, 0, HONE_APPROACH_BASELINE}, neighbour = {0.6, 0, HONE_APPROACH_BASELINE},
+                            logistic = {0.78, 0, HONE_APPROACH_BASELINE}, zero_shot = {0.2, 50, HONE_APPROACH_PROMPT},
+                            retrieved = {0.7, 300, HONE_APPROACH_PROMPT}, tuned = {0.85, 40, HONE_APPROACH_TUNED};
+
+static void test_winner_is_the_best_on_select_and_the_cheaper_of_equals(void **state)
+{
+    (void)state;
+    hone_candidate c[] = {majority, logistic, retrieved, tuned};
+    assert_int_equal(hone_plan_winner(c, 4), 3);
+    c[2].select_score = c[3].select_score;
+    assert_int_equal(hone_plan_winner(c, 4), 3); /* 40 tokens against 300 */
+    assert_int_equal(hone_plan_winner(c, 0), -1);
+}
+
+static void test_winner_meets_every_cheaper_approach_and_the_best_baseline_only(void **state)
+{
+    (void)state;
+    /* retrieved costs more than tuned, so it is no rival: the winner is better on select and cheaper. */
+    hone_candidate c[] = {majority, neighbour, logistic, zero_shot, retrieved, tuned};
+    int against[6];
+    c[3].cost = 30;
+    size_t n = hone_plan_pairs(c, 6, 5, against);
+    assert_int_equal(n, 4);
+    assert_int_equal(against[0], 0);
+    assert_int_equal(against[1], 1);
+    assert_int_equal(against[2], 2);
+    assert_int_equal(against[3], 3);
+}
+
+static void test_a_winning_baseline_meets_the_best_of_the_others(void **state)
+{
+    (void)state;
+    hone_candidate c[] = {majority, logistic, zero_shot, retrieved};
+    int against[4];
+    /* Nothing is cheaper than the logistic regression; the best other baseline and the best prompt remain. */
+    size_t n = hone_plan_pairs(c, 4, 1, against);
+    assert_int_equal(n, 2);
+    assert_int_equal(against[0], 0);
+    assert_int_equal(against[1], 3);
+}
+
+static void test_a_lone_approach_has_no_pairs(void **state)
+{
+    (void)state;
+    int against[1];
+    assert_int_equal(hone_plan_pairs(&majority, 1, 0, against), 0);
+    assert_int_equal(hone_plan_pairs(&majority, 1, -1, against), 0);
+}
+
+static void test_a_cached_prefix_costs_a_tenth(void **state)
+{
+    (void)state;
+    /* 500 prompt tokens of which 460 are the same for all rows: 40 + 46 + 5 */
+    assert_float_equal(hone_request_cost(500, 460, 5), 91, 1e-9);
+    assert_float_equal(hone_request_cost(300, 0, 5), 305, 1e-9);
+}
+
+static void test_a_smaller_budget_never_gets_a_more_thorough_level(void **state)
+{
+    (void)state;
+    hone_work_facts facts = {.tokens_per_second = 600, .row_tokens = 35, .shown_tokens = 45, .answer_tokens = 7, .n_train = 1600,
+                             .n_tune = 200, .n_name = 200, .n_test = 1000, .prompted = true, .retrieved = true, .tuned = true,
+                             .tuned_prompt = true};
+    size_t before = hone_n_levels - 1;
+    for (double budget = 30; budget < 40000; budget *= 1.3) {
+        size_t level = hone_level_choose(0, &facts, budget);
+        assert_true(level <= before);
+        if (level < hone_n_levels - 1)
+            assert_true(hone_level_seconds(&hone_levels[level], &facts, NULL) <= budget);
+        before = level;
+    }
+    assert_int_equal(before, 0);
+    assert_true(hone_level_choose(hone_level_quick(), &facts, 1e9) == hone_level_quick());
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_winner_is_the_best_on_select_and_the_cheaper_of_equals),
+        cmocka_unit_test(test_winner_meets_every_cheaper_approach_and_the_best_baseline_only),
+        cmocka_unit_test(test_a_winning_baseline_meets_the_best_of_the_others),
+        cmocka_unit_test(test_a_lone_approach_has_no_pairs),
+        cmocka_unit_test(test_a_cached_prefix_costs_a_tenth),
+        cmocka_unit_test(test_a_smaller_budget_never_gets_a_more_thorough_level),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
