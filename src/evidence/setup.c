@@ -76,33 +76,11 @@ static bool has_type(const hone_comparing *run, const hone_approach_type *type)
     return false;
 }
 
-/* The engine's end-of-turn token, as a training pair ends with it. */
-static hone_status end_token(hone_engine *engine, int32_t *out, hone_error *err)
-{
-    hone_token_list prompt = {0}, completion = {0};
-    json_t *messages = json_pack("[{s:s, s:s}]", "role", "user", "content", "a");
-    hone_status status = messages ? hone_engine_encode_pair(engine, messages, "a", &prompt, &completion, err)
-                                  : hone_fail(err, HONE_NO_MEMORY, "out of memory for a prompt");
-    if (status == HONE_OK && completion.n == 0)
-        status = hone_fail(err, HONE_UNSUPPORTED, "the model's chat template gives an answer no end");
-    if (status == HONE_OK)
-        *out = completion.data[completion.n - 1];
-    json_decref(messages);
-    hone_token_list_clear(&prompt);
-    hone_token_list_clear(&completion);
-    return status;
-}
-
 static hone_status make_choices(hone_comparing *run, hone_error *err)
 {
     if (!run->engine || !hone_task_has_labels(run->task))
         return HONE_OK;
-    int32_t end;
-    hone_status status = end_token(run->engine, &end, err);
-    if (status != HONE_OK)
-        return status;
-    return hone_choices_create(hone_engine_get_tokenizer(run->engine), run->task->labels, run->task->n_labels, end, &run->choices,
-                               err);
+    return hone_engine_create_choices(run->engine, run->task->labels, run->task->n_labels, &run->choices, err);
 }
 
 /* Expected lengths, from a few rows of select; needs a workbench at any level. */
@@ -200,17 +178,17 @@ static void write_note(hone_comparing *run)
     const hone_effort *e = &run->level.effort, *full = &hone_levels[0].effort;
     hone_buffer b = {0};
     char count[2][32];
-    run->c->quick = strcmp(run->level.name, hone_levels[0].name) != 0 || run->n_test < run->task->test.n;
-    if (!run->c->quick)
-        return;
-    hone_format_count((int64_t)run->n_test, count[0]);
-    hone_format_count((int64_t)run->task->test.n, count[1]);
-    hone_buffer_printf(&b, "%s of %s test rows, %zu of %zu select rows to name the winner", count[0], count[1], run->n_name,
-                       run->task->select_name.n);
+    if (run->n_test < run->task->test.n) {
+        hone_format_count((int64_t)run->n_test, count[0]);
+        hone_format_count((int64_t)run->task->test.n, count[1]);
+        hone_buffer_printf(&b, "; %s of %s test rows", count[0], count[1]);
+    }
+    if (run->n_name < run->task->select_name.n)
+        hone_buffer_printf(&b, "; %zu of %zu select rows to name the winner", run->n_name, run->task->select_name.n);
     if (run->engine && e->epochs < full->epochs)
         hone_buffer_printf(&b, "; tuning for %g epoch%s instead of %g", e->epochs, e->epochs == 1 ? "" : "s", full->epochs);
     if (run->engine && e->train_seconds > 0)
-        hone_buffer_printf(&b, ", at most %.0f s", e->train_seconds);
+        hone_buffer_printf(&b, "; tuning at most %.0f s", e->train_seconds);
     if (run->engine && e->n_learning_rates < full->n_learning_rates)
         hone_buffer_printf(&b, "; learning rate %g not probed", e->learning_rates[0]);
     if (run->engine && e->demonstration_sets < full->demonstration_sets)
@@ -221,7 +199,9 @@ static void write_note(hone_comparing *run)
                            e->n_neighbours == 1 ? "" : "s", full->n_neighbours);
     if (run->engine && !has_type(run, &hone_approach_tuned) && !run->options->n_approaches)
         hone_buffer_puts(&b, "; tuning without the prompt left out");
-    run->c->quick_note = b.data ? hone_arena_strdup(run->c->arena, b.data) : NULL;
+    static const size_t separator = 2; /* the leading "; " */
+    run->c->quick = b.length > separator;
+    run->c->quick_note = run->c->quick ? hone_arena_strdup(run->c->arena, b.data + separator) : NULL;
     hone_buffer_clear(&b);
 }
 
@@ -302,13 +282,24 @@ static hone_status name_run(hone_comparing *run, hone_error *err)
     return status;
 }
 
+/* A path is shown by its file's name without ".gguf"; a catalogue name as it is. */
+static const char *short_name(hone_comparing *run, const char *model)
+{
+    const char *slash = model ? strrchr(model, '/') : NULL;
+    const char *name = slash ? slash + 1 : model;
+    size_t length = name ? strlen(name) : 0;
+    if (length > 5 && strcmp(name + length - 5, ".gguf") == 0)
+        length -= 5;
+    return name ? hone_arena_strndup(run->c->arena, name, length) : NULL;
+}
+
 static void describe_run(hone_comparing *run)
 {
     hone_comparison *c = run->c;
     char now[32];
     hone_clock_iso8601(now, sizeof now);
     c->task = run->task;
-    c->model = run->options->model_name ? hone_arena_strdup(c->arena, run->options->model_name) : NULL;
+    c->model = short_name(run, run->options->model_name);
     c->command = run->options->command ? hone_arena_strdup(c->arena, run->options->command) : NULL;
     c->started = hone_arena_strdup(c->arena, now);
     c->threads = run->engine ? hone_engine_threads(run->engine) : 1;
