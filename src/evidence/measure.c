@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LATENCY_ROWS = 32, WARM_ROWS = 1, PREFIX_ROWS = 64, SPEED_ROWS = 8 };
+enum { LATENCY_ROWS = 32, LEAST_LATENCY_ROWS = 8, WARM_ROWS = 1, PREFIX_ROWS = 64, SPEED_ROWS = 8 };
+/* Where requests take long, fewer of them say enough. */
+static const double latency_seconds = 15;
 
 /* The number of tokens that the prompts of all rows begin with. */
 static hone_status common_prefix(hone_approach *a, const hone_row *rows, size_t n, double *out, hone_error *err)
@@ -43,21 +45,24 @@ static hone_status time_requests(hone_approach *a, const hone_row *rows, size_t 
                                  hone_error *err)
 {
     double ms[LATENCY_ROWS];
-    size_t warm = n > WARM_ROWS ? WARM_ROWS : 0, n_timed = n - warm < LATENCY_ROWS ? n - warm : LATENCY_ROWS;
+    size_t warm = n > WARM_ROWS ? WARM_ROWS : 0, most = n - warm < LATENCY_ROWS ? n - warm : LATENCY_ROWS, n_timed = 0;
+    double begun = hone_clock_seconds();
     hone_arena *arena = hone_arena_create();
     if (!arena)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for measuring");
     hone_status status = HONE_OK;
     if (a->type->messages)
         hone_engine_clear_cache(a->bench->engine);
-    for (size_t i = 0; i < warm + n_timed && status == HONE_OK; i++) {
+    for (size_t i = 0; i < warm + most && status == HONE_OK; i++) {
         const hone_row *row = &rows[i];
         hone_answer answer;
         double start = hone_clock_seconds();
         status = hone_approach_answer(a, &row, 1, true, arena, &answer, NULL, err);
         if (i >= warm)
-            ms[i - warm] = 1000 * (hone_clock_seconds() - start);
+            ms[n_timed++] = 1000 * (hone_clock_seconds() - start);
         hone_progress_update(progress, (int64_t)i + 1, NULL);
+        if (n_timed >= LEAST_LATENCY_ROWS && hone_clock_seconds() - begun > latency_seconds)
+            break;
     }
     hone_arena_free(arena);
     out->n = (int64_t)n_timed;
@@ -135,7 +140,7 @@ hone_status hone_measure(hone_approach *a, const hone_row *rows, size_t n, hone_
     status = time_requests(a, rows, n, out, progress, err);
     hone_progress_end(progress);
     if (status == HONE_OK)
-        status = check_form(a, rows, n, &out->strict_format_rate, err);
+        status = check_form(a, rows, (size_t)out->n + (n > WARM_ROWS ? WARM_ROWS : 0), &out->strict_format_rate, err);
     if (status != HONE_OK)
         goto done;
     part = json_pack("{s:o, s:o, s:I, s:o}", "p50_ms", real_or_null(out->p50_ms), "p95_ms", real_or_null(out->p95_ms), "n",

@@ -11,6 +11,7 @@
 typedef struct hone_level {
     const char *name;
     size_t test_rows, name_rows; /* at most; 0: all */
+    bool few_shot;               /* fixed demonstrations too: retrieved ones are nearly always better */
     bool bare_tuning;            /* "tuned" (without the prompt) too */
     hone_effort effort;
 } hone_level;
@@ -27,8 +28,9 @@ typedef struct hone_work_facts {
     double row_tokens;         /* of a request beyond the part that all requests share */
     double shown_tokens;       /* of one demonstration, answer included */
     double answer_tokens;
+    double label_tokens;       /* of all labels together; 0: free answers */
     size_t n_train, n_tune, n_name, n_test;
-    bool prompted, retrieved, tuned, tuned_prompt; /* approaches asked for */
+    bool zero_shot, few_shot, retrieved, tuned, tuned_prompt; /* approaches asked for */
 } hone_work_facts;
 
 /* Expected seconds of a whole comparison at this level; *training (may be NULL): the part that trains. */

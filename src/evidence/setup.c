@@ -42,8 +42,8 @@ static bool asked_for(const hone_comparing *run, const hone_approach_type *type)
     return false;
 }
 
-/* Approaches that suit the task and were asked for; `tuned` without the prompt only where the level has it or it was named. */
-static hone_status choose_types(hone_comparing *run, bool bare_tuning, hone_error *err)
+/* Approaches that suit the task and were asked for; those that the level leaves out only where they were named. */
+static hone_status choose_types(hone_comparing *run, const hone_level *level, hone_error *err)
 {
     const hone_compare_options *o = run->options;
     for (size_t i = 0; i < o->n_approaches; i++) {
@@ -61,7 +61,8 @@ static hone_status choose_types(hone_comparing *run, bool bare_tuning, hone_erro
         const hone_approach_type *type = hone_approach_types[i];
         bool named = asked_for(run, type), baseline = type->family == HONE_APPROACH_BASELINE;
         if ((o->n_approaches && !named && !baseline) || (type->needs_labels && !hone_task_has_labels(run->task)) ||
-            (type->messages && !run->engine) || (type == &hone_approach_tuned && !bare_tuning && !named))
+            (type->messages && !run->engine) || (type == &hone_approach_tuned && !level->bare_tuning && !named) ||
+            (type == &hone_approach_few_shot && !level->few_shot && !named))
             continue;
         run->types[run->n++] = type;
     }
@@ -89,7 +90,7 @@ static hone_status gather_facts(hone_comparing *run, hone_work_facts *out, hone_
     const hone_task *task = run->task;
     *out = (hone_work_facts){.n_train = task->train.n, .n_tune = task->select_tune.n, .n_name = task->select_name.n,
                              .n_test = run->options->test_rows ? run->options->test_rows : task->test.n,
-                             .prompted = has_type(run, &hone_approach_zero_shot) || has_type(run, &hone_approach_few_shot),
+                             .zero_shot = has_type(run, &hone_approach_zero_shot), .few_shot = has_type(run, &hone_approach_few_shot),
                              .retrieved = has_type(run, &hone_approach_retrieved_few_shot),
                              .tuned = has_type(run, &hone_approach_tuned),
                              .tuned_prompt = has_type(run, &hone_approach_tuned_prompt), .tokens_per_second = 1};
@@ -102,6 +103,7 @@ static hone_status gather_facts(hone_comparing *run, hone_work_facts *out, hone_
                                     &out->row_tokens, err);
     out->answer_tokens = 0.6 * run->bench.max_new_tokens;
     out->shown_tokens = out->row_tokens + out->answer_tokens;
+    out->label_tokens = run->choices ? 0.6 * out->answer_tokens * (double)task->n_labels : 0; /* labels begin alike */
     hone_approach_free(sample);
     return status;
 }
@@ -185,19 +187,23 @@ static void write_note(hone_comparing *run)
     }
     if (run->n_name < run->task->select_name.n)
         hone_buffer_printf(&b, "; %zu of %zu select rows to name the winner", run->n_name, run->task->select_name.n);
-    if (run->engine && e->epochs < full->epochs)
+    bool tunes = has_type(run, &hone_approach_tuned) || has_type(run, &hone_approach_tuned_prompt);
+    if (tunes && e->epochs < full->epochs)
         hone_buffer_printf(&b, "; tuning for %g epoch%s instead of %g", e->epochs, e->epochs == 1 ? "" : "s", full->epochs);
-    if (run->engine && e->train_seconds > 0)
+    if (tunes && e->train_seconds > 0)
         hone_buffer_printf(&b, "; tuning at most %.0f s", e->train_seconds);
-    if (run->engine && e->n_learning_rates < full->n_learning_rates)
+    if (tunes && e->n_learning_rates < full->n_learning_rates)
         hone_buffer_printf(&b, "; learning rate %g not probed", e->learning_rates[0]);
-    if (run->engine && e->demonstration_sets < full->demonstration_sets)
+    if (has_type(run, &hone_approach_few_shot) && e->demonstration_sets < full->demonstration_sets)
         hone_buffer_printf(&b, "; %d set%s of demonstrations tried instead of %d", e->demonstration_sets,
                            e->demonstration_sets == 1 ? "" : "s", full->demonstration_sets);
-    if (run->engine && e->n_neighbours < full->n_neighbours)
+    if (has_type(run, &hone_approach_retrieved_few_shot) && e->n_neighbours < full->n_neighbours)
         hone_buffer_printf(&b, "; %d number%s of retrieved demonstrations tried instead of %d", e->n_neighbours,
                            e->n_neighbours == 1 ? "" : "s", full->n_neighbours);
-    if (run->engine && !has_type(run, &hone_approach_tuned) && !run->options->n_approaches)
+    bool all = run->engine && !run->options->n_approaches;
+    if (all && !has_type(run, &hone_approach_few_shot))
+        hone_buffer_puts(&b, "; few-shot with fixed demonstrations left out");
+    if (all && !has_type(run, &hone_approach_tuned))
         hone_buffer_puts(&b, "; tuning without the prompt left out");
     static const size_t separator = 2; /* the leading "; " */
     run->c->quick = b.length > separator;
@@ -338,11 +344,11 @@ hone_status hone_comparing_init(hone_comparing *run, hone_error *err)
     hone_status status = make_choices(run, err);
     run->bench.choices = run->choices;
     if (status == HONE_OK)
-        status = choose_types(run, true, err);
+        status = choose_types(run, &hone_levels[0], err);
     if (status == HONE_OK)
         status = settle_level(run, err);
     if (status == HONE_OK)
-        status = choose_types(run, run->level.bare_tuning, err);
+        status = choose_types(run, &run->level, err);
     if (status != HONE_OK)
         return status;
     run->bench.effort = run->level.effort;

@@ -68,7 +68,7 @@ static void test_a_smaller_budget_never_gets_a_more_thorough_level(void **state)
 {
     (void)state;
     hone_work_facts facts = {.tokens_per_second = 600, .row_tokens = 35, .shown_tokens = 45, .answer_tokens = 7, .n_train = 1600,
-                             .n_tune = 200, .n_name = 200, .n_test = 1000, .prompted = true, .retrieved = true, .tuned = true,
+                             .n_tune = 200, .n_name = 200, .n_test = 1000, .zero_shot = true, .few_shot = true, .label_tokens = 230, .retrieved = true, .tuned = true,
                              .tuned_prompt = true};
     size_t before = hone_n_levels - 1;
     for (double budget = 30; budget < 40000; budget *= 1.3) {
