@@ -50,7 +50,7 @@ static hone_status prepare(const hone_paired_sample *sample, size_t resamples, u
 }
 
 /* Makes claim, p and interval say the same, on the careful side. */
-static void settle(hone_comparison *c, double alpha)
+static void settle(hone_paired_comparison *c, double alpha)
 {
     bool excludes = hone_interval_excludes(c->interval, 0), rejects = c->p_adjusted < alpha;
     c->differs = excludes && rejects;
@@ -63,7 +63,7 @@ static void settle(hone_comparison *c, double alpha)
 }
 
 hone_status hone_compare_family(const hone_paired_sample *samples, size_t n_samples, double alpha, size_t resamples,
-                                uint64_t seed, hone_comparison *out, hone_error *err)
+                                uint64_t seed, hone_paired_comparison *out, hone_error *err)
 {
     if (n_samples == 0)
         return HONE_OK;
@@ -89,7 +89,7 @@ hone_status hone_compare_family(const hone_paired_sample *samples, size_t n_samp
         goto done;
     for (size_t i = 0; i < n_samples; i++) {
         const prepared *pair = &pairs[i];
-        out[i] = (hone_comparison){.level = level[i], .p = p[i], .p_adjusted = adjusted[i], .exact = pair->exact};
+        out[i] = (hone_paired_comparison){.level = level[i], .p = p[i], .p_adjusted = adjusted[i], .exact = pair->exact};
         if (pair->exact) {
             out[i].difference = hone_paired_difference(pair->counts);
             out[i].interval = hone_paired_interval(pair->counts, level[i]);

@@ -18,7 +18,7 @@ typedef struct hone_paired_sample {
     size_t n;
 } hone_paired_sample;
 
-typedef struct hone_comparison {
+typedef struct hone_paired_comparison {
     double difference;      /* mean of a - b */
     hone_interval interval; /* at `level` */
     double level;           /* two-sided error rate of the interval, after Holm */
@@ -26,12 +26,12 @@ typedef struct hone_comparison {
     bool differs;           /* the interval excludes 0 */
     bool exact;             /* McNemar; otherwise the bootstrap */
     int64_t only_a, only_b; /* exact: items right under one approach only */
-} hone_comparison;
+} hone_paired_comparison;
 
 /* out: [n_samples]. resamples 0: the default of bootstrap.h. HONE_BAD_INPUT for an empty sample or a score that is not
  * finite. */
 hone_status hone_compare_family(const hone_paired_sample *samples, size_t n_samples, double alpha, size_t resamples,
-                                uint64_t seed, hone_comparison *out, hone_error *err);
+                                uint64_t seed, hone_paired_comparison *out, hone_error *err);
 
 /* Is A not worse than B by `margin` or more, at one-sided alpha? Tango's score test for right/wrong scores of unrelated
  * items, the bootstrap otherwise. *low: the lower limit of the 1 - 2 alpha interval; not inferior means low > -margin.

@@ -386,7 +386,7 @@ static void test_family_claims_and_intervals_never_disagree(void **state)
         double a[FAMILY][N], b[FAMILY][N];
         int64_t cluster[N];
         hone_paired_sample samples[FAMILY];
-        hone_comparison out[FAMILY];
+        hone_paired_comparison out[FAMILY];
         for (int k = 0; k < FAMILY; k++) {
             for (int i = 0; i < N; i++) {
                 double u = hone_rng_uniform(key, (uint64_t)((round * FAMILY + k) * 2 * N + 2 * i));
@@ -419,7 +419,7 @@ static void test_family_of_one_is_mcnemar(void **state)
         b[i] = (i >= 60 && i < 95) || i >= 300;
     }
     hone_paired_sample sample = {a, b, NULL, 500};
-    hone_comparison out;
+    hone_paired_comparison out;
     assert_int_equal(hone_compare_family(&sample, 1, 0.05, 0, 1, &out, NULL), HONE_OK);
     assert_int_equal(out.only_a, 60);
     assert_int_equal(out.only_b, 35);

@@ -1,0 +1,187 @@
+/* standing.c - what is known of each approach by itself: score with interval, costs, constraints. */
+#include "decide/judgement.h"
+
+#include "stats/bootstrap.h"
+#include "stats/summary.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Timings wobble and prices are guesses: costs within 5 % of each other are the same. */
+static const double same_cost = 0.05;
+static const double hours_of_a_month = 730;
+
+hone_status hone_standing_scores(hone_judgement *j, hone_error *err)
+{
+    size_t n = j->c->n_test;
+    for (size_t i = 0; i < j->c->n_approaches; i++) {
+        hone_approach_result *a = &j->c->approaches[i];
+        const double *scores = j->standing[i].scores;
+        if (!scores)
+            continue;
+        int64_t right = 0;
+        bool binary = !j->cluster;
+        for (size_t r = 0; r < n; r++) {
+            right += scores[r] == 1;
+            binary = binary && (scores[r] == 0 || scores[r] == 1);
+        }
+        a->score = hone_mean(scores, n);
+        if (isfinite(a->ci_low) && isfinite(a->ci_high) && a->ci_low <= a->score && a->score <= a->ci_high &&
+            a->ci_low < a->ci_high)
+            continue;
+        hone_interval interval = hone_wilson_interval(right, (int64_t)n, HONE_ERROR_RATE);
+        if (!binary) {
+            hone_bootstrap *b;
+            hone_status status = hone_bootstrap_mean(scores, j->cluster, n, 0, j->c->seed, &b, err);
+            if (status != HONE_OK)
+                return hone_fail_within(err, status, "interval of %s", a->name);
+            interval = hone_bootstrap_interval(b, HONE_ERROR_RATE);
+            hone_bootstrap_free(b);
+        }
+        a->ci_low = fmin(interval.low, a->score);
+        a->ci_high = fmax(interval.high, a->score);
+    }
+    return HONE_OK;
+}
+
+static double known(double value)
+{
+    return isfinite(value) && value > 0 ? value : 0;
+}
+
+static bool is_amount(double value)
+{
+    return isfinite(value) && value >= 0;
+}
+
+static hone_cost_inputs inputs_of(const hone_judgement *j, const hone_approach_result *a)
+{
+    const hone_task_use *use = j->use;
+    const hone_task_prices *prices = &j->c->task->prices;
+    hone_cost_inputs in = hone_cost_defaults();
+    in.static_tokens = known(a->tokens_static);
+    in.query_tokens = fmax(0, known(a->tokens_in) - in.static_tokens);
+    in.output_tokens = known(a->tokens_out);
+    in.busy_seconds = known(a->busy_seconds_per_request);
+    in.score = isfinite(a->score) ? fmin(1, known(a->score)) : 1;
+    in.compute_hour_usd = known(prices->compute_hour_usd);
+    in.dedicated = use->dedicated;
+    in.hours_kept_per_month = hours_of_a_month;
+    in.error_cost_usd = known(use->error_cost_usd);
+    in.labels = a->labels_used > 0 ? (double)a->labels_used : 0;
+    in.label_usd = known(prices->label_usd);
+    in.training_seconds = known(a->build_seconds);
+    in.evaluation_seconds = known(a->evaluation_seconds);
+    in.engineer_hour_usd = known(prices->engineer_hour_usd);
+    in.requests_per_month = known(use->requests_per_month);
+    in.horizon_months = is_amount(use->horizon_months) ? use->horizon_months : 12;
+    in.changes_per_year = known(use->changes_per_year);
+    return in;
+}
+
+hone_status hone_standing_costs(hone_judgement *j, hone_error *err)
+{
+    const hone_task_prices *prices = &j->c->task->prices;
+    for (size_t i = 0; i < j->c->n_approaches; i++) {
+        hone_approach_result *a = &j->c->approaches[i];
+        hone_standing *s = &j->standing[i];
+        s->inputs = inputs_of(j, a);
+        hone_status status = hone_cost_calculate(&s->inputs, &s->cost, err);
+        if (status != HONE_OK)
+            return hone_fail_within(err, status, "%s", a->name);
+        bool busy_known = is_amount(a->busy_seconds_per_request) && is_amount(prices->compute_hour_usd);
+        bool volume = s->inputs.requests_per_month > 0;
+        s->setup_known = is_amount(a->build_seconds) && is_amount(prices->compute_hour_usd) && is_amount(prices->label_usd);
+        s->running_known = busy_known && isfinite(s->cost.operating_usd);
+        /* A machine kept for an unknown volume: what it does for a request still ranks the approaches. */
+        s->running_usd = s->running_known ? s->cost.operating_usd : busy_known ? s->cost.marginal_usd : NAN;
+        if (volume && s->inputs.changes_per_year > 0 && s->setup_known)
+            s->running_usd += s->cost.setup_usd * s->inputs.changes_per_year / (12.0 * s->inputs.requests_per_month);
+        a->cost_per_1k_usd = busy_known ? 1000 * s->cost.marginal_usd : NAN;
+        a->cost_per_1k_provisioned_usd =
+            busy_known && isfinite(s->cost.provisioned_usd) ? 1000 * s->cost.provisioned_usd : NAN;
+        a->setup_usd = s->setup_known ? s->cost.setup_usd : NAN;
+    }
+    return HONE_OK;
+}
+
+bool hone_standing_in_play(const hone_judgement *j, int index)
+{
+    const hone_standing *s = &j->standing[index];
+    return s->scores && !s->too_slow && !s->too_late && !s->below_minimum && !s->guesses;
+}
+
+static int compare_amounts(double x, double y)
+{
+    if (!isfinite(x) || !isfinite(y) || fabs(x - y) <= same_cost * fmax(fabs(x), fabs(y)))
+        return 0;
+    return x < y ? -1 : 1;
+}
+
+/* Without timings: what a request makes the machine compute. NAN when that is not known either. */
+static double computed_tokens(const hone_approach_result *a)
+{
+    return is_amount(a->tokens_in) && is_amount(a->tokens_out) ? a->tokens_in - 0.9 * known(a->tokens_static) + a->tokens_out
+                                                               : NAN;
+}
+
+int hone_standing_cheaper(const hone_judgement *j, int x, int y)
+{
+    const hone_standing *s = &j->standing[x], *t = &j->standing[y];
+    const hone_approach_result *a = &j->c->approaches[x], *b = &j->c->approaches[y];
+    bool classical_a = a->family == HONE_FAMILY_BASELINE, classical_b = b->family == HONE_FAMILY_BASELINE;
+    if (!isfinite(s->running_usd) || !isfinite(t->running_usd)) {
+        if (classical_a != classical_b)
+            return classical_a ? -1 : 1;
+        return compare_amounts(computed_tokens(a), computed_tokens(b));
+    }
+    int order = compare_amounts(s->running_usd, t->running_usd);
+    if (order == 0 && s->setup_known && t->setup_known)
+        order = compare_amounts(s->cost.setup_usd, t->cost.setup_usd);
+    /* A machine that is kept anyway: the approach that leaves it idle is still the cheaper one. */
+    return order ? order : compare_amounts(s->cost.marginal_usd, t->cost.marginal_usd);
+}
+
+/* What guessing scores: the majority baseline, or one of the labels at random. */
+static double guess_of(const hone_judgement *j)
+{
+    double guess = j->c->task->n_labels > 0 ? 1.0 / (double)j->c->task->n_labels : 0;
+    for (size_t i = 0; i < j->c->n_approaches; i++)
+        if (j->standing[i].guesses && j->standing[i].scores)
+            guess = fmax(guess, j->c->approaches[i].score);
+    return guess;
+}
+
+/* By the interval, and by the paired comparison with the majority baseline where there is one. */
+static bool beats_guessing(const hone_judgement *j, int index)
+{
+    hone_judged pair;
+    if (j->standing[index].guesses || !(j->c->approaches[index].ci_low > j->guess))
+        return false;
+    for (size_t i = 0; i < j->c->n_approaches; i++)
+        if (j->standing[i].guesses && hone_pairs_find(j, index, (int)i, &pair) && !(pair.differs && pair.difference > 0))
+            return false;
+    return true;
+}
+
+void hone_standing_judge(hone_judgement *j)
+{
+    const hone_task_use *use = j->use;
+    for (size_t i = 0; i < j->c->n_approaches; i++) {
+        const hone_approach_result *a = &j->c->approaches[i];
+        j->standing[i].guesses = a->family == HONE_FAMILY_BASELINE && strcmp(a->name, "majority") == 0;
+    }
+    j->guess = guess_of(j);
+    for (size_t i = 0; i < j->c->n_approaches; i++) {
+        const hone_approach_result *a = &j->c->approaches[i];
+        hone_standing *s = &j->standing[i];
+        s->too_slow = is_amount(use->latency_p95_ms) && isfinite(a->latency_p95_ms) && a->latency_p95_ms > use->latency_p95_ms;
+        s->too_late = is_amount(use->deadline_days) && known(a->build_seconds) > 86400.0 * use->deadline_days;
+        bool asked = isfinite(use->min_score);
+        s->below_minimum = asked && s->scores && a->ci_high < use->min_score;
+        s->meets_minimum = s->scores && (!asked || a->score >= use->min_score);
+        s->sure_of_minimum = s->scores && (!asked || a->ci_low >= use->min_score);
+        s->beats_guessing = s->scores && beats_guessing(j, (int)i);
+        s->eligible = hone_standing_in_play(j, (int)i) && s->beats_guessing;
+    }
+}

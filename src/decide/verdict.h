@@ -1,0 +1,26 @@
+/* verdict.h - what a comparison means for the person who asked: use this, for that reason, unless.
+ *
+ * The rule, in this order. "Shown" means that an interval of stats/comparison.h says so, all comparisons together being
+ * wrong with probability 5 % at most (Holm).
+ *   1. An approach is out when it breaks a hard constraint (use.latency_p95_ms, use.deadline_days), when its whole
+ *      interval lies below use.min_score, or when it is not shown to beat guessing. If none is left: NEITHER, or
+ *      NOT_ENOUGH_DATA where the intervals are too wide to say so.
+ *   2. The winner named on select leads. If it is out, the next best on select does; if a planned comparison shows
+ *      another to be better, that one does (the test refutes select).
+ *   3. Among the approaches that cost less than the leader and are not shown to be worse, the cheapest is taken: CHEAPER,
+ *      or BASELINE for a classical one. But only where the interval excludes that it gives up more than 10 points,
+ *      otherwise NOT_ENOUGH_DATA. So "no difference shown" never means "too few rows to look".
+ *   4. If every cheaper one is shown to be worse: CHOOSE the leader (BASELINE for a classical one).
+ * "Costs less" is running cost: operating plus, where changes_per_year and requests_per_month are known, doing the set-up
+ * again for every change. The cost of errors is shown beside it and decides nothing. */
+#ifndef HONE_DECIDE_VERDICT_H
+#define HONE_DECIDE_VERDICT_H
+
+#include "evidence/comparison.h"
+
+/* Fills, in *c: scores and intervals that are missing, the cost fields of the approaches, the pairs, the verdict. All
+ * texts live in c->arena. What was not measured (NAN) stays so and is said. The same comparison gives the same verdict.
+ * HONE_BAD_INPUT: no task, an index out of range, a score outside [0, 1]; err names it. HONE_NO_MEMORY. */
+hone_status hone_decide(hone_comparison *c, hone_error *err);
+
+#endif
