@@ -48,6 +48,29 @@ static hone_status read_tensor(hone_safetensors *file, const char *name, json_t 
     return t->name ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
 }
 
+static int by_place(const void *a, const void *b)
+{
+    const unsigned char *x = (*(const hone_safetensor *const *)a)->data, *y = (*(const hone_safetensor *const *)b)->data;
+    return (x > y) - (x < y);
+}
+
+/* Two tensors on the same bytes are no file that anyone wrote on purpose (the specification forbids it). */
+static hone_status refuse_overlaps(const hone_safetensors *file, hone_error *err)
+{
+    const hone_safetensor **sorted = calloc(file->n_tensors + 1, sizeof *sorted);
+    hone_status status = HONE_OK;
+    if (!sorted)
+        return hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", file->map.path);
+    for (size_t i = 0; i < file->n_tensors; i++)
+        sorted[i] = &file->tensors[i];
+    qsort(sorted, file->n_tensors, sizeof *sorted, by_place);
+    for (size_t i = 1; i < file->n_tensors && status == HONE_OK; i++)
+        if (sorted[i]->data < sorted[i - 1]->data + sorted[i - 1]->size_bytes)
+            status = hone_fail(err, HONE_BAD_FORMAT, "%s: tensors \"%s\" and \"%s\" overlap", file->map.path, sorted[i - 1]->name, sorted[i]->name);
+    free(sorted);
+    return status;
+}
+
 hone_status hone_safetensors_open(const char *path, hone_safetensors *out, hone_error *err)
 {
     memset(out, 0, sizeof *out);
@@ -90,6 +113,7 @@ hone_status hone_safetensors_open(const char *path, hone_safetensors *out, hone_
             goto done;
         out->n_tensors++;
     }
+    status = refuse_overlaps(out, err);
 done:
     json_decref(header);
     if (status != HONE_OK)

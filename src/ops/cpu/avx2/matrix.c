@@ -207,13 +207,13 @@ ALWAYS_INLINE void gemv_q8_chunk(const int panels, const unsigned char *block, s
         __m256 total[2 * HONE_GEMV_PANELS], acc[2 * HONE_GEMV_PANELS];                                                        \
         UNROLL                                                                                                                \
         for (int v = 0; v < 2 * panels; v++)                                                                                  \
-            total[v] = _mm256_setzero_ps(); /* 0 + acc is acc: a fused sum that starts at +0 is never -0 */                   \
+            total[v] = _mm256_setzero_ps();                                                                                   \
         for (int64_t k = 0; k < n_in; k += HONE_K_CHUNK) {                                                                    \
             int64_t blocks = (n_in - k < HONE_K_CHUNK ? n_in - k : HONE_K_CHUNK) / 32;                                        \
             gemv_##type##_chunk(panels, w + k / 32 * (block_bytes), panel_bytes, blocks, x + k, acc);                         \
             UNROLL                                                                                                            \
             for (int v = 0; v < 2 * panels; v++)                                                                              \
-                total[v] = _mm256_add_ps(total[v], acc[v]);                                                                   \
+                total[v] = k > 0 ? _mm256_add_ps(total[v], acc[v]) : acc[v]; /* 0 + acc would turn -0 into +0 */              \
         }                                                                                                                     \
         UNROLL                                                                                                                \
         for (int v = 0; v < 2 * panels; v++)                                                                                  \

@@ -28,7 +28,8 @@ static inline float exp_float(float x)
 {
     x = x < -87.0f ? -87.0f : x;
     x = x > 88.0f ? 88.0f : x;
-    float n = fmaf(x, 1.44269504088896341f, 12582912.0f) - 12582912.0f;
+    float shifted = fmaf(x, 1.44269504088896341f, 12582912.0f); /* 1.5 * 2^23: the low bits are the integer n */
+    float n = shifted - 12582912.0f;
     float r = fmaf(n, -0.693359375f, x);
     r = fmaf(n, 2.12194440e-4f, r);
     float p = 1.9875691500e-4f;
@@ -38,8 +39,10 @@ static inline float exp_float(float x)
     p = fmaf(p, r, 1.6666665459e-1f);
     p = fmaf(p, r, 5.0000001201e-1f);
     p = fmaf(p, r * r, r + 1.0f);
-    int32_t bits = ((int32_t)n + 127) << 23;
+    uint32_t bits; /* 2^n; unsigned and without a conversion, so that a NaN passes through as one */
     float scale;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + 127) << 23;
     memcpy(&scale, &bits, sizeof scale);
     return p * scale;
 }

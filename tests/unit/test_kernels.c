@@ -1,0 +1,623 @@
+/* test_kernels.c - every kernel of every instruction set that this processor has gives the bits of the scalar twin, at every length
+ * from 0 to 130, and touches nothing beyond its buffers (guard pages). One list of kernels below drives it all.
+ *
+ * What the scalar twins themselves must be is checked against arithmetic in double precision further down. */
+#include "numbers.h"
+
+#include "ops/cpu/kernels.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+enum { MOST = 130, BIG = 1 << 20 };
+
+static guarded buffers[10]; /* of BIG bytes each; a test uses as many as it needs */
+static hone_kernels reference;
+
+/* ---- the instruction sets ---- */
+typedef struct instruction_set {
+    const char *name;
+    bool (*present)(void);
+    void (*fill)(hone_kernels *table);
+} instruction_set;
+
+static bool always(void)
+{
+    return true;
+}
+
+#if defined(__x86_64__)
+static bool has_avx2(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+
+static void fill_avx2(hone_kernels *table)
+{
+    hone_kernels_scalar(table);
+    hone_kernels_avx2(table);
+}
+#endif
+
+static const instruction_set sets[] = {
+    {"scalar", always, hone_kernels_scalar},
+#if defined(__x86_64__)
+    {"avx2", has_avx2, fill_avx2},
+#endif
+};
+
+/* ---- comparison ---- */
+/* Copies `n` floats of a filled array so that twin and kernel start from the same content. */
+static float *twin_of(int which, const float *x, int64_t n)
+{
+    float *copy = guarded_floats(&buffers[which], n);
+    if (n > 0)
+        memcpy(copy, x, (size_t)n * sizeof *x);
+    return copy;
+}
+
+static void assert_same(const float *a, const float *b, int64_t n, const char *what, int64_t size)
+{
+    int64_t at = first_difference(a, b, n);
+    if (at >= 0)
+        fail_msg("%s, size %lld: element %lld is %a, the scalar twin says %a", what, (long long)size, (long long)at, (double)a[at], (double)b[at]);
+}
+
+static float *wild(int which, int64_t n, uint32_t stream)
+{
+    float *x = guarded_floats(&buffers[which], n);
+    fill_wild(x, n, stream);
+    return x;
+}
+
+static float *normal(int which, int64_t n, uint32_t stream, double scale)
+{
+    float *x = guarded_floats(&buffers[which], n);
+    fill_normal(x, n, stream, scale);
+    return x;
+}
+
+/* ---- the kernels ---- */
+static void check_tile(const hone_kernels *kernels)
+{
+    /* strides of A (by row, by k; 0 stands for "k", so rows of A follow each other), of B and of C */
+    static const struct {
+        int a_row, a_k, b_k, c_row;
+    } strides[] = {{0, 1, 16, 16}, {0, 1, 19, 21}, {1, 9, 16, 33}, {200, 1, 64, 16}};
+    for (int rows = 1; rows <= HONE_TILE_ROWS; rows++)
+        for (int64_t k = 0; k <= MOST; k++)
+            for (size_t s = 0; s < sizeof strides / sizeof *strides; s++) {
+                int64_t a_row = strides[s].a_row ? strides[s].a_row : k, a_k = strides[s].a_k, b_k = strides[s].b_k, c_row = strides[s].c_row;
+                int64_t n_a = k ? (rows - 1) * a_row + (k - 1) * a_k + 1 : 0, n_b = k ? (k - 1) * b_k + HONE_PANEL : 0;
+                int64_t n_c = (rows - 1) * c_row + HONE_PANEL;
+                const float *a = wild(0, n_a, (uint32_t)(k * 8 + rows)), *b = wild(1, n_b, (uint32_t)(k * 8 + rows + 5000));
+                for (int add = 0; add < 2; add++) {
+                    float *c = wild(2, n_c, 77), *expected = twin_of(3, c, n_c);
+                    kernels->tile[rows](k, a, a_row, a_k, b, b_k, c, c_row, add);
+                    reference.tile[rows](k, a, a_row, a_k, b, b_k, expected, c_row, add);
+                    assert_same(c, expected, n_c, "tile", k);
+                }
+            }
+}
+
+static uint16_t finite_half(uint64_t r)
+{
+    uint16_t h = (uint16_t)r;
+    return (h & 0x7C00) == 0x7C00 ? (uint16_t)(h & 0xBFFF) : h;
+}
+
+/* Random but finite content: scales are halves at the start of a block, everything else may be any byte. */
+static unsigned char *fill_panel(int which, hone_packing packing, int64_t n_in, uint32_t stream, size_t *bytes)
+{
+    hone_rng_key key = {3, HONE_RNG_TEST, stream};
+    size_t block = packing == HONE_PACK_Q4 ? HONE_Q4_BLOCK_BYTES : HONE_Q8_BLOCK_BYTES;
+    size_t halves = packing == HONE_PACK_Q4 ? 32 : packing == HONE_PACK_Q8 ? 16 : 0;
+    *bytes = packing == HONE_PACK_F32 ? (size_t)n_in * 64 : halves ? (size_t)n_in / 32 * block : (size_t)n_in * 32;
+    unsigned char *panel = guarded_bytes(&buffers[which], *bytes);
+    for (size_t i = 0; i < *bytes; i++)
+        panel[i] = (unsigned char)hone_rng_u64(key, i);
+    for (size_t b = 0; halves && b < (size_t)n_in / 32; b++)
+        for (size_t i = 0; i < halves; i++) {
+            uint16_t h = finite_half(hone_rng_u64(key, 1000000 + b * 64 + i));
+            memcpy(panel + b * block + 2 * i, &h, 2);
+        }
+    for (size_t i = 0; packing == HONE_PACK_F16 && i < *bytes / 2; i++) {
+        uint16_t h = finite_half(hone_rng_u64(key, 2000000 + i));
+        memcpy(panel + 2 * i, &h, 2);
+    }
+    return panel;
+}
+
+static void check_expand(const hone_kernels *kernels)
+{
+    for (int packing = 0; packing < HONE_N_PACKINGS; packing++) {
+        bool blocks = packing == HONE_PACK_Q8 || packing == HONE_PACK_Q4;
+        int64_t step = blocks ? 32 : 1, most = blocks ? 288 : MOST;
+        for (int64_t n_in = step; n_in <= most; n_in += step) {
+            size_t bytes;
+            const unsigned char *panel = fill_panel(0, (hone_packing)packing, n_in, (uint32_t)(n_in + 1000 * packing), &bytes);
+            for (int64_t k0 = 0; k0 <= n_in; k0 += blocks || n_in < 8 ? step : n_in / 3) {
+                int64_t n = (n_in - k0) * HONE_PANEL;
+                float *out = guarded_floats(&buffers[1], n), *expected = guarded_floats(&buffers[2], n);
+                memset(out, 1, (size_t)n * sizeof *out);
+                memset(expected, 1, (size_t)n * sizeof *out);
+                kernels->expand[packing](panel, k0, n_in, out);
+                reference.expand[packing](panel, k0, n_in, expected);
+                assert_same(out, expected, n, "expand", n_in);
+            }
+        }
+    }
+}
+
+/* The matrix-vector kernel must have the bits of expansion and tile, chunk by chunk (ops.h). */
+static void check_gemv(const hone_kernels *kernels)
+{
+    static const int64_t sizes[] = {32, 64, 96, 128, 224, 256, 288, 512, 544, 576, 1536};
+    for (int packing = 0; packing < HONE_N_PACKINGS; packing++)
+        for (size_t s = 0; kernels->gemv[packing] && s < sizeof sizes / sizeof *sizes; s++)
+            for (int n_panels = 1; n_panels <= HONE_GEMV_PANELS; n_panels++)
+                for (int kind = 0; kind < 3; kind++) {
+                    int64_t n_in = sizes[s];
+                    size_t bytes;
+                    fill_panel(0, (hone_packing)packing, n_in * n_panels, (uint32_t)(n_in + packing), &bytes);
+                    unsigned char *panels = guarded_bytes(&buffers[0], bytes);
+                    /* ordinary inputs, inputs of every magnitude, and inputs so small that every product underflows */
+                    float *x = kind == 0 ? normal(1, n_in, 5, 1) : wild(1, n_in, 6);
+                    size_t block = packing == HONE_PACK_Q4 ? HONE_Q4_BLOCK_BYTES : HONE_Q8_BLOCK_BYTES;
+                    for (int64_t i = 0; kind == 2 && i < n_in; i++)
+                        x[i] = i % 3 ? -0x1p-149f : 0x1p-149f;
+                    for (size_t b = 0; kind == 2 && b < bytes; b += block)
+                        for (size_t i = 0; i < (packing == HONE_PACK_Q4 ? 32 : 16); i++)
+                            memcpy(panels + b + 2 * i, (const uint16_t[]){i % 16}, 2); /* subnormal halves: below 2^-20 */
+                    float *y = guarded_floats(&buffers[2], HONE_PANEL * n_panels), expected[HONE_PANEL * HONE_GEMV_PANELS];
+                    kernels->gemv[packing](panels, bytes / (size_t)n_panels, n_panels, n_in, x, y);
+                    for (int p = 0; p < n_panels; p++)
+                        for (int64_t k = 0; k < n_in; k += HONE_K_CHUNK) {
+                            int64_t end = k + HONE_K_CHUNK < n_in ? k + HONE_K_CHUNK : n_in;
+                            float *expanded = guarded_floats(&buffers[3], (end - k) * HONE_PANEL);
+                            reference.expand[packing](panels + (size_t)p * (bytes / (size_t)n_panels), k, end, expanded);
+                            reference.tile[1](end - k, x + k, 0, 1, expanded, HONE_PANEL, expected + p * HONE_PANEL, HONE_PANEL, k > 0);
+                        }
+                    assert_same(y, expected, HONE_PANEL * n_panels, kind == 2 ? "gemv of underflowing products" : "gemv", n_in);
+                }
+}
+
+static void check_transpose(const hone_kernels *kernels)
+{
+    static const int64_t strides[] = {16, 17, 40};
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++) {
+            int64_t n_x = 15 * strides[i] + 16, n_y = 15 * strides[j] + 16;
+            const float *x = wild(0, n_x, 1);
+            float *y = wild(1, n_y, 2), *expected = twin_of(2, y, n_y);
+            kernels->transpose16(x, strides[i], y, strides[j]);
+            for (int64_t r = 0; r < 16; r++)
+                for (int64_t c = 0; c < 16; c++)
+                    expected[c * strides[j] + r] = x[r * strides[i] + c];
+            assert_same(y, expected, n_y, "transpose16", strides[i]);
+        }
+}
+
+/* Every length to MOST, then a few long ones. */
+static int64_t next_length(int64_t n)
+{
+    return n < MOST ? n + 1 : n < 2000 ? n + 611 : -1;
+}
+
+static void check_rms_norm(const hone_kernels *kernels)
+{
+    for (int64_t n = 1; n > 0; n = next_length(n)) {
+        const float *x = wild(0, n, 1), *w = normal(1, n, 2, 1);
+        float *y = wild(2, n, 3), *expected = twin_of(3, y, n), *rrms = guarded_floats(&buffers[4], 1), expected_rrms;
+        kernels->rms_norm(n, 1e-5f, x, w, y, rrms);
+        reference.rms_norm(n, 1e-5f, x, w, expected, &expected_rrms);
+        assert_same(y, expected, n, "rms_norm", n);
+        assert_same(rrms, &expected_rrms, 1, "rms_norm's 1/rms", n);
+        float *same = twin_of(5, x, n); /* y may alias x, rrms may be NULL */
+        kernels->rms_norm(n, 1e-5f, same, w, same, NULL);
+        assert_same(same, expected, n, "rms_norm in place", n);
+        const float *dy = wild(6, n, 4);
+        float *dx = wild(2, n, 5);
+        expected = twin_of(3, dx, n);
+        kernels->rms_norm_backward(n, x, w, *rrms, dy, dx);
+        reference.rms_norm_backward(n, x, w, *rrms, dy, expected);
+        assert_same(dx, expected, n, "rms_norm_backward", n);
+    }
+}
+
+static void check_add_and_scale(const hone_kernels *kernels)
+{
+    for (int64_t n = 0; n >= 0; n = next_length(n)) {
+        const float *x = wild(0, n, 1);
+        float *y = wild(1, n, 2), *expected = twin_of(2, y, n);
+        kernels->add(n, x, y);
+        reference.add(n, x, expected);
+        assert_same(y, expected, n, "add", n);
+        kernels->scale(n, 0.3f, y);
+        reference.scale(n, 0.3f, expected);
+        assert_same(y, expected, n, "scale", n);
+    }
+}
+
+static void check_swiglu(const hone_kernels *kernels)
+{
+    for (int64_t n = 0; n >= 0; n = next_length(n)) {
+        float *gate = wild(0, n, 1), *up = wild(1, n, 2), *y = guarded_floats(&buffers[2], n), *expected = guarded_floats(&buffers[3], n);
+        kernels->swiglu(n, gate, up, y);
+        reference.swiglu(n, gate, up, expected);
+        assert_same(y, expected, n, "swiglu", n);
+        float *expected_up = guarded_floats(&buffers[4], n);
+        const float *dy = wild(5, n, 3);
+        reference.swiglu_backward(n, gate, up, dy, expected, expected_up);
+        kernels->swiglu_backward(n, gate, up, dy, gate, up); /* may alias */
+        assert_same(gate, expected, n, "swiglu_backward, gate", n);
+        assert_same(up, expected_up, n, "swiglu_backward, up", n);
+    }
+}
+
+static void check_rope(const hone_kernels *kernels)
+{
+    for (int64_t n = 0; n <= MOST; n += 2)
+        for (int back = 0; back < 2; back++) {
+            const float *turns = normal(0, n, 1, 1);
+            float direction = back ? -1.0f : 1.0f, *x = wild(1, n, 2), *expected = twin_of(2, x, n);
+            kernels->rope_adjacent(n, turns, x, direction);
+            reference.rope_adjacent(n, turns, expected, direction);
+            assert_same(x, expected, n, "rope_adjacent", n);
+            kernels->rope_half(n, turns, x, direction);
+            reference.rope_half(n, turns, expected, direction);
+            assert_same(x, expected, n, "rope_half", n);
+        }
+}
+
+static void check_softmax(const hone_kernels *kernels)
+{
+    for (int64_t n_valid = 1; n_valid > 0; n_valid = next_length(n_valid))
+        for (int64_t n = (n_valid + 15) / 16 * 16, extra = 0; extra < 2; extra++, n += 16) {
+            float *x = normal(0, n, (uint32_t)n_valid, 9), *expected = twin_of(1, x, n);
+            x[n - 1] = n_valid < n ? NAN : x[n - 1]; /* what lies beyond the valid values must not matter */
+            kernels->softmax(n_valid, n, 0.125f, x);
+            reference.softmax(n_valid, n, 0.125f, expected);
+            assert_same(x, expected, n, "softmax", n_valid);
+            const float *dp = wild(2, n_valid, 3);
+            float *ds = guarded_floats(&buffers[3], n_valid), *expected_ds = guarded_floats(&buffers[4], n_valid);
+            kernels->softmax_backward(n_valid, 0.7f, 0.125f, x, dp, ds);
+            reference.softmax_backward(n_valid, 0.7f, 0.125f, x, dp, expected_ds);
+            assert_same(ds, expected_ds, n_valid, "softmax_backward", n_valid);
+        }
+}
+
+static void check_reductions(const hone_kernels *kernels)
+{
+    for (int64_t n = 0; n >= 0; n = next_length(n)) {
+        const float *x = wild(0, n, 1), *y = wild(1, n, 2);
+        float top = kernels->max(n, x), expected_top = reference.max(n, x), d = kernels->dot(n, x, y), expected_d = reference.dot(n, x, y);
+        assert_true(top == expected_top); /* zeros of either sign are equal */
+        assert_same(&d, &expected_d, 1, "dot", n);
+        double pairs[][2] = {{kernels->sum_exp(n, n ? top : 0, x), reference.sum_exp(n, n ? top : 0, x)},
+                             {kernels->sum_squares(n, x), reference.sum_squares(n, x)}};
+        for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+            if (memcmp(&pairs[i][0], &pairs[i][1], sizeof(double)) != 0)
+                fail_msg("%s, size %lld: %a, the scalar twin says %a", i ? "sum_squares" : "sum_exp", (long long)n, pairs[i][0], pairs[i][1]);
+    }
+}
+
+static void check_cross_entropy(const hone_kernels *kernels)
+{
+    for (int64_t n = 0; n >= 0; n = next_length(n)) {
+        float *x = normal(0, n, 1, 40), *expected = twin_of(1, x, n);
+        kernels->cross_entropy_backward(n, 12.5f, 0.25f, x);
+        reference.cross_entropy_backward(n, 12.5f, 0.25f, expected);
+        assert_same(x, expected, n, "cross_entropy_backward", n);
+    }
+}
+
+static void check_adamw(const hone_kernels *kernels)
+{
+    const hone_adamw settings = {.learning_rate = 1e-3f, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .weight_decay = 0.01f, .gradient_scale = 0.5f};
+    for (int64_t n = 0; n >= 0; n = next_length(n)) {
+        const float *g = wild(0, n, 1);
+        float *m = wild(1, n, 2), *v = wild(2, n, 3), *x = wild(3, n, 4);
+        for (int64_t i = 0; i < n; i++)
+            v[i] = fabsf(v[i]);
+        float *em = twin_of(4, m, n), *ev = twin_of(5, v, n), *ex = twin_of(6, x, n);
+        kernels->adamw(n, &settings, 0.19f, 0.0447f, g, m, v, x);
+        reference.adamw(n, &settings, 0.19f, 0.0447f, g, em, ev, ex);
+        assert_same(m, em, n, "adamw, first moment", n);
+        assert_same(v, ev, n, "adamw, second moment", n);
+        assert_same(x, ex, n, "adamw, parameters", n);
+    }
+}
+
+typedef struct kernel_check {
+    const char *name;
+    void (*check)(const hone_kernels *kernels);
+} kernel_check;
+
+static const kernel_check checks[] = {
+    {"tile", check_tile}, {"expand", check_expand}, {"gemv", check_gemv}, {"transpose", check_transpose}, {"rms_norm", check_rms_norm},
+    {"add and scale", check_add_and_scale}, {"swiglu", check_swiglu}, {"rope", check_rope}, {"softmax", check_softmax},
+    {"reductions", check_reductions}, {"cross entropy", check_cross_entropy}, {"adamw", check_adamw}};
+
+enum { N_SETS = sizeof sets / sizeof *sets, N_CHECKS = sizeof checks / sizeof *checks };
+
+typedef struct pairing {
+    const instruction_set *set;
+    const kernel_check *check;
+    char name[64];
+} pairing;
+
+static void test_kernel_has_the_bits_of_its_scalar_twin(void **state)
+{
+    const pairing *p = *state;
+    if (!p->set->present()) {
+        print_message("skipped: this processor has no %s\n", p->set->name);
+        skip();
+    }
+    hone_kernels table;
+    p->set->fill(&table);
+    p->check->check(&table);
+}
+
+/* ---- what the scalar kernels must be ---- */
+static void test_tile_is_a_sum_in_increasing_k_of_fused_products(void **state)
+{
+    (void)state;
+    int64_t k = 97;
+    const float *a = normal(0, 6 * k, 1, 1), *b = normal(1, k * 16, 2, 1);
+    float c[6 * 16];
+    reference.tile[6](k, a, k, 1, b, 16, c, 16, false);
+    for (int i = 0; i < 6; i++)
+        for (int j = 0; j < 16; j++) {
+            float sum = 0;
+            for (int64_t p = 0; p < k; p++)
+                sum = fmaf(a[i * k + p], b[p * 16 + j], sum);
+            assert_true(sum == c[i * 16 + j]);
+        }
+}
+
+/* e^x comes out of the cross-entropy kernel with lse 0 and weight 1. */
+static void test_exp_is_within_two_units_in_the_last_place(void **state)
+{
+    (void)state;
+    enum { BATCH = 4096 };
+    static float x[BATCH], y[BATCH];
+    double worst = 0, at = 0;
+    for (int sign = 0; sign < 2; sign++) {
+        uint32_t bits, last;
+        float limit = sign ? 87.0f : 88.0f, least = 0x1p-30f;
+        memcpy(&bits, &least, 4);
+        memcpy(&last, &limit, 4);
+        while (bits <= last) {
+            int n = 0;
+            for (; n < BATCH && bits <= last; n++, bits += 211) {
+                memcpy(&x[n], &bits, 4);
+                x[n] = sign ? -x[n] : x[n];
+                y[n] = x[n];
+            }
+            reference.cross_entropy_backward(n, 0, 1, y);
+            for (int i = 0; i < n; i++) {
+                double exact = exp((double)x[i]);
+                int exponent;
+                frexp(exact, &exponent);
+                double ulps = fabs((double)y[i] - exact) / ldexp(1, exponent - 24);
+                if (ulps > worst) {
+                    worst = ulps;
+                    at = (double)x[i];
+                }
+            }
+        }
+    }
+    print_message("exp: worst %.3f units in the last place, at %.9g\n", worst, at);
+    assert_true(worst <= 2);
+}
+
+static void test_softmax_agrees_with_double_precision(void **state)
+{
+    (void)state;
+    static const int64_t lengths[] = {1, 5, 64, 777, 8192};
+    for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++) {
+        int64_t n = lengths[l], padded = (n + 15) / 16 * 16;
+        float *x = new_normal(padded, 3, 12), *p = malloc((size_t)padded * sizeof *p);
+        memcpy(p, x, (size_t)padded * sizeof *p);
+        reference.softmax(n, padded, 0.5f, p);
+        double top = -INFINITY, sum = 0, total = 0;
+        for (int64_t i = 0; i < n; i++)
+            top = fmax(top, 0.5 * (double)x[i]);
+        for (int64_t i = 0; i < n; i++)
+            sum += exp(0.5 * (double)x[i] - top);
+        for (int64_t i = 0; i < n; i++) {
+            double exact = exp(0.5 * (double)x[i] - top) / sum;
+            /* exp within 2 ulp, the exponent within half an ulp of the greatest score, a sum over 16 lanes */
+            assert_true(fabs((double)p[i] - exact) <= (4 + fabs(top) + (double)n / 64) * 0x1p-23 * exact + 1e-37);
+            total += (double)p[i];
+        }
+        assert_true(fabs(total - 1) < 1e-5);
+        for (int64_t i = n; i < padded; i++)
+            assert_true(p[i] == 0);
+        free(x);
+        free(p);
+    }
+}
+
+static void test_rms_norm_agrees_with_double_precision(void **state)
+{
+    (void)state;
+    int64_t n = 576;
+    const float *x = normal(0, n, 1, 3), *w = normal(1, n, 2, 1);
+    float *y = guarded_floats(&buffers[2], n), rrms;
+    reference.rms_norm(n, 1e-5f, x, w, y, &rrms);
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+    double exact = 1 / sqrt(sum / (double)n + 1e-5);
+    assert_true(fabs((double)rrms - exact) < 4e-7 * exact);
+    for (int64_t i = 0; i < n; i++)
+        assert_true(fabs((double)y[i] - (double)x[i] * exact * (double)w[i]) <= 6e-7 * fabs((double)x[i] * exact * (double)w[i]));
+}
+
+static void test_log_sum_exp_agrees_with_double_precision(void **state)
+{
+    (void)state;
+    enum { N = 49152 };
+    float *x = new_normal(N, 9, 5);
+    float top = reference.max(N, x);
+    double got = (double)top + log(reference.sum_exp(N, top, x)), sum = 0;
+    for (int i = 0; i < N; i++)
+        sum += exp((double)x[i] - (double)top);
+    double exact = (double)top + log(sum);
+    print_message("log-sum-exp of %d values: off by %.2e\n", N, got - exact);
+    assert_true(fabs(got - exact) < 5e-7);
+    free(x);
+}
+
+static void test_sum_exp_and_max_ignore_nothing(void **state)
+{
+    (void)state;
+    float x[40];
+    for (int at = 0; at < 40; at++) {
+        for (int i = 0; i < 40; i++)
+            x[i] = -50;
+        x[at] = 3;
+        assert_true(reference.max(40, x) == 3);
+        assert_true(fabs(reference.sum_exp(40, 3, x) - 1) < 1e-6);
+        x[at] = NAN;
+        assert_true(isnan(reference.sum_exp(40, 3, x))); /* so that a loss shows a breakdown */
+    }
+}
+
+/* ---- half precision ---- */
+#if defined(__x86_64__)
+#include <immintrin.h>
+__attribute__((target("f16c"))) static float hardware_half_to_float(uint16_t h)
+{
+    return _cvtsh_ss(h);
+}
+
+__attribute__((target("f16c"))) static uint16_t hardware_float_to_half(float f)
+{
+    return _cvtss_sh(f, 0);
+}
+#endif
+
+static uint32_t bits_of(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, 4);
+    return bits;
+}
+
+static float float_of(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, 4);
+    return f;
+}
+
+static void test_half_precision_agrees_with_the_processor(void **state)
+{
+    (void)state;
+#if defined(__x86_64__)
+    if (!has_avx2())
+        skip();
+    for (uint32_t h = 0; h < 65536; h++) {
+        float ours = hone_f16_to_f32((uint16_t)h), theirs = hardware_half_to_float((uint16_t)h);
+        assert_true(isnan(theirs) ? isnan(ours) : bits_of(ours) == bits_of(theirs));
+        if (isnan(ours))
+            continue;
+        assert_int_equal(hone_f32_to_f16(ours), h);
+        /* the half, its neighbours as floats, and the points where rounding turns */
+        float next = hardware_half_to_float((uint16_t)(h + 1)), middle = isfinite(next) ? 0.5f * ours + 0.5f * next : ours;
+        float points[] = {nextafterf(ours, INFINITY), nextafterf(ours, -INFINITY), middle, nextafterf(middle, INFINITY), nextafterf(middle, -INFINITY)};
+        for (size_t i = 0; i < sizeof points / sizeof *points; i++)
+            assert_int_equal(hone_f32_to_f16(points[i]), hardware_float_to_half(points[i]));
+    }
+    hone_rng_key key = {1, HONE_RNG_TEST, 16};
+    for (uint64_t i = 0; i < 1000000; i++) {
+        float f = float_of((uint32_t)hone_rng_u64(key, i));
+        uint16_t ours = hone_f32_to_f16(f), theirs = hardware_float_to_half(f);
+        assert_true(isnan(f) ? (ours & 0x7FFF) > 0x7C00 : ours == theirs);
+    }
+    const float edges[] = {65504, 65519.996f, 65520, 1e9f, INFINITY, -INFINITY, 0x1p-14f, 0x1.ffcp-15f, 0x1p-24f, 0x1p-25f, 0x1.000002p-25f, 0x1p-126f, -0.0f};
+    for (size_t i = 0; i < sizeof edges / sizeof *edges; i++)
+        assert_int_equal(hone_f32_to_f16(edges[i]), hardware_float_to_half(edges[i]));
+#else
+    skip();
+#endif
+}
+
+static void test_bfloat16_rounds_to_nearest_even(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 65536; h++) {
+        float f = hone_bf16_to_f32((uint16_t)h);
+        assert_true(bits_of(f) == h << 16);
+        if (!isnan(f))
+            assert_int_equal(hone_f32_to_bf16(f), h);
+    }
+    hone_rng_key key = {1, HONE_RNG_TEST, 17};
+    for (uint64_t i = 0; i < 1000000; i++) {
+        uint32_t bits = (uint32_t)hone_rng_u64(key, i);
+        if (i % 4 == 0)
+            bits = (bits & 0xFFFF0000u) | 0x8000u; /* exactly half-way */
+        float f = float_of(bits);
+        uint16_t ours = hone_f32_to_bf16(f);
+        if (isnan(f)) {
+            assert_true((ours & 0x7FFF) > 0x7F80);
+            continue;
+        }
+        double low = (double)float_of(bits & 0xFFFF0000u), gap = ldexp(1, (int)fmax(bits >> 23 & 255, 1) - 127 - 7);
+        double fraction = fabs((double)f - low) / gap;
+        uint16_t down = (uint16_t)(bits >> 16), up = (uint16_t)(down + 1);
+        if (!isfinite(f))
+            up = down;
+        assert_int_equal(ours, fraction < 0.5 ? down : fraction > 0.5 ? up : down & 1 ? up : down);
+    }
+}
+
+static int create_buffers(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+        buffers[i] = guarded_create(BIG);
+    hone_kernels_scalar(&reference);
+    return 0;
+}
+
+static int free_buffers(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+        guarded_free(&buffers[i]);
+    return 0;
+}
+
+int main(void)
+{
+    static pairing pairings[N_SETS * N_CHECKS];
+    const struct CMUnitTest claims[] = {
+        cmocka_unit_test(test_tile_is_a_sum_in_increasing_k_of_fused_products),
+        cmocka_unit_test(test_exp_is_within_two_units_in_the_last_place),
+        cmocka_unit_test(test_softmax_agrees_with_double_precision),
+        cmocka_unit_test(test_rms_norm_agrees_with_double_precision),
+        cmocka_unit_test(test_log_sum_exp_agrees_with_double_precision),
+        cmocka_unit_test(test_sum_exp_and_max_ignore_nothing),
+        cmocka_unit_test(test_half_precision_agrees_with_the_processor),
+        cmocka_unit_test(test_bfloat16_rounds_to_nearest_even),
+    };
+    enum { N_CLAIMS = sizeof claims / sizeof *claims };
+    struct CMUnitTest tests[N_SETS * N_CHECKS + N_CLAIMS];
+    size_t n = 0;
+    for (size_t s = 0; s < N_SETS; s++)
+        for (size_t c = 0; c < N_CHECKS; c++, n++) {
+            pairings[n] = (pairing){.set = &sets[s], .check = &checks[c]};
+            snprintf(pairings[n].name, sizeof pairings[n].name, "%s: %s has the bits of its scalar twin", sets[s].name, checks[c].name);
+            tests[n] = (struct CMUnitTest){pairings[n].name, test_kernel_has_the_bits_of_its_scalar_twin, NULL, NULL, &pairings[n]};
+        }
+    memcpy(tests + n, claims, sizeof claims);
+    return cmocka_run_group_tests(tests, create_buffers, free_buffers);
+}
