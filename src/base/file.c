@@ -165,9 +165,7 @@ hone_status hone_folder_create(const char *path, hone_error *err)
             continue;
         char c = *p;
         *p = 0;
-        int cause = mkdir(copy, 0777) < 0 ? errno : 0;
-        if (cause && cause != EEXIST && !hone_folder_exists(copy)) {
-            errno = cause; /* the look at the folder has set another */
+        if (mkdir(copy, 0777) < 0 && errno != EEXIST && !hone_folder_exists(copy)) {
             status = fail_errno(err, copy, "create the folder");
             break;
         }
@@ -189,8 +187,11 @@ bool hone_file_exists(const char *path)
 
 bool hone_folder_exists(const char *path)
 {
+    int cause = errno; /* kept: this is asked between a failure and its message */
     struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    bool exists = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    errno = cause;
+    return exists;
 }
 
 int64_t hone_file_size_bytes(const char *path)
