@@ -210,8 +210,11 @@ bool hone_file_exists(const char *path)
 
 bool hone_folder_exists(const char *path)
 {
+    int cause = errno; /* kept: this is asked between a failure and its message */
     struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    bool exists = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    errno = cause;
+    return exists;
 }
 
 int64_t hone_file_size_bytes(const char *path)

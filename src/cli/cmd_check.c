@@ -1,10 +1,16 @@
 /* cmd_check.c - `hone check`: is this task fit to be compared on? */
 #include "cli/commands.h"
 
+#include "base/file.h"
 #include "base/text.h"
 #include "store/ledger.h"
 #include "task/check.h"
 #include "task/task.h"
+
+#if __has_include("text/tokenizer.h")
+#include "catalogue/models.h"
+#include "text/tokenizer.h"
+#endif
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,14 +18,67 @@
 
 enum { SHOWN_LABELS = 5, SHOWN_PAIRS = 5 };
 
-/* Prints how lengths are counted once a tokenizer is at hand; until then, characters. Fills *counter and returns true where the
- * model's tokenizer could be opened. */
-static bool open_token_counter(const char *model, hone_length_counter *counter)
+#if __has_include("text/tokenizer.h")
+static int64_t count_tokens(void *context, const char *text)
 {
-    (void)model;
-    (void)counter;
-    return false;
+    hone_token_list ids = {0};
+    hone_status status = hone_tokenizer_encode(context, text, strlen(text), false, &ids, NULL);
+    int64_t n = (int64_t)ids.n;
+    hone_token_list_clear(&ids);
+    return status == HONE_OK ? n : -1;
 }
+
+/* The model's GGUF file: the path itself, or where the catalogue keeps that name (malloc'd). HONE_NOT_FOUND when it is not here. */
+static hone_status find_model_file(const char *model, char **path, hone_error *err)
+{
+    hone_model_catalogue *catalogue = NULL;
+    const hone_model_entry *entry;
+    hone_status status;
+    *path = NULL;
+    if (hone_file_exists(model)) {
+        *path = strdup(model);
+        return *path ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    }
+    status = hone_model_catalogue_open(&catalogue, err);
+    if (status == HONE_OK)
+        status = hone_model_catalogue_find(catalogue, model, &entry, err);
+    if (status == HONE_OK)
+        status = hone_model_path(entry, path, err);
+    if (status == HONE_OK && !hone_file_exists(*path))
+        status = hone_fail(err, HONE_NOT_FOUND, "%s: not on this machine yet; `hone model pull %s` gets it", model, model);
+    hone_model_catalogue_free(catalogue);
+    return status;
+}
+
+static hone_status open_tokenizer(const char *model, hone_tokenizer **out, hone_error *err)
+{
+    char *path = NULL;
+    hone_gguf file = {0};
+    hone_status status = find_model_file(model, &path, err);
+    if (status == HONE_OK)
+        status = hone_gguf_open(path, &file, err);
+    if (status == HONE_OK) {
+        status = hone_tokenizer_from_gguf(&file, out, err);
+        hone_gguf_close(&file);
+    }
+    free(path);
+    return status;
+}
+#else
+typedef struct hone_tokenizer hone_tokenizer;
+#define count_tokens NULL
+
+static void hone_tokenizer_free(hone_tokenizer *t)
+{
+    (void)t;
+}
+
+static hone_status open_tokenizer(const char *model, hone_tokenizer **out, hone_error *err)
+{
+    (void)out;
+    return hone_fail(err, HONE_UNSUPPORTED, "%s: this hone has no tokenizer; leave -m out", model);
+}
+#endif
 
 static void count(size_t n, int width)
 {
@@ -188,7 +247,7 @@ static int run(int argc, char **argv)
     hone_task *task = NULL;
     hone_ledger *ledger = NULL;
     hone_task_check check;
-    hone_length_counter counter;
+    hone_tokenizer *tokenizer = NULL;
     hone_status status = HONE_OK;
     if (arguments.n > 1)
         status = hone_fail(&err, HONE_BAD_INPUT, "one task at a time, not %zu", arguments.n);
@@ -197,8 +256,14 @@ static int run(int argc, char **argv)
     if (status == HONE_OK)
         status = hone_ledger_open(hone_task_ledger_path(task), &ledger, &err);
     if (status == HONE_OK) {
-        bool tokens = open_token_counter(model ? model : task->models[0], &counter);
-        status = hone_task_check_run(task, ledger, tokens ? &counter : NULL, &check, &err);
+        /* The task's own model need not be here yet: then lengths are in characters. One that is asked for must be. */
+        status = open_tokenizer(model ? model : task->models[0], &tokenizer, &err);
+        if (status != HONE_OK && !model)
+            status = HONE_OK;
+    }
+    if (status == HONE_OK) {
+        hone_length_counter counter = {"tokens", count_tokens, tokenizer};
+        status = hone_task_check_run(task, ledger, tokenizer ? &counter : NULL, &check, &err);
     }
     if (status != HONE_OK) {
         code = hone_command_failed(&hone_command_check, &err);
@@ -214,6 +279,7 @@ static int run(int argc, char **argv)
         code = hone_command_failed(&hone_command_check, &err);
     }
 done:
+    hone_tokenizer_free(tokenizer);
     hone_ledger_close(ledger);
     hone_task_close(task);
     return code;

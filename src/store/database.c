@@ -99,6 +99,17 @@ static hone_status check_identity(hone_database *d, int64_t *version, hone_error
     return HONE_OK;
 }
 
+/* The same inside one read transaction, for a file that another process may be making right now. */
+static hone_status check_identity_at_once(hone_database *d, int64_t *version, hone_error *err)
+{
+    hone_status status = hone_database_execute(d, "BEGIN", err);
+    if (status != HONE_OK)
+        return status;
+    status = check_identity(d, version, err);
+    sqlite3_exec(d->db, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+}
+
 /* Runs the migrations that are missing, in one transaction. Another process may have run them meanwhile, so the version
  * is read again under the lock. */
 static hone_status migrate(hone_database *d, hone_error *err)
@@ -161,7 +172,7 @@ hone_status hone_database_open(const char *path, const hone_database_kind *kind,
     }
     sqlite3_extended_result_codes(d->db, 1);
     sqlite3_busy_timeout(d->db, HONE_DATABASE_WAIT_MS);
-    status = check_identity(d, &version, err);
+    status = check_identity_at_once(d, &version, err);
     if (status == HONE_OK)
         status = turn_on_wal(d, err);
     if (status == HONE_OK)

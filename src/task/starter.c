@@ -326,8 +326,6 @@ static hone_status bring_data(const char *folder, const char *from, hone_starter
     hone_buffer data = {0};
     const char *slash = strrchr(from, '/'), *base = slash ? slash + 1 : from;
     *name = NULL;
-    if (!is_data(from))
-        return hone_fail(err, HONE_BAD_INPUT, "%s: examples are read from .jsonl or .csv files; convert it first", from);
     char *there = hone_path_join(folder, base), *a = realpath(from, NULL), *b = there ? realpath(there, NULL) : NULL;
     bool inside = a && b && strcmp(a, b) == 0;
     free(there);
@@ -364,6 +362,8 @@ hone_status hone_starter_write(const char *folder, const char *from, hone_starte
     hone_status status = yaml ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory");
     if (status == HONE_OK && hone_file_size_bytes(yaml) >= 0)
         status = hone_fail(err, HONE_BAD_INPUT, "%s: exists already and is not overwritten; edit it, or choose another folder", yaml);
+    if (status == HONE_OK && from && !is_data(from))
+        status = hone_fail(err, HONE_BAD_INPUT, "%s: examples are read from .jsonl or .csv files; convert it first", from);
     if (status == HONE_OK && from) {
         status = read_objects(from, &rows, err); /* look before a folder is made */
         if (status == HONE_OK)

@@ -179,8 +179,10 @@ static void test_two_processes_open_and_write_at_once(void **state)
         if (children[p] == 0) { /* the file is made by whoever comes first */
             hone_ledger *ledger;
             hone_error err;
-            if (hone_ledger_open(temporary_path("two.sqlite"), &ledger, &err) != HONE_OK)
+            if (hone_ledger_open(temporary_path("two.sqlite"), &ledger, &err) != HONE_OK) {
+                print_error("%s\n", err.message);
                 _exit(1);
+            }
             for (int i = 0; i < EACH; i++)
                 if (put_outcome(ledger, "k", p * EACH + i, &err) != HONE_OK)
                     _exit(2);
