@@ -13,7 +13,7 @@ hone_status hone_paired_family(const double *const *a, const double *const *b, c
     if (n_pairs == 0)
         return HONE_OK;
     hone_paired_sample *samples = calloc(n_pairs, sizeof *samples);
-    hone_comparison *found = calloc(n_pairs, sizeof *found);
+    hone_paired_comparison *found = calloc(n_pairs, sizeof *found);
     hone_status status = samples && found ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory for %zu comparisons", n_pairs);
     for (size_t i = 0; i < n_pairs && status == HONE_OK; i++)
         samples[i] = (hone_paired_sample){.a = a[i], .b = b[i], .cluster = cluster, .n = n};
