@@ -4,10 +4,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "evidence/measure.h"
-#include "evidence/paired.h"
 #include "evidence/setup.h"
-#include "stats/bootstrap.h"
-#include "stats/interval.h"
 #include "stats/power.h"
 
 #include <math.h>
@@ -153,64 +150,14 @@ static hone_status settle_pairs(hone_comparing *run, hone_error *err)
     for (size_t i = 0; i < json_array_size(list); i++) {
         json_int_t b = json_integer_value(json_array_get(list, i));
         if (b >= 0 && (size_t)b < run->n && c->winner >= 0 && (size_t)c->winner < run->n)
-            c->pairs[c->n_pairs++] = (hone_pair){.a = c->winner, .b = (int)b, .difference = NAN};
+            c->pairs[c->n_pairs++] = (hone_pair){.a = c->winner, .b = (int)b, .difference = NAN, .ci_low = NAN, .ci_high = NAN, .p = NAN,
+                                                .p_adjusted = NAN};
     }
     c->detectable_difference = hone_detectable_difference((int64_t)run->n_test, assumed_discordant, error_rate, assumed_power,
                                                           c->n_pairs ? (int64_t)c->n_pairs : 1);
 done:
     json_decref(part);
     return status;
-}
-
-/* Group numbers of the test rows; *out NULL when they have none. From the comparison's arena. */
-static hone_status cluster_rows(hone_comparing *run, const int64_t **out, hone_error *err)
-{
-    const hone_row *rows = run->task->test.items;
-    bool grouped = false;
-    *out = NULL;
-    for (size_t i = 0; i < run->n_test; i++)
-        grouped = grouped || rows[i].group;
-    if (!grouped)
-        return HONE_OK;
-    int64_t *cluster = hone_arena_array(run->c->arena, run->n_test + 1, sizeof *cluster);
-    if (!cluster)
-        return hone_fail(err, HONE_NO_MEMORY, "out of memory for groups");
-    for (size_t i = 0; i < run->n_test; i++) {
-        cluster[i] = (int64_t)i;
-        for (size_t j = 0; j < i && rows[i].group; j++)
-            if (rows[j].group && strcmp(rows[i].group, rows[j].group) == 0) {
-                cluster[i] = cluster[j];
-                break;
-            }
-    }
-    *out = cluster;
-    return HONE_OK;
-}
-
-/* 95 % interval of a score: Wilson for right/wrong answers to unrelated rows, otherwise the bootstrap. */
-static hone_status score_interval(hone_comparing *run, const double *scores, const int64_t *cluster, hone_approach_result *r,
-                                  hone_error *err)
-{
-    int64_t right = 0;
-    bool binary = cluster == NULL;
-    for (size_t i = 0; i < run->n_test; i++) {
-        right += scores[i] == 1;
-        binary = binary && (scores[i] == 0 || scores[i] == 1);
-    }
-    hone_interval interval;
-    if (binary) {
-        interval = hone_wilson_interval(right, (int64_t)run->n_test, error_rate);
-    } else {
-        hone_bootstrap *b;
-        hone_status status = hone_bootstrap_mean(scores, cluster, run->n_test, 0, run->options->seed, &b, err);
-        if (status != HONE_OK)
-            return status;
-        interval = hone_bootstrap_interval(b, error_rate);
-        hone_bootstrap_free(b);
-    }
-    r->ci_low = interval.low;
-    r->ci_high = interval.high;
-    return HONE_OK;
 }
 
 /* The exact text sent for the first test row. */
@@ -231,22 +178,19 @@ static hone_status keep_prompt(hone_comparing *run, size_t index, hone_error *er
     return status;
 }
 
-static hone_status run_test(hone_comparing *run, size_t index, const int64_t *cluster, double **scores, hone_error *err)
+static hone_status run_test(hone_comparing *run, size_t index, hone_error *err)
 {
     hone_approach *a = run->approaches[index];
     hone_approach_result *r = &run->c->approaches[index];
     size_t n = run->n_test;
     double seconds = 0;
     hone_answer *answers = hone_arena_array(run->c->arena, n + 1, sizeof *answers);
-    scores[index] = hone_arena_array(run->c->arena, n + 1, sizeof **scores);
-    if (!answers || !scores[index])
+    if (!answers)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for %zu answers", n);
     hone_status status = hone_approach_evaluate(a, "test", run->task->test.items, n, run->c->arena, answers, &r->score, &seconds,
                                                 run->options->progress, err);
     if (status != HONE_OK)
         return status;
-    for (size_t i = 0; i < n; i++)
-        scores[index][i] = answers[i].score;
     totals t = add_up(answers, n);
     r->tested = true;
     r->outcomes = keep_outcomes(run, answers, n, n);
@@ -259,32 +203,7 @@ static hone_status run_test(hone_comparing *run, size_t index, const int64_t *cl
     if (a->n_shortened)
         hone_comparing_warn(run, "%s: %lld prompts did not fit the model's context with all their demonstrations and lost some",
                             r->name, (long long)a->n_shortened);
-    status = score_interval(run, scores[index], cluster, r, err);
-    return status == HONE_OK ? keep_prompt(run, index, err) : status;
-}
-
-static hone_status test_pairs(hone_comparing *run, double *const *scores, const int64_t *cluster, hone_error *err)
-{
-    hone_comparison *c = run->c;
-    const double *a[HONE_MAX_APPROACHES], *b[HONE_MAX_APPROACHES];
-    hone_paired_result found[HONE_MAX_APPROACHES];
-    for (size_t i = 0; i < c->n_pairs; i++) {
-        a[i] = scores[c->pairs[i].a];
-        b[i] = scores[c->pairs[i].b];
-    }
-    hone_status status = hone_paired_family(a, b, cluster, run->n_test, c->n_pairs, run->options->seed, found, err);
-    for (size_t i = 0; i < c->n_pairs && status == HONE_OK; i++) {
-        hone_pair *p = &c->pairs[i];
-        p->difference = found[i].difference;
-        p->ci_low = found[i].low;
-        p->ci_high = found[i].high;
-        p->p = found[i].p;
-        p->p_adjusted = found[i].p_adjusted;
-        p->only_a = found[i].only_a;
-        p->only_b = found[i].only_b;
-        p->test = found[i].exact ? "exact McNemar" : cluster ? "paired bootstrap by group" : "paired bootstrap";
-    }
-    return status;
+    return keep_prompt(run, index, err);
 }
 
 static hone_status open_test(hone_comparing *run, hone_error *err)
@@ -342,8 +261,6 @@ static void finish(hone_comparing *run, double start)
 static hone_status run_all(hone_comparing *run, int64_t *run_id, hone_error *err)
 {
     double start = hone_clock_seconds();
-    const int64_t *cluster;
-    double *scores[HONE_MAX_APPROACHES];
     hone_comparison *c = run->c;
     hone_status status = hone_comparing_init(run, err);
     if (status != HONE_OK)
@@ -361,12 +278,8 @@ static hone_status run_all(hone_comparing *run, int64_t *run_id, hone_error *err
         status = settle_pairs(run, err);
     if (status == HONE_OK)
         status = open_test(run, err);
-    if (status == HONE_OK)
-        status = cluster_rows(run, &cluster, err);
     for (size_t i = 0; i < run->n && status == HONE_OK; i++)
-        status = run_test(run, i, cluster, scores, err);
-    if (status == HONE_OK)
-        status = test_pairs(run, scores, cluster, err);
+        status = run_test(run, i, err);
     if (status == HONE_OK)
         finish(run, start);
     return status;

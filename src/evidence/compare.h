@@ -3,10 +3,10 @@
  *   plan      how thorough, settled first and remembered
  *   select    for each approach, cheapest first: build, answer select_name, measure latency
  *   winner    named on select_name, with the pairs that will be tested; remembered before the test is opened
- *   test      opened through hone_ledger_open_test; all approaches answer it; the planned pairs are tested
+ *   test      opened through hone_ledger_open_test; all approaches answer it
  *
  * Each finished batch of rows is in the ledger: the same call after a kill goes on where it was. Judging what was found
- * (costs, findings, verdict) is decide's part and not done here. */
+ * (intervals, the planned pairs, costs, the verdict) is decide's part: hone_decide on the result. */
 #ifndef HONE_EVIDENCE_COMPARE_H
 #define HONE_EVIDENCE_COMPARE_H
 

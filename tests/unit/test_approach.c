@@ -2,6 +2,7 @@
 #include "approach/approach.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "decide/verdict.h"
 #include "evidence/compare.h"
 
 #include <setjmp.h>
@@ -219,7 +220,7 @@ static void test_baselines_alone_are_a_whole_comparison_and_the_test_is_opened_o
         hone_comparison c;
         int64_t run_id;
         hone_compare_options options = {.seed = 1, .command = "hone compare"};
-        if (hone_compare(&f->task, NULL, f->ledger, &options, &c, &run_id, &err) != HONE_OK)
+        if (hone_compare(&f->task, NULL, f->ledger, &options, &c, &run_id, &err) != HONE_OK || hone_decide(&c, &err) != HONE_OK)
             fail_msg("%s", err.message);
         assert_int_equal(c.n_approaches, 3);
         assert_int_equal(c.n_test, 18);
