@@ -262,13 +262,13 @@ static int run(int argc, char **argv)
 {
     settings s = {.seed = 1, .task = "."};
     const hone_option options[] = {
-        {"quick", 0, HONE_OPTION_FLAG, &s.quick, NULL, "a first answer in minutes: fewer rows, one short tuning; says what it left out"},
-        {"budget", 0, HONE_OPTION_SECONDS, &s.budget_seconds, "TIME", "as thorough as this time allows, such as 30m (default: the task's)"},
+        {"quick", 0, HONE_OPTION_FLAG, &s.quick, NULL, "a first answer in minutes; says what it left out"},
+        {"budget", 0, HONE_OPTION_SECONDS, &s.budget_seconds, "TIME", "as thorough as this time allows: 30m (default: the task's)"},
         {"approaches", 0, HONE_OPTION_TEXT, &s.approaches, "LIST", "only these, separated by commas; baselines always run"},
         {"model", 'm', HONE_OPTION_TEXT, &s.model, "MODEL", "catalogue name or GGUF file (default: the task's)"},
-        {"threads", 0, HONE_OPTION_INTEGER, &s.threads, "N", "threads (default: all processors); results are the same with any number"},
+        {"threads", 0, HONE_OPTION_INTEGER, &s.threads, "N", "threads (default: all); any number gives the same results"},
         {"seed", 0, HONE_OPTION_INTEGER, &s.seed, "S", "seed of everything random (default 1)"},
-        {"test-rows", 0, HONE_OPTION_INTEGER, &s.test_rows, "N", "only the first N test rows; still counts as an opening of the test"},
+        {"test-rows", 0, HONE_OPTION_INTEGER, &s.test_rows, "N", "only the first N test rows; counts as an opening all the same"},
         {"html", 0, HONE_OPTION_TEXT, &s.html, "FILE", "where the report goes (default TASK/.hone/report.html)"},
         {"json", 0, HONE_OPTION_FLAG, &s.json, NULL, "print the result as one JSON document"},
     };

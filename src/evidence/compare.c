@@ -299,8 +299,6 @@ hone_status hone_compare(const hone_task *task, hone_engine *engine, hone_ledger
         status = hone_lock_take(path, &lock, err);
     free(path);
     free(state);
-    if (status == HONE_BUSY)
-        return hone_fail_within(err, status, "another hone compares this task");
     if (status != HONE_OK)
         return status;
     hone_comparing run = {.task = task, .engine = engine, .ledger = ledger, .options = options, .c = out};
