@@ -12,10 +12,10 @@ const hone_level hone_levels[] = {
     {.name = "one tuning", .test_rows = 500, .name_rows = 200, .few_shot = true,
      .effort = {.tune_rows = 100, .demonstrations = 8, .demonstration_sets = 1, .neighbours = {4, 8}, .n_neighbours = 2,
                 .learning_rates = {1e-3}, .n_learning_rates = 1, .epochs = 2, .batch = 16}},
-    {.name = "quick", .test_rows = 250, .name_rows = 100,
-     .effort = {.tune_rows = 60, .demonstrations = 8, .demonstration_sets = 1, .neighbours = {4}, .n_neighbours = 1,
+    {.name = "quick", .test_rows = 200, .name_rows = 80,
+     .effort = {.tune_rows = 50, .demonstrations = 8, .demonstration_sets = 1, .neighbours = {4}, .n_neighbours = 1,
                 .learning_rates = {1e-3}, .n_learning_rates = 1, .epochs = 1, .batch = 16}},
-    {.name = "smallest", .test_rows = 150, .name_rows = 60,
+    {.name = "smallest", .test_rows = 120, .name_rows = 50,
      .effort = {.tune_rows = 40, .demonstrations = 8, .demonstration_sets = 1, .neighbours = {4}, .n_neighbours = 1,
                 .learning_rates = {1e-3}, .n_learning_rates = 1, .epochs = 0.5, .batch = 16}},
 };

@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* A quick run may not train longer than this, however slow the machine. */
-static const double quick_train_seconds = 300;
+static const double quick_train_seconds = 240;
 static const double least_train_seconds = 30;
 /* What a pair is assumed to differ in when the detectable difference is stated (EVIDENCE: 20 % discordant, 80 % power). */
 static const double assumed_discordant = 0.20, assumed_power = 0.80, error_rate = 0.05;
