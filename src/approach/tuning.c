@@ -145,7 +145,7 @@ static void remove_folder(const char *path)
         return;
     for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
         char *file = hone_path_join(path, entry->d_name);
-        if (file && entry->d_name[0] != '.')
+        if (file && strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             unlink(file);
         free(file);
     }

@@ -111,6 +111,10 @@ bool hone_standing_in_play(const hone_judgement *j, int index)
     return s->scores && !s->too_slow && !s->too_late && !s->below_minimum && !s->guesses;
 }
 
+/* A request's costs this close are equal: less than a report shows ($0.00001 per 1,000), and within the noise of timing what takes
+ * microseconds. */
+static const double negligible_usd = 1e-8;
+
 static int compare_amounts(double x, double y)
 {
     if (!isfinite(x) || !isfinite(y) || fabs(x - y) <= same_cost * fmax(fabs(x), fabs(y)))
@@ -135,7 +139,7 @@ int hone_standing_cheaper(const hone_judgement *j, int x, int y)
             return classical_a ? -1 : 1;
         return compare_amounts(computed_tokens(a), computed_tokens(b));
     }
-    int order = compare_amounts(s->running_usd, t->running_usd);
+    int order = fabs(s->running_usd - t->running_usd) < negligible_usd ? 0 : compare_amounts(s->running_usd, t->running_usd);
     if (order == 0 && s->setup_known && t->setup_known)
         order = compare_amounts(s->cost.setup_usd, t->cost.setup_usd);
     /* A machine that is kept anyway: the approach that leaves it idle is still the cheaper one. */
