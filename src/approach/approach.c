@@ -23,7 +23,7 @@ const hone_approach_type *const hone_approach_types[] = {
 
 hone_status hone_approach_find(const char *name, const hone_approach_type **out, hone_error *err)
 {
-    const char *words[MAX_TYPES];
+    const char *words[MAX_TYPES] = {NULL};
     size_t n = 0;
     for (; hone_approach_types[n]; n++) {
         words[n] = hone_approach_types[n]->word;
