@@ -28,7 +28,8 @@ static int64_t count_tokens(void *context, const char *text)
     return status == HONE_OK ? n : -1;
 }
 
-/* The model's GGUF file: the path itself, or where the catalogue keeps that name (malloc'd). HONE_NOT_FOUND when it is not here. */
+/* The model's GGUF file: the path itself, or where the catalogue keeps that name (malloc'd). HONE_NOT_FOUND when it is
+ * not here. */
 static hone_status find_model_file(const char *model, char **path, hone_error *err)
 {
     hone_model_catalogue *catalogue = NULL;
@@ -45,7 +46,8 @@ static hone_status find_model_file(const char *model, char **path, hone_error *e
     if (status == HONE_OK)
         status = hone_model_path(entry, path, err);
     if (status == HONE_OK && !hone_file_exists(*path))
-        status = hone_fail(err, HONE_NOT_FOUND, "%s: not on this machine yet; `hone model pull %s` gets it", model, model);
+        status =
+            hone_fail(err, HONE_NOT_FOUND, "%s: not on this machine yet; `hone model pull %s` gets it", model, model);
     hone_model_catalogue_free(catalogue);
     return status;
 }
@@ -108,7 +110,8 @@ static void print_labels(const hone_task_check *check)
         if (strlen(check->labels[i].label) > width)
             width = strlen(check->labels[i].label);
     width = width > 60 ? 60 : width;
-    printf("  %-*s  %7s %7s %7s\n", (int)width, check->n_labels > SHOWN_LABELS ? "rarest labels" : "labels", "train", "select", "test");
+    printf("  %-*s  %7s %7s %7s\n", (int)width, check->n_labels > SHOWN_LABELS ? "rarest labels" : "labels", "train",
+           "select", "test");
     for (size_t i = 0; i < check->n_labels && i < SHOWN_LABELS; i++) {
         printf("  %-*.60s  ", (int)width, check->labels[i].label);
         count(check->labels[i].train, 7);
@@ -147,8 +150,8 @@ static void print_leaks(const hone_task *task)
             const hone_task_leak *leak = &task->leaks[i];
             if (leak->exact != exact || n++ >= SHOWN_PAIRS)
                 continue;
-            printf("      %s:%lld %s %s:%lld\n", leak->file, (long long)leak->line, exact ? "is" : "is like", leak->test_file,
-                   (long long)leak->test_line);
+            printf("      %s:%lld %s %s:%lld\n", leak->file, (long long)leak->line, exact ? "is" : "is like",
+                   leak->test_file, (long long)leak->test_line);
         }
         if (n > SHOWN_PAIRS)
             printf("      and %zu more\n", n - SHOWN_PAIRS);
@@ -159,8 +162,8 @@ static void print_contradictions(const hone_task_check *check)
 {
     for (size_t i = 0; i < check->n_contradictions_kept; i++) {
         const hone_row *a = check->contradictions[i].a, *b = check->contradictions[i].b;
-        printf("      %s:%lld \"%.40s\" and %s:%lld \"%.40s\"\n", a->file, (long long)a->line, a->output, b->file, (long long)b->line,
-               b->output);
+        printf("      %s:%lld \"%.40s\" and %s:%lld \"%.40s\"\n", a->file, (long long)a->line, a->output, b->file,
+               (long long)b->line, b->output);
     }
     if (check->n_contradictions > check->n_contradictions_kept && check->n_contradictions_kept)
         printf("      and %zu more\n", check->n_contradictions - check->n_contradictions_kept);
@@ -197,24 +200,29 @@ static int print_json(const hone_task *task, const hone_task_check *check, bool 
     json_t *labels = json_array(), *leaks = json_array(), *findings = json_array();
     for (size_t i = 0; i < check->n_labels; i++)
         json_array_append_new(labels, json_pack("{s:s, s:I, s:I, s:I}", "label", check->labels[i].label, "train",
-                                                (json_int_t)check->labels[i].train, "select", (json_int_t)check->labels[i].select, "test",
+                                                (json_int_t)check->labels[i].train, "select",
+                                                (json_int_t)check->labels[i].select, "test",
                                                 (json_int_t)check->labels[i].test));
     for (size_t i = 0; i < task->n_leaks; i++)
         json_array_append_new(leaks, json_pack("{s:s, s:I, s:s, s:I, s:b}", "file", task->leaks[i].file, "line",
-                                               (json_int_t)task->leaks[i].line, "test_file", task->leaks[i].test_file, "test_line",
-                                               (json_int_t)task->leaks[i].test_line, "exact", (int)task->leaks[i].exact));
+                                               (json_int_t)task->leaks[i].line, "test_file", task->leaks[i].test_file,
+                                               "test_line", (json_int_t)task->leaks[i].test_line, "exact",
+                                               (int)task->leaks[i].exact));
     for (size_t i = 0; i < check->n_findings; i++)
         json_array_append_new(findings, json_pack("{s:s, s:s, s:s}", "name", check->findings[i].name, "state",
                                                   states[check->findings[i].state], "text", check->findings[i].text));
-    json_t *document = json_pack(
-        "{s:s, s:s, s:{s:I, s:I, s:I, s:I}, s:o, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:I, s:f, s:s, s:s, s:o, s:O, s:b}", "name",
-        task->name, "model", task->models[0], "rows", "train", (json_int_t)task->train.n, "select_tune",
-        (json_int_t)task->select_tune.n, "select_name", (json_int_t)task->select_name.n, "test", (json_int_t)task->test.n, "labels",
-        labels, "length_unit", check->length_unit, "input_length", length_json(&check->input), "output_length",
-        length_json(&check->output), "repeated", (json_int_t)check->n_repeated, "contradictions", (json_int_t)check->n_contradictions,
-        "exact_duplicates", (json_int_t)task->n_dropped_duplicates, "near_duplicates", (json_int_t)task->n_near_duplicates, "leaks", leaks,
-        "test_openings", (json_int_t)check->n_openings, "detectable_difference", check->detectable_difference, "train_hash",
-        task->train_hash, "test_hash", task->test_hash, "findings", findings, "warnings", task->warnings, "passed", (int)passed);
+    json_t *document =
+        json_pack("{s:s, s:s, s:{s:I, s:I, s:I, s:I}, s:o, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:I, s:f, s:s, s:s, "
+                  "s:o, s:O, s:b}",
+                  "name", task->name, "model", task->models[0], "rows", "train", (json_int_t)task->train.n,
+                  "select_tune", (json_int_t)task->select_tune.n, "select_name", (json_int_t)task->select_name.n,
+                  "test", (json_int_t)task->test.n, "labels", labels, "length_unit", check->length_unit, "input_length",
+                  length_json(&check->input), "output_length", length_json(&check->output), "repeated",
+                  (json_int_t)check->n_repeated, "contradictions", (json_int_t)check->n_contradictions,
+                  "exact_duplicates", (json_int_t)task->n_dropped_duplicates, "near_duplicates",
+                  (json_int_t)task->n_near_duplicates, "leaks", leaks, "test_openings", (json_int_t)check->n_openings,
+                  "detectable_difference", check->detectable_difference, "train_hash", task->train_hash, "test_hash",
+                  task->test_hash, "findings", findings, "warnings", task->warnings, "passed", (int)passed);
     if (!document)
         return -1;
     json_dumpf(document, stdout, JSON_INDENT(2));
@@ -236,11 +244,13 @@ static int run(int argc, char **argv)
     const char *model = NULL;
     bool json = false, passed = true;
     const hone_option options[] = {
-        {"model", 'm', HONE_OPTION_TEXT, &model, "MODEL", "count lengths in this model's tokens (default: the task's model)"},
+        {"model", 'm', HONE_OPTION_TEXT, &model, "MODEL",
+         "count lengths in this model's tokens (default: the task's model)"},
         {"json", 0, HONE_OPTION_FLAG, &json, NULL, "one JSON document on stdout"},
     };
     hone_arguments arguments;
-    int code = hone_options_begin(&hone_command_check, options, sizeof options / sizeof *options, argc, argv, &arguments);
+    int code =
+        hone_options_begin(&hone_command_check, options, sizeof options / sizeof *options, argc, argv, &arguments);
     if (code >= 0)
         return code;
     hone_error err = {0};

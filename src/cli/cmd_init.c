@@ -21,7 +21,8 @@ static int run(int argc, char **argv)
         {"from", 0, HONE_OPTION_TEXT, &from, "FILE", "examples, .jsonl or .csv with a header; copied into DIR"},
     };
     hone_arguments arguments;
-    int code = hone_options_begin(&hone_command_init, options, sizeof options / sizeof *options, argc, argv, &arguments);
+    int code =
+        hone_options_begin(&hone_command_init, options, sizeof options / sizeof *options, argc, argv, &arguments);
     if (code >= 0)
         return code;
     hone_error err = {0};
@@ -33,7 +34,8 @@ static int run(int argc, char **argv)
         code = hone_command_failed(&hone_command_init, &err);
     else {
         bool here = strcmp(folder, ".") == 0;
-        printf("%snext: hone check%s%s\n", starter.notes.data ? starter.notes.data : "", here ? "" : " ", here ? "" : folder);
+        printf("%snext: hone check%s%s\n", starter.notes.data ? starter.notes.data : "", here ? "" : " ",
+               here ? "" : folder);
         code = HONE_EXIT_DONE;
     }
     hone_starter_clear(&starter);

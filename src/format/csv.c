@@ -1,4 +1,5 @@
-/* csv.c - RFC 4180 with a header. One pass over the bytes; fields are unquoted in place, in the arena's copy of the file. */
+/* csv.c - RFC 4180 with a header. One pass over the bytes; fields are unquoted in place, in the arena's copy of the
+ * file. */
 #include "format/csv.h"
 
 #include "base/file.h"
@@ -11,12 +12,12 @@
 
 typedef struct parser {
     const char *path;
-    char *at, *end;      /* the bytes left; *end is NUL */
-    int64_t line;        /* line of `at` */
+    char *at, *end; /* the bytes left; *end is NUL */
+    int64_t line;   /* line of `at` */
     const char *fields[HONE_CSV_MAX_COLUMNS];
     size_t n_fields;
     int64_t record_line;
-    bool quoted;         /* the record had a quoted field, so it is not a blank line */
+    bool quoted; /* the record had a quoted field, so it is not a blank line */
 } parser;
 
 static hone_status bad(const parser *p, int64_t line, hone_error *err, const char *what)
@@ -33,7 +34,8 @@ static hone_status read_quoted(parser *p, hone_error *err)
     p->quoted = true;
     for (;;) {
         if (from == p->end)
-            return bad(p, opened, err, "a quote is opened here and never closed; close it, or double the quotes inside the text");
+            return bad(p, opened, err,
+                       "a quote is opened here and never closed; close it, or double the quotes inside the text");
         if (*from == '"' && from[1] != '"')
             break;
         if (*from == '"')
@@ -55,7 +57,8 @@ static hone_status read_plain(parser *p, hone_error *err)
     p->fields[p->n_fields++] = p->at;
     while (p->at < p->end && *p->at != ',' && *p->at != '\n') {
         if (*p->at == '"')
-            return bad(p, p->line, err, "a quote inside an unquoted field; put the field in quotes and double the quote (\"\")");
+            return bad(p, p->line, err,
+                       "a quote inside an unquoted field; put the field in quotes and double the quote (\"\")");
         p->at++;
     }
     return HONE_OK;
@@ -109,8 +112,8 @@ static hone_status keep_header(const parser *p, hone_arena *arena, hone_csv *out
     out->n_columns = p->n_fields;
     for (size_t i = 0; i < p->n_fields; i++) {
         if (!p->fields[i][0])
-            return hone_fail(err, HONE_BAD_FORMAT, "%s:%lld: column %zu has no name; the first line names the columns", p->path,
-                             (long long)p->record_line, i + 1);
+            return hone_fail(err, HONE_BAD_FORMAT, "%s:%lld: column %zu has no name; the first line names the columns",
+                             p->path, (long long)p->record_line, i + 1);
         for (size_t j = 0; j < i; j++)
             if (strcmp(p->fields[i], p->fields[j]) == 0)
                 return hone_fail(err, HONE_BAD_FORMAT, "%s:%lld: two columns are named \"%s\"; rename one", p->path,
@@ -118,18 +121,23 @@ static hone_status keep_header(const parser *p, hone_arena *arena, hone_csv *out
         out->header[i] = p->fields[i];
     }
     if (p->n_fields == 1 && strpbrk(p->fields[0], ";\t|"))
-        return hone_fail(err, HONE_BAD_FORMAT, "%s:%lld: the columns seem to be separated by %s; save the file with commas",
-                         p->path, (long long)p->record_line, strchr(p->fields[0], ';') ? "\";\"" :
-                         strchr(p->fields[0], '\t') ? "tabs" : "\"|\"");
+        return hone_fail(err, HONE_BAD_FORMAT,
+                         "%s:%lld: the columns seem to be separated by %s; save the file with commas", p->path,
+                         (long long)p->record_line,
+                         strchr(p->fields[0], ';')    ? "\";\""
+                         : strchr(p->fields[0], '\t') ? "tabs"
+                                                      : "\"|\"");
     return HONE_OK;
 }
 
 static hone_status keep_row(const parser *p, hone_arena *arena, hone_csv *out, size_t *capacity, hone_error *err)
 {
     if (p->n_fields != out->n_columns)
-        return hone_fail(err, HONE_BAD_FORMAT, "%s:%lld: %zu field%s where the header names %zu column%s; quote a field that "
-                         "holds a comma", p->path, (long long)p->record_line, p->n_fields, p->n_fields == 1 ? "" : "s",
-                         out->n_columns, out->n_columns == 1 ? "" : "s");
+        return hone_fail(err, HONE_BAD_FORMAT,
+                         "%s:%lld: %zu field%s where the header names %zu column%s; quote a field that "
+                         "holds a comma",
+                         p->path, (long long)p->record_line, p->n_fields, p->n_fields == 1 ? "" : "s", out->n_columns,
+                         out->n_columns == 1 ? "" : "s");
     if (out->n_rows == *capacity) {
         size_t grown = *capacity ? *capacity * 2 : 256;
         hone_csv_row *rows = hone_arena_array(arena, grown, sizeof *rows);
@@ -162,8 +170,8 @@ static hone_status check_bytes(const char *path, const char *text, size_t length
         line += text[i] == '\n';
     if (text[at] == 0)
         return hone_fail(err, HONE_BAD_FORMAT, "%s:%lld: a NUL byte; is this a text file?", path, line);
-    return hone_fail(err, HONE_BAD_FORMAT, "%s:%lld: byte 0x%02X is not valid UTF-8; save the file as UTF-8", path, line,
-                     (unsigned)(unsigned char)text[at]);
+    return hone_fail(err, HONE_BAD_FORMAT, "%s:%lld: byte 0x%02X is not valid UTF-8; save the file as UTF-8", path,
+                     line, (unsigned)(unsigned char)text[at]);
 }
 
 hone_status hone_csv_read(const char *path, hone_arena *arena, hone_csv *out, hone_error *err)

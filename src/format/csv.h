@@ -1,8 +1,8 @@
 /* csv.h - reads a comma-separated file with a header line (RFC 4180).
  *
- * Fields may be quoted; a quoted field may hold commas, doubled quotes and newlines. LF, CRLF, a byte order mark and blank
- * lines are accepted. Every row has as many fields as the header. Every message starts with file:line, the line on which
- * the record (or the quote) begins. */
+ * Fields may be quoted; a quoted field may hold commas, doubled quotes and newlines. LF, CRLF, a byte order mark and
+ * blank lines are accepted. Every row has as many fields as the header. Every message starts with file:line, the line
+ * on which the record (or the quote) begins. */
 #ifndef HONE_FORMAT_CSV_H
 #define HONE_FORMAT_CSV_H
 

@@ -10,8 +10,8 @@
 struct hone_jsonl {
     char *path;
     hone_buffer text;
-    size_t at;     /* first byte of the next line */
-    int64_t line;  /* lines handed out so far */
+    size_t at;    /* first byte of the next line */
+    int64_t line; /* lines handed out so far */
 };
 
 hone_status hone_jsonl_open(const char *path, hone_jsonl **out, hone_error *err)
@@ -97,7 +97,8 @@ static int deepest(const char *text, size_t length)
     return most;
 }
 
-hone_status hone_jsonl_parse(const char *file, int64_t line, const char *text, size_t length, json_t **row, hone_error *err)
+hone_status hone_jsonl_parse(const char *file, int64_t line, const char *text, size_t length, json_t **row,
+                             hone_error *err)
 {
     *row = NULL;
     size_t bad_at;
@@ -109,20 +110,22 @@ hone_status hone_jsonl_parse(const char *file, int64_t line, const char *text, s
         return hone_fail(err, HONE_BAD_FORMAT, "%s:%lld: byte %zu is NUL; is this a text file?", file, (long long)line,
                          (size_t)(nul - text) + 1);
     if (!hone_utf8_valid(text, length, &bad_at))
-        return hone_fail(err, HONE_BAD_FORMAT, "%s:%lld: byte %zu (0x%02X) is not valid UTF-8; save the file as UTF-8", file,
-                         (long long)line, bad_at + 1, (unsigned)(unsigned char)text[bad_at]);
+        return hone_fail(err, HONE_BAD_FORMAT, "%s:%lld: byte %zu (0x%02X) is not valid UTF-8; save the file as UTF-8",
+                         file, (long long)line, bad_at + 1, (unsigned)(unsigned char)text[bad_at]);
     if (deepest(text, length) > HONE_JSONL_MAX_DEPTH)
         return hone_fail(err, HONE_BAD_INPUT, "%s:%lld: nested deeper than %d levels, the limit for a row", file,
                          (long long)line, HONE_JSONL_MAX_DEPTH);
     json_error_t fault;
     json_t *value = json_loadb(text, length, JSON_REJECT_DUPLICATES, &fault);
     if (!value)
-        return hone_fail(err, HONE_BAD_FORMAT, "%s:%lld: column %d: bad JSON: %s; each line is one whole JSON object", file,
-                         (long long)line, fault.column, fault.text);
+        return hone_fail(err, HONE_BAD_FORMAT, "%s:%lld: column %d: bad JSON: %s; each line is one whole JSON object",
+                         file, (long long)line, fault.column, fault.text);
     if (!json_is_object(value)) {
         json_decref(value);
-        return hone_fail(err, HONE_BAD_FORMAT, "%s:%lld: a JSON array where an object is needed, such as "
-                         "{\"input\": \"...\", \"output\": \"...\"}; each line is one row", file, (long long)line);
+        return hone_fail(err, HONE_BAD_FORMAT,
+                         "%s:%lld: a JSON array where an object is needed, such as "
+                         "{\"input\": \"...\", \"output\": \"...\"}; each line is one row",
+                         file, (long long)line);
     }
     *row = value;
     return HONE_OK;

@@ -21,6 +21,7 @@ void hone_jsonl_close(hone_jsonl *reader);
 hone_status hone_jsonl_next(hone_jsonl *reader, json_t **row, int64_t *line, hone_error *err);
 
 /* One line on its own (without its newline), for programs that stream. `file` and `line` are for messages. */
-hone_status hone_jsonl_parse(const char *file, int64_t line, const char *text, size_t length, json_t **row, hone_error *err);
+hone_status hone_jsonl_parse(const char *file, int64_t line, const char *text, size_t length, json_t **row,
+                             hone_error *err);
 
 #endif

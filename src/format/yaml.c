@@ -42,8 +42,8 @@ static hone_status take_key(builder *b, open_node *top, const char *key, int64_t
                          HONE_YAML_MAX_KEYS);
     for (size_t i = 0; i < top->node->n; i++)
         if (strcmp(top->node->entries[i].key, key) == 0)
-            return hone_fail(b->err, HONE_BAD_FORMAT, "%s:%lld: \"%s\" is given again (first in line %lld); remove one", b->name,
-                             (long long)line, key, (long long)top->node->entries[i].line);
+            return hone_fail(b->err, HONE_BAD_FORMAT, "%s:%lld: \"%s\" is given again (first in line %lld); remove one",
+                             b->name, (long long)line, key, (long long)top->node->entries[i].line);
     top->key = key;
     top->key_line = line;
     return HONE_OK;
@@ -59,7 +59,8 @@ static hone_status attach(builder *b, hone_yaml_node *node)
     open_node *top = &b->stack[b->depth - 1];
     if (top->node->kind == HONE_YAML_MAP && !top->key) {
         if (node->kind != HONE_YAML_SCALAR)
-            return hone_fail(b->err, HONE_BAD_FORMAT, "%s:%lld: a key must be plain text", b->name, (long long)node->line);
+            return hone_fail(b->err, HONE_BAD_FORMAT, "%s:%lld: a key must be plain text", b->name,
+                             (long long)node->line);
         return take_key(b, top, node->text, node->line);
     }
     if (top->node->n == top->capacity) {
@@ -83,7 +84,8 @@ static hone_status refuse(const builder *b, const yaml_event_t *event, const cha
     return hone_fail(b->err, HONE_BAD_FORMAT, "%s:%lld: %s", b->name, (long long)line_of(event), what);
 }
 
-static const char *const no_anchor = "anchors (&) and aliases (*) are not read; write the value out (or put it in quotes)";
+static const char *const no_anchor =
+    "anchors (&) and aliases (*) are not read; write the value out (or put it in quotes)";
 static const char *const no_tag = "tags (!) are not read; write the value without one (or put it in quotes)";
 
 static hone_status add_scalar(builder *b, const yaml_event_t *event)
@@ -112,8 +114,8 @@ static hone_status open_collection(builder *b, const yaml_event_t *event, hone_y
     if (map ? event->data.mapping_start.tag : event->data.sequence_start.tag)
         return refuse(b, event, no_tag);
     if (b->depth == HONE_YAML_MAX_DEPTH)
-        return hone_fail(b->err, HONE_BAD_FORMAT, "%s:%lld: nested deeper than %d levels", b->name, (long long)line_of(event),
-                         HONE_YAML_MAX_DEPTH);
+        return hone_fail(b->err, HONE_BAD_FORMAT, "%s:%lld: nested deeper than %d levels", b->name,
+                         (long long)line_of(event), HONE_YAML_MAX_DEPTH);
     hone_yaml_node *node = hone_arena_alloc(b->arena, sizeof *node);
     if (!node)
         return out_of_memory(b);
@@ -158,8 +160,8 @@ static hone_status parser_fault(const builder *b, const yaml_parser_t *parser)
     if (parser->error == YAML_READER_ERROR)
         return hone_fail(b->err, HONE_BAD_FORMAT, "%s: byte %zu: %s; save the file as UTF-8 text", b->name,
                          parser->problem_offset + 1, problem);
-    return hone_fail(b->err, HONE_BAD_FORMAT, "%s:%zu: column %zu: bad YAML: %s%s", b->name, parser->problem_mark.line + 1,
-                     parser->problem_mark.column + 1, problem,
+    return hone_fail(b->err, HONE_BAD_FORMAT, "%s:%zu: column %zu: bad YAML: %s%s", b->name,
+                     parser->problem_mark.line + 1, parser->problem_mark.column + 1, problem,
                      strstr(problem, "cannot start any token") ? " (indent with spaces, not tabs)"
                      : strstr(problem, "mapping values")       ? " (put a text that holds \": \" in quotes)"
                                                                : "");
@@ -174,13 +176,14 @@ hone_status hone_yaml_parse(const char *name, const char *text, size_t length, h
     size_t bad_at;
     *root = NULL;
     if (length > HONE_YAML_MAX_BYTES)
-        return hone_fail(err, HONE_BAD_INPUT, "%s: larger than %d bytes, the limit for a settings file", name, HONE_YAML_MAX_BYTES);
+        return hone_fail(err, HONE_BAD_INPUT, "%s: larger than %d bytes, the limit for a settings file", name,
+                         HONE_YAML_MAX_BYTES);
     if (!hone_utf8_valid(text, length, &bad_at)) {
         long long line = 1;
         for (size_t i = 0; i < bad_at; i++)
             line += text[i] == '\n';
-        return hone_fail(err, HONE_BAD_FORMAT, "%s:%lld: byte 0x%02X is not valid UTF-8; save the file as UTF-8", name, line,
-                         (unsigned)(unsigned char)text[bad_at]);
+        return hone_fail(err, HONE_BAD_FORMAT, "%s:%lld: byte 0x%02X is not valid UTF-8; save the file as UTF-8", name,
+                         line, (unsigned)(unsigned char)text[bad_at]);
     }
     if (!yaml_parser_initialize(&parser))
         return out_of_memory(&b);

@@ -1,7 +1,8 @@
 /* yaml.h - reads a small YAML file into a tree that remembers lines.
  *
  * Only what a settings file needs: maps, lists and scalars, block or flow. Refused, because each hides what a file says
- * or lets a small file grow large: anchors and aliases, tags, repeated keys, several documents, keys that are not plain text. */
+ * or lets a small file grow large: anchors and aliases, tags, repeated keys, several documents, keys that are not plain
+ * text. */
 #ifndef HONE_FORMAT_YAML_H
 #define HONE_FORMAT_YAML_H
 
@@ -22,9 +23,9 @@ typedef struct hone_yaml_entry {
 
 struct hone_yaml_node {
     hone_yaml_kind kind;
-    int64_t line;            /* from 1 */
-    const char *text;        /* of a scalar; never holds a NUL */
-    bool quoted;             /* a scalar in quotes or a | or > block: always text, never a number, true or null */
+    int64_t line;             /* from 1 */
+    const char *text;         /* of a scalar; never holds a NUL */
+    bool quoted;              /* a scalar in quotes or a | or > block: always text, never a number, true or null */
     hone_yaml_entry *entries; /* of a list or map, in file order */
     size_t n;
 };

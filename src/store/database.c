@@ -22,23 +22,26 @@ static hone_status fail(const hone_database *d, hone_error *err)
     switch (sqlite3_errcode(d->db) & 0xff) {
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
-        return hone_fail(err, HONE_BAD_FORMAT, "%s: is damaged or not a %s (%s); move it away and run the same command again, "
-                         "which starts a new one", path, what, sqlite3_errmsg(d->db));
+        return hone_fail(err, HONE_BAD_FORMAT,
+                         "%s: is damaged or not a %s (%s); move it away and run the same command again, "
+                         "which starts a new one",
+                         path, what, sqlite3_errmsg(d->db));
     case SQLITE_FULL:
         return hone_fail(err, HONE_IO, "%s: the disk is full; free some space and run the same command again", path);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return hone_fail(err, HONE_BUSY, "%s: another hone has been writing for %d seconds; wait for it or stop it", path,
-                         HONE_DATABASE_WAIT_MS / 1000);
+        return hone_fail(err, HONE_BUSY, "%s: another hone has been writing for %d seconds; wait for it or stop it",
+                         path, HONE_DATABASE_WAIT_MS / 1000);
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
-        return hone_fail(err, HONE_IO, "%s: cannot be written (%s); check the permissions of the file and its folder", path,
-                         sqlite3_errmsg(d->db));
+        return hone_fail(err, HONE_IO, "%s: cannot be written (%s); check the permissions of the file and its folder",
+                         path, sqlite3_errmsg(d->db));
     case SQLITE_NOMEM:
         return hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
     default:
-        return hone_fail(err, HONE_IO, "%s: %s; check the disk and run the same command again", path, sqlite3_errmsg(d->db));
+        return hone_fail(err, HONE_IO, "%s: %s; check the disk and run the same command again", path,
+                         sqlite3_errmsg(d->db));
     }
 }
 
@@ -48,7 +51,8 @@ hone_status hone_database_execute(hone_database *d, const char *sql, hone_error 
 }
 
 /* The first column of the first row of a query, as text (`text`, cut to its size) and as a number. */
-static hone_status ask(hone_database *d, const char *sql, char *text, size_t text_size, int64_t *number, hone_error *err)
+static hone_status ask(hone_database *d, const char *sql, char *text, size_t text_size, int64_t *number,
+                       hone_error *err)
 {
     sqlite3_stmt *statement = NULL;
     if (sqlite3_prepare_v2(d->db, sql, -1, &statement, NULL) != SQLITE_OK)
@@ -91,11 +95,12 @@ static hone_status check_identity(hone_database *d, int64_t *version, hone_error
     if (status != HONE_OK)
         return status;
     if (application != d->kind->application_id && (application || tables || *version))
-        return hone_fail(err, HONE_BAD_FORMAT, "%s: is a SQLite file of another program, not a %s; move it away", d->path,
-                         d->kind->what);
+        return hone_fail(err, HONE_BAD_FORMAT, "%s: is a SQLite file of another program, not a %s; move it away",
+                         d->path, d->kind->what);
     if (*version > (int64_t)d->kind->n_migrations)
-        return hone_fail(err, HONE_BAD_FORMAT, "%s: was written by a newer hone (schema %lld, this one knows %zu); use that hone",
-                         d->path, (long long)*version, d->kind->n_migrations);
+        return hone_fail(err, HONE_BAD_FORMAT,
+                         "%s: was written by a newer hone (schema %lld, this one knows %zu); use that hone", d->path,
+                         (long long)*version, d->kind->n_migrations);
     return HONE_OK;
 }
 
@@ -120,17 +125,22 @@ static hone_status migrate(hone_database *d, hone_error *err)
         return status;
     status = check_identity(d, &version, err);
     if (status == HONE_OK && version == 0)
-        status = hone_database_execute(d, "CREATE TABLE migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied TEXT "
-                                          "NOT NULL)", err);
+        status = hone_database_execute(
+            d,
+            "CREATE TABLE migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied TEXT "
+            "NOT NULL)",
+            err);
     for (int64_t i = version; status == HONE_OK && i < (int64_t)d->kind->n_migrations; i++) {
         char now[32];
         hone_clock_iso8601(now, sizeof now);
         status = hone_database_execute(d, d->kind->migrations[i].sql, err);
         char *sql = sqlite3_mprintf("INSERT INTO migrations VALUES (%lld, %Q, %Q); PRAGMA user_version = %lld; "
-                                    "PRAGMA application_id = %d", (long long)i + 1, d->kind->migrations[i].name, now,
-                                    (long long)i + 1, (int)d->kind->application_id);
+                                    "PRAGMA application_id = %d",
+                                    (long long)i + 1, d->kind->migrations[i].name, now, (long long)i + 1,
+                                    (int)d->kind->application_id);
         if (status == HONE_OK)
-            status = sql ? hone_database_execute(d, sql, err) : hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", d->path);
+            status =
+                sql ? hone_database_execute(d, sql, err) : hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", d->path);
         sqlite3_free(sql);
     }
     if (status == HONE_OK)
@@ -182,8 +192,10 @@ hone_status hone_database_open(const char *path, const hone_database_kind *kind,
     if (status == HONE_OK)
         status = ask(d, "PRAGMA quick_check(1)", verdict, sizeof verdict, NULL, err);
     if (status == HONE_OK && strcmp(verdict, "ok") != 0)
-        status = hone_fail(err, HONE_BAD_FORMAT, "%s: this %s is damaged (%s); move it away and run the same command again, "
-                           "which starts a new one", path, kind->what, verdict);
+        status = hone_fail(err, HONE_BAD_FORMAT,
+                           "%s: this %s is damaged (%s); move it away and run the same command again, "
+                           "which starts a new one",
+                           path, kind->what, verdict);
     if (status != HONE_OK)
         goto done;
     *out = d;
@@ -207,8 +219,8 @@ void hone_database_close(hone_database *d)
 hone_status hone_database_statement(hone_database *d, size_t index, sqlite3_stmt **out, hone_error *err)
 {
     sqlite3_stmt **statement = &d->statements[index];
-    if (!*statement &&
-        sqlite3_prepare_v3(d->db, d->kind->statements[index], -1, SQLITE_PREPARE_PERSISTENT, statement, NULL) != SQLITE_OK) {
+    if (!*statement && sqlite3_prepare_v3(d->db, d->kind->statements[index], -1, SQLITE_PREPARE_PERSISTENT, statement,
+                                          NULL) != SQLITE_OK) {
         *out = NULL;
         return fail(d, err);
     }

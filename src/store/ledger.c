@@ -1,8 +1,8 @@
 /* ledger.c - the ledger's tables and what is put into them.
  *
  *   parts     key -> JSON: a finished part of work           outcomes  (key, position) -> one answer to one row
- *   splits    row key -> split                               runs      one line a comparison, with its document at the end
- *   openings  (test hash, run key): a look at a locked test, kept a second time in <home>/openings.sqlite */
+ *   splits    row key -> split                               runs      one line a comparison, with its document at the
+ * end openings  (test hash, run key): a look at a locked test, kept a second time in <home>/openings.sqlite */
 #include "store/ledger.h"
 
 #include "base/clock.h"
@@ -19,17 +19,33 @@ struct hone_ledger {
 };
 
 enum {
-    GET_PART, PUT_PART, PUT_OUTCOME, EACH_OUTCOME, GET_SPLIT, PUT_SPLIT, PUT_OPENING, COUNT_OPENINGS,
-    FIND_OPEN_RUN, BEGIN_RUN, FINISH_RUN, LAST_RUN, BEGIN, COMMIT, ROLLBACK, N_STATEMENTS
+    GET_PART,
+    PUT_PART,
+    PUT_OUTCOME,
+    EACH_OUTCOME,
+    GET_SPLIT,
+    PUT_SPLIT,
+    PUT_OPENING,
+    COUNT_OPENINGS,
+    FIND_OPEN_RUN,
+    BEGIN_RUN,
+    FINISH_RUN,
+    LAST_RUN,
+    BEGIN,
+    COMMIT,
+    ROLLBACK,
+    N_STATEMENTS
 };
 
 static const char *const statements[N_STATEMENTS] = {
     [GET_PART] = "SELECT value FROM parts WHERE key = ?1",
     [PUT_PART] = "INSERT OR REPLACE INTO parts (key, value, finished) VALUES (?1, ?2, ?3)",
-    [PUT_OUTCOME] = "INSERT OR REPLACE INTO outcomes (key, position, row_id, answer, raw, score, tokens_in, tokens_out, "
-                    "tokens_cached, seconds) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-    [EACH_OUTCOME] = "SELECT position, row_id, answer, raw, score, tokens_in, tokens_out, tokens_cached, seconds FROM outcomes "
-                     "WHERE key = ?1 ORDER BY position",
+    [PUT_OUTCOME] =
+        "INSERT OR REPLACE INTO outcomes (key, position, row_id, answer, raw, score, tokens_in, tokens_out, "
+        "tokens_cached, seconds) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    [EACH_OUTCOME] =
+        "SELECT position, row_id, answer, raw, score, tokens_in, tokens_out, tokens_cached, seconds FROM outcomes "
+        "WHERE key = ?1 ORDER BY position",
     [GET_SPLIT] = "SELECT split FROM splits WHERE row_key = ?1",
     [PUT_SPLIT] = "INSERT OR REPLACE INTO splits (row_key, split) VALUES (?1, ?2)",
     [PUT_OPENING] = "INSERT OR IGNORE INTO openings (test_hash, run_key, purpose, opened) VALUES (?1, ?2, ?3, ?4)",
@@ -43,26 +59,29 @@ static const char *const statements[N_STATEMENTS] = {
     [ROLLBACK] = "ROLLBACK",
 };
 
-#define OPENINGS_TABLE                                                                                                         \
-    "CREATE TABLE openings (test_hash TEXT NOT NULL, run_key TEXT NOT NULL, purpose TEXT NOT NULL, opened TEXT NOT NULL, "    \
+#define OPENINGS_TABLE                                                                                                 \
+    "CREATE TABLE openings (test_hash TEXT NOT NULL, run_key TEXT NOT NULL, purpose TEXT NOT NULL, opened TEXT NOT "   \
+    "NULL, "                                                                                                           \
     "PRIMARY KEY (test_hash, run_key)) WITHOUT ROWID;"
 
 static const hone_migration ledger_migrations[] = {
     {"first tables",
      "CREATE TABLE parts (key TEXT PRIMARY KEY, value TEXT NOT NULL, finished TEXT NOT NULL) WITHOUT ROWID;"
-     "CREATE TABLE outcomes (key TEXT NOT NULL, position INTEGER NOT NULL, row_id TEXT NOT NULL, answer TEXT, raw TEXT, "
-     "score REAL, tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL, tokens_cached INTEGER NOT NULL, seconds REAL, "
+     "CREATE TABLE outcomes (key TEXT NOT NULL, position INTEGER NOT NULL, row_id TEXT NOT NULL, answer TEXT, raw "
+     "TEXT, "
+     "score REAL, tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL, tokens_cached INTEGER NOT NULL, seconds "
+     "REAL, "
      "PRIMARY KEY (key, position)) WITHOUT ROWID;"
      "CREATE TABLE splits (row_key TEXT PRIMARY KEY, split TEXT NOT NULL) WITHOUT ROWID;"
      "CREATE TABLE runs (id INTEGER PRIMARY KEY, run_key TEXT NOT NULL, settings TEXT NOT NULL, started TEXT NOT NULL, "
-     "finished TEXT, document TEXT);"
-     OPENINGS_TABLE},
+     "finished TEXT, document TEXT);" OPENINGS_TABLE},
 };
-static const hone_database_kind ledger_kind = {"ledger", 0x484F4E45 /* "HONE" */, ledger_migrations, 1, statements, N_STATEMENTS};
+static const hone_database_kind ledger_kind = {"ledger",    0x484F4E45 /* "HONE" */, ledger_migrations, 1, statements,
+                                               N_STATEMENTS};
 
 static const hone_migration openings_migrations[] = {{"first table", OPENINGS_TABLE}};
-static const hone_database_kind openings_kind = {"count of test openings", 0x484F4E4F /* "HONO" */, openings_migrations, 1,
-                                                 statements, N_STATEMENTS};
+static const hone_database_kind openings_kind = {
+    "count of test openings", 0x484F4E4F /* "HONO" */, openings_migrations, 1, statements, N_STATEMENTS};
 
 hone_status hone_ledger_open(const char *path, hone_ledger **out, hone_error *err)
 {
@@ -132,7 +151,8 @@ static hone_status column_json(hone_ledger *ledger, sqlite3_stmt *s, json_t **ou
     *out = text ? json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
     if (*out)
         return HONE_OK;
-    return hone_fail(err, HONE_BAD_FORMAT, "%s: a stored result is not JSON; move the file away and run the same command again",
+    return hone_fail(err, HONE_BAD_FORMAT,
+                     "%s: a stored result is not JSON; move the file away and run the same command again",
                      ledger->path);
 }
 
@@ -143,7 +163,8 @@ static hone_status dump_json(hone_ledger *ledger, const json_t *value, char **ou
 }
 
 /* Runs a statement whose parameters are the key (or the id where key is NULL), a JSON text and the time now. */
-static hone_status put_json(hone_ledger *ledger, size_t index, const char *key, int64_t id, const json_t *value, hone_error *err)
+static hone_status put_json(hone_ledger *ledger, size_t index, const char *key, int64_t id, const json_t *value,
+                            hone_error *err)
 {
     char now[32], *text = NULL;
     sqlite3_stmt *s;
@@ -188,7 +209,8 @@ hone_status hone_ledger_put_part(hone_ledger *ledger, const char *key, const jso
     return put_json(ledger, PUT_PART, key, 0, value, err);
 }
 
-hone_status hone_ledger_put_outcome(hone_ledger *ledger, const char *key, const hone_ledger_outcome *outcome, hone_error *err)
+hone_status hone_ledger_put_outcome(hone_ledger *ledger, const char *key, const hone_ledger_outcome *outcome,
+                                    hone_error *err)
 {
     sqlite3_stmt *s;
     hone_status status = hone_database_statement(ledger->database, PUT_OUTCOME, &s, err);
@@ -208,7 +230,8 @@ hone_status hone_ledger_put_outcome(hone_ledger *ledger, const char *key, const 
 }
 
 hone_status hone_ledger_each_outcome(hone_ledger *ledger, const char *key,
-                                     void (*each)(void *context, const hone_ledger_outcome *outcome), void *context, hone_error *err)
+                                     void (*each)(void *context, const hone_ledger_outcome *outcome), void *context,
+                                     hone_error *err)
 {
     sqlite3_stmt *s;
     hone_status status = hone_database_statement(ledger->database, EACH_OUTCOME, &s, err);
@@ -235,7 +258,8 @@ hone_status hone_ledger_each_outcome(hone_ledger *ledger, const char *key,
     }
 }
 
-hone_status hone_ledger_get_split(hone_ledger *ledger, const char *row_key, char split[16], bool *found, hone_error *err)
+hone_status hone_ledger_get_split(hone_ledger *ledger, const char *row_key, char split[16], bool *found,
+                                  hone_error *err)
 {
     *found = false;
     split[0] = 0;
@@ -305,7 +329,8 @@ static hone_status open_home_count(bool create, hone_database **out, hone_error 
     else if (create || hone_file_exists(path))
         status = hone_database_open(path, &openings_kind, out, err);
     if (status == HONE_IO)
-        hone_fail_within(err, HONE_IO, "openings of tests are counted in hone's home folder (set HONE_HOME to move it)");
+        hone_fail_within(err, HONE_IO,
+                         "openings of tests are counted in hone's home folder (set HONE_HOME to move it)");
     free(path);
     free(home);
     return status;
@@ -351,7 +376,8 @@ hone_status hone_ledger_count_openings(hone_ledger *ledger, const char *test_has
     return status;
 }
 
-hone_status hone_ledger_begin_run(hone_ledger *ledger, const char *run_key, const json_t *settings, int64_t *run_id, hone_error *err)
+hone_status hone_ledger_begin_run(hone_ledger *ledger, const char *run_key, const json_t *settings, int64_t *run_id,
+                                  hone_error *err)
 {
     bool row;
     *run_id = 0;

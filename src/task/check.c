@@ -1,4 +1,5 @@
-/* check.c - counts over a task's rows, and the findings drawn from them. The limits that make a finding stand here, once. */
+/* check.c - counts over a task's rows, and the findings drawn from them. The limits that make a finding stand here,
+ * once. */
 #include "task/check.h"
 
 #include "base/text.h"
@@ -16,10 +17,10 @@
 #endif
 
 enum {
-    FEW_TRAIN_ROWS = 5,   /* of a label: below, a warning */
-    MANY_OPENINGS = 5,    /* of the test: from here on, a warning */
-    MAX_PAIRS = 5,        /* rows shown of each kind */
-    PROMPT_TOKENS = 1024  /* inputs longer than this leave little room for examples in a small model's context */
+    FEW_TRAIN_ROWS = 5,  /* of a label: below, a warning */
+    MANY_OPENINGS = 5,   /* of the test: from here on, a warning */
+    MAX_PAIRS = 5,       /* rows shown of each kind */
+    PROMPT_TOKENS = 1024 /* inputs longer than this leave little room for examples in a small model's context */
 };
 static const double few_points = 0.30;          /* a test that detects only larger differences fails */
 static const double coarse_points = 0.10;       /* ... warns */
@@ -42,10 +43,11 @@ static double detectable(int64_t n)
 #endif
 }
 
-static void find(hone_task *task, hone_task_check *out, const char *name, hone_finding_state state, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+static void find(hone_task *task, hone_task_check *out, const char *name, hone_finding_state state, const char *format,
+                 ...) __attribute__((format(printf, 5, 6)));
 
-static void find(hone_task *task, hone_task_check *out, const char *name, hone_finding_state state, const char *format, ...)
+static void find(hone_task *task, hone_task_check *out, const char *name, hone_finding_state state, const char *format,
+                 ...)
 {
     char text[512];
     va_list args;
@@ -113,10 +115,12 @@ static hone_status check_labels(hone_task *task, hone_task_check *out, hone_erro
     for (size_t i = 0; i < out->n_labels; i++)
         few += out->labels[i].train < FEW_TRAIN_ROWS;
     if (twin)
-        find(task, out, "labels", HONE_FINDING_WARNING, "\"%.60s\" and \"%.60s\" differ in case only and count as two labels", twin, other);
+        find(task, out, "labels", HONE_FINDING_WARNING,
+             "\"%.60s\" and \"%.60s\" differ in case only and count as two labels", twin, other);
     else if (few)
-        find(task, out, "labels", HONE_FINDING_WARNING, "%zu of %zu labels have fewer than %d training rows; add rows of the rarest", few,
-             out->n_labels, FEW_TRAIN_ROWS);
+        find(task, out, "labels", HONE_FINDING_WARNING,
+             "%zu of %zu labels have fewer than %d training rows; add rows of the rarest", few, out->n_labels,
+             FEW_TRAIN_ROWS);
     else
         find(task, out, "labels", HONE_FINDING_GOOD, "%zu labels, each with at least %zu training rows", out->n_labels,
              out->labels[0].train);
@@ -179,12 +183,13 @@ static hone_status check_repeats(hone_task *task, hone_task_check *out, hone_err
     double share = (double)out->n_contradictions / (double)all;
     if (out->n_contradictions && label)
         find(task, out, "contradictions", share > contradicting_share ? HONE_FINDING_FAILED : HONE_FINDING_WARNING,
-             "%zu training rows ask what an earlier row asks and answer otherwise; decide which is right", out->n_contradictions);
+             "%zu training rows ask what an earlier row asks and answer otherwise; decide which is right",
+             out->n_contradictions);
     else
         find(task, out, "contradictions", HONE_FINDING_GOOD, "no question is answered in two ways");
     if (out->n_repeated)
-        find(task, out, "repeats", HONE_FINDING_WARNING, "%zu training rows repeat an earlier one and count twice in tuning",
-             out->n_repeated);
+        find(task, out, "repeats", HONE_FINDING_WARNING,
+             "%zu training rows repeat an earlier one and count twice in tuning", out->n_repeated);
     else
         find(task, out, "repeats", HONE_FINDING_GOOD, "no training row stands twice");
     return HONE_OK;
@@ -207,7 +212,8 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static hone_status measure(hone_task *task, const hone_length_counter *counter, bool output, hone_length *out, hone_error *err)
+static hone_status measure(hone_task *task, const hone_length_counter *counter, bool output, hone_length *out,
+                           hone_error *err)
 {
     const hone_rows *parts[] = {&task->train, &task->select_tune, &task->select_name, &task->test};
     size_t n = 0, all = 0;
@@ -221,8 +227,8 @@ static hone_status measure(hone_task *task, const hone_length_counter *counter, 
             const hone_row *row = &parts[p]->items[i];
             int64_t length = counter->count(counter->context, output ? row->output : row->input);
             if (length < 0)
-                return hone_fail(err, HONE_BAD_INPUT, "%s:%lld: the text could not be counted in %s", row->file, (long long)row->line,
-                                 counter->unit);
+                return hone_fail(err, HONE_BAD_INPUT, "%s:%lld: the text could not be counted in %s", row->file,
+                                 (long long)row->line, counter->unit);
             if (n == 0 || length > out->longest) {
                 out->longest = length;
                 out->file = row->file;
@@ -239,7 +245,8 @@ static hone_status measure(hone_task *task, const hone_length_counter *counter, 
 static void find_length(hone_task *task, hone_task_check *out)
 {
     if (strcmp(out->length_unit, "tokens") == 0 && out->input.longest > PROMPT_TOKENS)
-        find(task, out, "lengths", HONE_FINDING_WARNING, "the longest input has %lld tokens (%s:%lld); prompts with examples may not fit",
+        find(task, out, "lengths", HONE_FINDING_WARNING,
+             "the longest input has %lld tokens (%s:%lld); prompts with examples may not fit",
              (long long)out->input.longest, out->input.file, (long long)out->input.line);
 }
 
@@ -249,7 +256,8 @@ static void check_test(hone_task *task, hone_task_check *out)
 {
     if (task->n_dropped_duplicates)
         find(task, out, "leaks", HONE_FINDING_FAILED,
-             "%zu training rows stand in the test too; compare leaves them out of training, better remove them", task->n_dropped_duplicates);
+             "%zu training rows stand in the test too; compare leaves them out of training, better remove them",
+             task->n_dropped_duplicates);
     else if (task->n_near_duplicates)
         find(task, out, "leaks", HONE_FINDING_WARNING,
              "%zu training row%s like a test row but for case, space, punctuation or output", task->n_near_duplicates,
@@ -263,18 +271,22 @@ static void check_test(hone_task *task, hone_task_check *out)
         find(task, out, "test size", HONE_FINDING_FAILED,
              "%s rows detect differences of %.0f points or more; that decides nothing, add test rows", rows, points);
     else
-        find(task, out, "test size", out->detectable_difference > coarse_points ? HONE_FINDING_WARNING : HONE_FINDING_GOOD,
-             "%s rows detect differences of about %.*f points (one comparison, 80 %% power)", rows, points < 10 ? 1 : 0, points);
+        find(task, out, "test size",
+             out->detectable_difference > coarse_points ? HONE_FINDING_WARNING : HONE_FINDING_GOOD,
+             "%s rows detect differences of about %.*f points (one comparison, 80 %% power)", rows, points < 10 ? 1 : 0,
+             points);
     if (out->n_openings == 0)
         find(task, out, "locked test", HONE_FINDING_GOOD, "never opened");
     else
         find(task, out, "locked test", out->n_openings >= MANY_OPENINGS ? HONE_FINDING_WARNING : HONE_FINDING_GOOD,
              "opened %lld time%s%s", (long long)out->n_openings, out->n_openings == 1 ? "" : "s",
-             out->n_openings >= MANY_OPENINGS ? "; choices made after looking at it make its scores too high, bring fresh rows" : "");
+             out->n_openings >= MANY_OPENINGS
+                 ? "; choices made after looking at it make its scores too high, bring fresh rows"
+                 : "");
 }
 
-hone_status hone_task_check_run(hone_task *task, hone_ledger *ledger, const hone_length_counter *counter, hone_task_check *out,
-                                hone_error *err)
+hone_status hone_task_check_run(hone_task *task, hone_ledger *ledger, const hone_length_counter *counter,
+                                hone_task_check *out, hone_error *err)
 {
     static const hone_length_counter in_characters = {"characters", characters, NULL};
     if (!counter)

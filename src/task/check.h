@@ -20,7 +20,7 @@ typedef struct hone_label_count {
 
 typedef struct hone_length { /* of the texts of train, select and test together */
     int64_t median, p95, longest;
-    const char *file;         /* where the longest stands */
+    const char *file; /* where the longest stands */
     int64_t line;
 } hone_length;
 
@@ -31,10 +31,10 @@ typedef struct hone_row_pair {
 typedef struct hone_task_check {
     hone_label_count *labels; /* [task->n_labels], rarest in train first */
     size_t n_labels;
-    const char *length_unit;  /* "tokens" or "characters" */
+    const char *length_unit; /* "tokens" or "characters" */
     hone_length input, output;
-    size_t n_repeated;        /* rows of train and select equal to an earlier one */
-    size_t n_contradictions;  /* rows of train and select with the input of an earlier one and another output */
+    size_t n_repeated;             /* rows of train and select equal to an earlier one */
+    size_t n_contradictions;       /* rows of train and select with the input of an earlier one and another output */
     hone_row_pair *contradictions; /* the first few */
     size_t n_contradictions_kept;
     int64_t n_openings;
@@ -51,7 +51,7 @@ typedef struct hone_length_counter {
 } hone_length_counter;
 
 /* Everything in *out lives in the task's arena. */
-hone_status hone_task_check_run(hone_task *task, hone_ledger *ledger, const hone_length_counter *counter, hone_task_check *out,
-                                hone_error *err);
+hone_status hone_task_check_run(hone_task *task, hone_ledger *ledger, const hone_length_counter *counter,
+                                hone_task_check *out, hone_error *err);
 
 #endif

@@ -50,7 +50,8 @@ hone_status hone_fold_key(const char *text, char key[33], hone_error *err)
         if (is_separator(code_point))
             gap = true;
         else {
-            bool digits = kept.length && isdigit((unsigned char)kept.data[kept.length - 1]) && isdigit((unsigned char)source[i]);
+            bool digits =
+                kept.length && isdigit((unsigned char)kept.data[kept.length - 1]) && isdigit((unsigned char)source[i]);
             if (gap && digits)
                 hone_buffer_putc(&kept, ' ');
             hone_buffer_append(&kept, source + i, step);

@@ -22,9 +22,9 @@ typedef struct row_reader {
     hone_rows *out;
     size_t capacity;
     int64_t n_text_label, n_other_messages, n_trimmed, n_not_text, n_empty;
-    int64_t first_empty;       /* line; 0: none */
+    int64_t first_empty; /* line; 0: none */
     const char *empty_field;
-    bool empty_output;         /* it is the output that is empty there */
+    bool empty_output; /* it is the output that is empty there */
     hone_error *err;
 } row_reader;
 
@@ -46,9 +46,10 @@ static hone_status no_memory(const row_reader *r)
     return hone_fail(r->err, HONE_NO_MEMORY, "%s: out of memory", r->path);
 }
 
-/* A field's value as text. Texts as they are; a number or a boolean in JSON's spelling (counted); objects and arrays for
- * outputs of kind json only. */
-static hone_status as_text(row_reader *r, int64_t line, const char *field, const json_t *value, bool output, const char **out)
+/* A field's value as text. Texts as they are; a number or a boolean in JSON's spelling (counted); objects and arrays
+ * for outputs of kind json only. */
+static hone_status as_text(row_reader *r, int64_t line, const char *field, const json_t *value, bool output,
+                           const char **out)
 {
     bool scalar = json_is_number(value) || json_is_boolean(value);
     if (json_is_string(value)) {
@@ -56,9 +57,12 @@ static hone_status as_text(row_reader *r, int64_t line, const char *field, const
         return HONE_OK;
     }
     if (!output || (!scalar && r->options->kind != HONE_OUTPUT_JSON))
-        return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: \"%.80s\" is %s where text is needed", r->path, (long long)line, field,
-                         json_is_null(value) ? "null" : json_is_object(value) ? "an object" : json_is_array(value) ? "an array"
-                                                                                            : "not text");
+        return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: \"%.80s\" is %s where text is needed", r->path,
+                         (long long)line, field,
+                         json_is_null(value)     ? "null"
+                         : json_is_object(value) ? "an object"
+                         : json_is_array(value)  ? "an array"
+                                                 : "not text");
     char *dump = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
     *out = dump ? hone_arena_strdup(r->arena, dump) : NULL;
     free(dump);
@@ -74,19 +78,20 @@ static hone_status message_text(const row_reader *r, int64_t line, const json_t 
     *out = json_string_value(json_object_get(json_array_get(messages, at), "content"));
     if (*out)
         return HONE_OK;
-    return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: message %zu has no \"content\" that is text", r->path, (long long)line,
-                     at + 1);
+    return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: message %zu has no \"content\" that is text", r->path,
+                     (long long)line, at + 1);
 }
 
 /* The index of the last message of that role before `end`, or -1. */
-static hone_status find_role(const row_reader *r, int64_t line, const json_t *messages, size_t end, const char *role, int64_t *at)
+static hone_status find_role(const row_reader *r, int64_t line, const json_t *messages, size_t end, const char *role,
+                             int64_t *at)
 {
     *at = -1;
     for (size_t i = 0; i < end; i++) {
         const char *found = json_string_value(json_object_get(json_array_get(messages, i), "role"));
         if (!found)
-            return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: message %zu has no \"role\" (system, user or assistant)", r->path,
-                             (long long)line, i + 1);
+            return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: message %zu has no \"role\" (system, user or assistant)",
+                             r->path, (long long)line, i + 1);
         if (strcmp(found, role) == 0)
             *at = (int64_t)i;
     }
@@ -101,20 +106,23 @@ static hone_status read_messages(row_reader *r, int64_t line, const json_t *mess
     if (status != HONE_OK)
         return status;
     if (answer < 0)
-        return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: no assistant message; its text is the output", r->path, (long long)line);
+        return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: no assistant message; its text is the output", r->path,
+                         (long long)line);
     status = find_role(r, line, messages, (size_t)answer, "user", &question);
     if (status != HONE_OK)
         return status;
     if (question < 0)
-        return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: no user message before the last assistant message; its text is the input",
-                         r->path, (long long)line);
+        return hone_fail(r->err, HONE_BAD_INPUT,
+                         "%s:%lld: no user message before the last assistant message; its text is the input", r->path,
+                         (long long)line);
     r->n_other_messages += n > 2;
     status = message_text(r, line, messages, (size_t)question, &row->input);
     return status == HONE_OK ? message_text(r, line, messages, (size_t)answer, &row->output) : status;
 }
 
 /* {"prompt": [messages], "completion": [messages]} is the same as one list of both. */
-static hone_status read_prompt_lists(row_reader *r, int64_t line, const json_t *prompt, const json_t *completion, hone_row *row)
+static hone_status read_prompt_lists(row_reader *r, int64_t line, const json_t *prompt, const json_t *completion,
+                                     hone_row *row)
 {
     json_t *both = json_array();
     if (!both || json_array_extend(both, (json_t *)(uintptr_t)prompt) != 0 ||
@@ -143,11 +151,13 @@ static hone_status no_shape(const row_reader *r, int64_t line, json_t *fields, c
     hone_status status;
     const char *list = found.data ? found.data : "nothing";
     if (missing)
-        status = hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: no field \"%.80s\" (found %s%s)", r->path, (long long)line, missing, list,
-                           n > 6 ? ", ..." : "");
+        status = hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: no field \"%.80s\" (found %s%s)", r->path, (long long)line,
+                           missing, list, n > 6 ? ", ..." : "");
     else
-        status = hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: no \"input\" and \"output\" (found %s%s); rename the fields, or name "
-                           "them in task.yaml: data: {input: ..., output: ...}", r->path, (long long)line, list, n > 6 ? ", ..." : "");
+        status = hone_fail(r->err, HONE_BAD_INPUT,
+                           "%s:%lld: no \"input\" and \"output\" (found %s%s); rename the fields, or name "
+                           "them in task.yaml: data: {input: ..., output: ...}",
+                           r->path, (long long)line, list, n > 6 ? ", ..." : "");
     hone_buffer_clear(&found);
     return status;
 }
@@ -213,15 +223,16 @@ static hone_status check_kind(row_reader *r, int64_t line, const char *field, ho
     case HONE_OUTPUT_NUMBER:
         number = strtod(row->output, &end);
         if (end == row->output || !is_empty(end) || !isfinite(number))
-            return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: \"%.80s\" is \"%.80s\", not a number (output: {kind: number})", r->path,
+            return hone_fail(r->err, HONE_BAD_INPUT,
+                             "%s:%lld: \"%.80s\" is \"%.80s\", not a number (output: {kind: number})", r->path,
                              (long long)line, field, row->output);
         return HONE_OK;
     case HONE_OUTPUT_JSON:
         value = json_loads(row->output, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &fault);
         json_decref(value);
         if (!value)
-            return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: \"%.80s\" is not JSON: %s (output: {kind: json})", r->path,
-                             (long long)line, field, fault.text);
+            return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: \"%.80s\" is not JSON: %s (output: {kind: json})",
+                             r->path, (long long)line, field, fault.text);
         return HONE_OK;
     default:
         return HONE_OK;
@@ -240,8 +251,8 @@ static hone_status read_group(row_reader *r, int64_t line, json_t *fields, hone_
         return HONE_OK;
     }
     if (!json_is_integer(group))
-        return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: \"%.80s\" (group_by) must be a text or a whole number", r->path,
-                         (long long)line, r->options->group_field);
+        return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: \"%.80s\" (group_by) must be a text or a whole number",
+                         r->path, (long long)line, r->options->group_field);
     char digits[32];
     snprintf(digits, sizeof digits, "%lld", (long long)json_integer_value(group));
     row->group = hone_arena_strdup(r->arena, digits);
@@ -339,7 +350,8 @@ static void count_warnings(const row_reader *r, json_t *warnings)
     }
     if (r->n_other_messages) {
         hone_format_count(r->n_other_messages, n);
-        hone_warn(warnings, "%s: %s rows hold more than one question and one answer; the other messages are not used", r->path, n);
+        hone_warn(warnings, "%s: %s rows hold more than one question and one answer; the other messages are not used",
+                  r->path, n);
     }
     if (r->n_trimmed) {
         hone_format_count(r->n_trimmed, n);
@@ -355,8 +367,8 @@ static void count_warnings(const row_reader *r, json_t *warnings)
     }
 }
 
-hone_status hone_rows_read(const char *path, const hone_row_options *options, hone_arena *arena, json_t *keep, json_t *warnings,
-                           hone_rows *out, hone_error *err)
+hone_status hone_rows_read(const char *path, const hone_row_options *options, hone_arena *arena, json_t *keep,
+                           json_t *warnings, hone_rows *out, hone_error *err)
 {
     size_t length = strlen(path);
     bool csv = length >= 4 && strcasecmp(path + length - 4, ".csv") == 0;
@@ -365,7 +377,8 @@ hone_status hone_rows_read(const char *path, const hone_row_options *options, ho
     row_reader r = {.path = path, .options = options, .arena = arena, .keep = keep, .out = out, .err = err};
     memset(out, 0, sizeof *out);
     if (!csv && !jsonl)
-        return hone_fail(err, HONE_BAD_INPUT, "%s: examples are read from .jsonl or .csv files; rename or convert it", path);
+        return hone_fail(err, HONE_BAD_INPUT, "%s: examples are read from .jsonl or .csv files; rename or convert it",
+                         path);
     r.path = hone_arena_strdup(arena, path);
     if (!r.path)
         return hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
@@ -382,7 +395,8 @@ hone_status hone_rows_read(const char *path, const hone_row_options *options, ho
                          r.n_empty > 1 ? "s" : "", options->skip_hint ? options->skip_hint : "use --skip-empty");
     }
     if (out->n == 0)
-        return hone_fail(err, HONE_BAD_INPUT, "%s: holds no rows; a row is {\"input\": \"...\", \"output\": \"...\"}", path);
+        return hone_fail(err, HONE_BAD_INPUT, "%s: holds no rows; a row is {\"input\": \"...\", \"output\": \"...\"}",
+                         path);
     count_warnings(&r, warnings);
     return HONE_OK;
 }

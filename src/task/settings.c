@@ -1,5 +1,5 @@
-/* settings.c - task.yaml, strictly: one table of keys per map, so that an unknown key, a wrong type and a value out of range
- * are found and named in one place. */
+/* settings.c - task.yaml, strictly: one table of keys per map, so that an unknown key, a wrong type and a value out of
+ * range are found and named in one place. */
 #include "task/settings.h"
 
 #include "base/text.h"
@@ -49,9 +49,9 @@ static const char *const output_kinds[] = {"label", "text", "json", "number", "c
 static const char *const metrics[] = {"accuracy", NULL};
 
 static const field data_fields[] = {
-    {"train", FIELD_TEXT, AT(data.train)},       {"test", FIELD_TEXT, AT(data.test)},
-    {"select", FIELD_TEXT, AT(data.select)},     {"group_by", FIELD_TEXT, AT(data.group_by)},
-    {"input", FIELD_TEXT, AT(data.input)},       {"output", FIELD_TEXT, AT(data.output)},
+    {"train", FIELD_TEXT, AT(data.train)},           {"test", FIELD_TEXT, AT(data.test)},
+    {"select", FIELD_TEXT, AT(data.select)},         {"group_by", FIELD_TEXT, AT(data.group_by)},
+    {"input", FIELD_TEXT, AT(data.input)},           {"output", FIELD_TEXT, AT(data.output)},
     {"skip_empty", FIELD_BOOL, AT(data.skip_empty)},
 };
 static const table data_table = {"data", data_fields, COUNT(data_fields)};
@@ -124,10 +124,10 @@ static hone_status wrong(const reader *r, const table *t, const hone_yaml_entry 
     const hone_yaml_node *v = e->value;
     const char *found = v->kind == HONE_YAML_MAP ? "a map" : v->kind == HONE_YAML_LIST ? "a list" : NULL;
     if (found)
-        return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: \"%s\" in %s needs %s, not %s", r->path, (long long)e->line, e->key,
-                         t->name, wanted, found);
-    return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: \"%s\" in %s needs %s, not \"%.80s\"", r->path, (long long)e->line,
-                     e->key, t->name, wanted, v->text);
+        return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: \"%s\" in %s needs %s, not %s", r->path, (long long)e->line,
+                         e->key, t->name, wanted, found);
+    return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: \"%s\" in %s needs %s, not \"%.80s\"", r->path,
+                     (long long)e->line, e->key, t->name, wanted, v->text);
 }
 
 static hone_status unknown_key(const reader *r, const table *t, const hone_yaml_entry *e)
@@ -190,7 +190,8 @@ static hone_status read_number(const reader *r, const table *t, const field *f, 
     char wanted[96];
     if (hone_parse_count(e->value->text, out) && *out >= f->low && *out <= f->high)
         return HONE_OK;
-    snprintf(wanted, sizeof wanted, "a number from %g to %g%s", f->low, f->high, f->high > 1000 ? ", such as 500 or 200k" : "");
+    snprintf(wanted, sizeof wanted, "a number from %g to %g%s", f->low, f->high,
+             f->high > 1000 ? ", such as 500 or 200k" : "");
     return wrong(r, t, e, wanted);
 }
 
@@ -306,13 +307,15 @@ static hone_status check_labels(const reader *r, const hone_yaml_node *root)
     const hone_yaml_node *output = hone_yaml_get(root, "output");
     const hone_yaml_node *labels = hone_yaml_get(output, "labels");
     if (out->schema && out->output_kind != HONE_OUTPUT_JSON)
-        return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: \"schema\" in output belongs to kind: json; remove one of them", r->path,
+        return hone_fail(r->err, HONE_BAD_INPUT,
+                         "%s:%lld: \"schema\" in output belongs to kind: json; remove one of them", r->path,
                          (long long)output->line);
     if (!labels || !out->labels.n)
         return HONE_OK;
     out->labels_line = labels->line;
     if (out->output_kind != HONE_OUTPUT_LABEL && out->output_kind != HONE_OUTPUT_CHOICE)
-        return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: \"labels\" in output belongs to kind: label; remove one of them", r->path,
+        return hone_fail(r->err, HONE_BAD_INPUT,
+                         "%s:%lld: \"labels\" in output belongs to kind: label; remove one of them", r->path,
                          (long long)labels->line);
     qsort(out->labels.items, out->labels.n, sizeof *out->labels.items, by_bytes);
     for (size_t i = 1; i < out->labels.n; i++)
@@ -337,15 +340,16 @@ hone_status hone_settings_read(const char *path, hone_arena *arena, hone_setting
     if (status != HONE_OK)
         return status;
     if (root->kind != HONE_YAML_MAP)
-        return hone_fail(err, HONE_BAD_INPUT, "%s:%lld: a task is a map of keys such as \"data: {train: train.jsonl}\"", path,
-                         (long long)root->line);
+        return hone_fail(err, HONE_BAD_INPUT, "%s:%lld: a task is a map of keys such as \"data: {train: train.jsonl}\"",
+                         path, (long long)root->line);
     status = read_map(&r, &task_table, root);
     if (status == HONE_OK)
         status = check_labels(&r, root);
     if (status == HONE_OK && !out->data.train) {
         const hone_yaml_node *data = hone_yaml_get(root, "data");
-        status = hone_fail(err, HONE_BAD_INPUT, "%s:%lld: no training rows are named; add \"data: {train: train.jsonl}\"", path,
-                           (long long)(data ? data->line : root->line));
+        status =
+            hone_fail(err, HONE_BAD_INPUT, "%s:%lld: no training rows are named; add \"data: {train: train.jsonl}\"",
+                      path, (long long)(data ? data->line : root->line));
     }
     out->use.skills = out->skills.items;
     out->use.n_skills = out->skills.n;

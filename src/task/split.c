@@ -1,8 +1,8 @@
 /* split.c - rows into units, units into splits: test | rest, then select | train, then the halves of select.
  *
- * Each division looks at other digits of the unit's SHA-256, so that the divisions are independent. A unit goes to side B
- * where its number is below the share. Whether a unit is below does not depend on other units; only the filling up does, and
- * what came of it is remembered. */
+ * Each division looks at other digits of the unit's SHA-256, so that the divisions are independent. A unit goes to side
+ * B where its number is below the share. Whether a unit is below does not depend on other units; only the filling up
+ * does, and what came of it is remembered. */
 #include "task/split.h"
 
 #include "base/hash.h"
@@ -15,11 +15,11 @@ static const char *const names[HONE_N_SPLITS] = {"train", "select_tune", "select
 
 typedef struct unit {
     const char *key;
-    size_t first, n;      /* its rows: order[first .. first + n) */
-    uint64_t number[3];   /* of its hash, one for each division */
-    int remembered;       /* hone_split, or -1 */
-    int side;             /* of the division under way: 0 = A, 1 = B */
-    bool fixed;           /* that side is remembered */
+    size_t first, n;    /* its rows: order[first .. first + n) */
+    uint64_t number[3]; /* of its hash, one for each division */
+    int remembered;     /* hone_split, or -1 */
+    int side;           /* of the division under way: 0 = A, 1 = B */
+    bool fixed;         /* that side is remembered */
 } unit;
 
 typedef struct divider {
@@ -27,7 +27,7 @@ typedef struct divider {
     char (*keys)[33];
     const int *labels;
     int n_labels;
-    size_t *order;        /* rows sorted by key */
+    size_t *order; /* rows sorted by key */
     unit *units;
     size_t n_units;
     /* of the division under way; index n_labels stands for all rows */
@@ -87,8 +87,8 @@ static hone_status divider_init(divider *d, hone_error *err)
     }
     d->list = calloc(2 * n, sizeof *d->list);
     d->list_start = calloc(slots + 1, sizeof *d->list_start);
-    if (!d->order || !d->units || !d->active || !d->rows || !d->count[0] || !d->count[1] || !d->want[0] || !d->want[1] ||
-        !d->list || !d->list_start)
+    if (!d->order || !d->units || !d->active || !d->rows || !d->count[0] || !d->count[1] || !d->want[0] ||
+        !d->want[1] || !d->list || !d->list_start)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < n; i++)
         d->order[i] = i;

@@ -1,4 +1,5 @@
-/* starter.c - guesses columns and the kind of output from the rows, and writes them down with comments for a person to correct. */
+/* starter.c - guesses columns and the kind of output from the rows, and writes them down with comments for a person to
+ * correct. */
 #include "task/starter.h"
 
 #include "base/arena.h"
@@ -60,7 +61,8 @@ static hone_status read_objects(const char *path, json_t **out, hone_error *err)
     if (has_ending(path, ".csv")) {
         hone_csv csv = {0};
         arena = hone_arena_create();
-        status = arena ? hone_csv_read(path, arena, &csv, err) : hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
+        status =
+            arena ? hone_csv_read(path, arena, &csv, err) : hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
         for (size_t i = 0; status == HONE_OK && i < csv.n_rows; i++) {
             row = json_object();
             for (size_t c = 0; c < csv.n_columns; c++)
@@ -177,26 +179,30 @@ static const char *guess_kind(json_t *rows, const char *output, size_t n_differe
     }
     if (objects)
         return "json";
-    if (n_different >= 2 && n_different <= MAX_LABELS && n_different * ROWS_PER_LABEL <= n && longest <= LABEL_CHARACTERS)
+    if (n_different >= 2 && n_different <= MAX_LABELS && n_different * ROWS_PER_LABEL <= n &&
+        longest <= LABEL_CHARACTERS)
         return "label";
     return numbers ? "number" : "text";
 }
 
 static hone_status guess_task(const char *path, json_t *rows, guess *out, hone_error *err)
 {
-    static const char *const inputs[] = {"input",   "text",  "prompt",  "question", "message",  "query",   "utterance", "review",
-                                         "comment", "title", "content", "sentence", "document", "request", "body",      NULL};
-    static const char *const outputs[] = {"output", "label",     "completion", "answer",   "intent", "category", "class",
-                                          "target", "sentiment", "response",   "reply", "tag",      "topic",  NULL};
+    static const char *const inputs[] = {"input",     "text",    "prompt",  "question", "message", "query",
+                                         "utterance", "review",  "comment", "title",    "content", "sentence",
+                                         "document",  "request", "body",    NULL};
+    static const char *const outputs[] = {"output", "label",     "completion", "answer", "intent", "category", "class",
+                                          "target", "sentiment", "response",   "reply",  "tag",    "topic",    NULL};
     json_t *first = json_array_get(rows, 0);
     out->n_rows = json_array_size(rows);
     if (!first)
-        return hone_fail(err, HONE_BAD_INPUT, "%s: holds no rows; a row is {\"input\": \"...\", \"output\": \"...\"}", path);
+        return hone_fail(err, HONE_BAD_INPUT, "%s: holds no rows; a row is {\"input\": \"...\", \"output\": \"...\"}",
+                         path);
     if (json_is_array(json_object_get(first, "messages"))) {
         out->kind = "text";
         return HONE_OK;
     }
-    bool usual = has_both(first, "input", "output") || has_both(first, "prompt", "completion") || has_both(first, "text", "label");
+    bool usual = has_both(first, "input", "output") || has_both(first, "prompt", "completion") ||
+                 has_both(first, "text", "label");
     const char *output = usual_field(first, outputs), *input = usual_field(first, inputs);
     if (!input || (output && strcmp(input, output) == 0))
         input = longest_field(rows, output);
@@ -209,7 +215,8 @@ static hone_status guess_task(const char *path, json_t *rows, guess *out, hone_e
         output = strcmp(input, "input") == 0 ? "output" : strcmp(input, "prompt") == 0 ? "completion" : "label";
     }
     if (!input || !output)
-        return hone_fail(err, HONE_BAD_INPUT, "%s: no two columns look like a question and its answer; name them input and output", path);
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "%s: no two columns look like a question and its answer; name them input and output", path);
     out->n_outputs = count_different(rows, output);
     out->kind = guess_kind(rows, output, out->n_outputs);
     out->input = usual ? NULL : input;
@@ -249,7 +256,8 @@ static void write_yaml(hone_buffer *b, const char *name, const char *train, cons
         put_yaml(b, test);
         hone_buffer_puts(b, "              # locked: read once, at the end of a comparison\n");
     } else
-        hone_buffer_puts(b, "\n  # test: test.jsonl              # a fifth of the rows, chosen by their content, unless you have a file\n");
+        hone_buffer_puts(b, "\n  # test: test.jsonl              # a fifth of the rows, chosen by their content, "
+                            "unless you have a file\n");
     if (g->input) {
         hone_buffer_puts(b, "  input: ");
         put_yaml(b, g->input);
@@ -257,7 +265,8 @@ static void write_yaml(hone_buffer *b, const char *name, const char *train, cons
         put_yaml(b, g->output);
         hone_buffer_puts(b, "                 # guessed from the data: what should be answered\n");
     }
-    hone_buffer_puts(b, "  # group_by: customer            # a field whose rows must stay on one side of a split\n\noutput:\n");
+    hone_buffer_puts(
+        b, "  # group_by: customer            # a field whose rows must stay on one side of a split\n\noutput:\n");
     hone_buffer_printf(b, "  kind: %-24s # label, text, json, number, choice or sql\n", g->kind);
     hone_buffer_puts(b, "metric: accuracy\n\nprompt:\n  role: You are a helpful assistant.\n  instruction: ");
     hone_buffer_puts(b, default_instruction(g->kind));
@@ -294,7 +303,8 @@ static hone_status find_own_data(const char *folder, char **train, hone_error *e
     if (listing)
         closedir(listing);
     if (n > 1) {
-        status = hone_fail(err, HONE_BAD_INPUT, "%s: holds %d data files; say which are the examples: hone init %s --from FILE", folder, n,
+        status = hone_fail(err, HONE_BAD_INPUT,
+                           "%s: holds %d data files; say which are the examples: hone init %s --from FILE", folder, n,
                            folder);
         free(found);
         found = NULL;
@@ -304,14 +314,16 @@ static hone_status find_own_data(const char *folder, char **train, hone_error *e
 }
 
 /* Refuses to touch what is there. */
-static hone_status write_new(const char *folder, const char *name, const void *data, size_t size, hone_starter *out, hone_error *err)
+static hone_status write_new(const char *folder, const char *name, const void *data, size_t size, hone_starter *out,
+                             hone_error *err)
 {
     char *path = hone_path_join(folder, name);
     hone_status status = HONE_OK;
     if (!path)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
     if (hone_file_size_bytes(path) >= 0)
-        status = hone_fail(err, HONE_BAD_INPUT, "%s: exists already and is not overwritten; move it away or choose another folder", path);
+        status = hone_fail(err, HONE_BAD_INPUT,
+                           "%s: exists already and is not overwritten; move it away or choose another folder", path);
     else
         status = hone_file_write_atomic(path, data, size, err);
     if (status == HONE_OK)
@@ -320,7 +332,8 @@ static hone_status write_new(const char *folder, const char *name, const void *d
     return status;
 }
 
-/* Copies `from` into the folder as train.<ending> unless it lies there; *name is the name inside the folder (new string). */
+/* Copies `from` into the folder as train.<ending> unless it lies there; *name is the name inside the folder (new
+ * string). */
 static hone_status bring_data(const char *folder, const char *from, hone_starter *out, char **name, hone_error *err)
 {
     hone_buffer data = {0};
@@ -361,9 +374,11 @@ hone_status hone_starter_write(const char *folder, const char *from, hone_starte
     memset(out, 0, sizeof *out);
     hone_status status = yaml ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory");
     if (status == HONE_OK && hone_file_size_bytes(yaml) >= 0)
-        status = hone_fail(err, HONE_BAD_INPUT, "%s: exists already and is not overwritten; edit it, or choose another folder", yaml);
+        status = hone_fail(err, HONE_BAD_INPUT,
+                           "%s: exists already and is not overwritten; edit it, or choose another folder", yaml);
     if (status == HONE_OK && from && !is_data(from))
-        status = hone_fail(err, HONE_BAD_INPUT, "%s: examples are read from .jsonl or .csv files; convert it first", from);
+        status =
+            hone_fail(err, HONE_BAD_INPUT, "%s: examples are read from .jsonl or .csv files; convert it first", from);
     if (status == HONE_OK && from) {
         status = read_objects(from, &rows, err); /* look before a folder is made */
         if (status == HONE_OK)

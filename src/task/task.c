@@ -1,5 +1,5 @@
-/* task.c - opens a task: settings, rows, labels, leaks, splits, hashes, in that order. Everything that can be wrong with the
- * rows is found before a split is written to the ledger. */
+/* task.c - opens a task: settings, rows, labels, leaks, splits, hashes, in that order. Everything that can be wrong
+ * with the rows is found before a split is written to the ledger. */
 #include "task/task.h"
 
 #include "base/hash.h"
@@ -20,9 +20,9 @@ enum { MIN_UNITS_WITH_TEST = 8, MIN_UNITS_ALONE = 10, MIN_GROUPS_WITH_TEST = 3, 
 /* A file's rows. */
 typedef struct pool {
     hone_rows rows;
-    char (*folds)[33];  /* keys of the inputs (fold.h) */
-    char (*units)[33];  /* keys of what stays together (split.h) */
-    int *labels;        /* index in task->labels, 0 where there are none */
+    char (*folds)[33]; /* keys of the inputs (fold.h) */
+    char (*units)[33]; /* keys of what stays together (split.h) */
+    int *labels;       /* index in task->labels, 0 where there are none */
     hone_split *splits;
     const char *path;
 } pool;
@@ -70,13 +70,16 @@ static hone_status find_files(opener *o, const char *path)
         o->yaml = folder ? inside(task->arena, folder, "task.yaml") : NULL;
     } else {
         const char *slash = strrchr(path, '/');
-        task->folder = !slash ? "." : slash == path ? "/" : hone_arena_strndup(task->arena, path, (size_t)(slash - path));
+        task->folder = !slash          ? "."
+                       : slash == path ? "/"
+                                       : hone_arena_strndup(task->arena, path, (size_t)(slash - path));
         o->yaml = hone_arena_strdup(task->arena, path);
     }
     if (!task->folder || !o->yaml)
         return hone_fail(o->err, HONE_NO_MEMORY, "%s: out of memory", path);
     if (!hone_file_exists(o->yaml))
-        return hone_fail(o->err, HONE_NOT_FOUND, "%s: no such file; `hone init %s` starts a task there", o->yaml, task->folder);
+        return hone_fail(o->err, HONE_NOT_FOUND, "%s: no such file; `hone init %s` starts a task there", o->yaml,
+                         task->folder);
     return HONE_OK;
 }
 
@@ -120,7 +123,8 @@ static hone_status keep_settings(opener *o)
         if (!task->schema)
             return no_memory(o);
         if (!hone_file_exists(task->schema))
-            return hone_fail(o->err, HONE_NOT_FOUND, "%s: no such file, named by output.schema in %s", task->schema, o->yaml);
+            return hone_fail(o->err, HONE_NOT_FOUND, "%s: no such file, named by output.schema in %s", task->schema,
+                             o->yaml);
     }
     return HONE_OK;
 }
@@ -131,8 +135,12 @@ static hone_status read_pool(opener *o, const char *name, const char *key, pool 
     const hone_settings *s = &o->settings;
     bool named = s->data.input || s->data.output;
     hone_row_options options = {
-        .input_field = s->data.input ? s->data.input : named ? "input" : NULL,
-        .output_field = s->data.output ? s->data.output : named ? "output" : NULL,
+        .input_field = s->data.input ? s->data.input
+                       : named       ? "input"
+                                     : NULL,
+        .output_field = s->data.output ? s->data.output
+                        : named        ? "output"
+                                       : NULL,
         .group_field = s->data.group_by,
         .kind = task->output_kind,
         .skip_empty = s->data.skip_empty,
@@ -188,7 +196,8 @@ static hone_status collect_labels(opener *o, const char ***out, size_t *n)
     if (!labels)
         return no_memory(o);
     for (size_t i = 0; i < all; i++)
-        labels[i] = i < o->train.rows.n ? o->train.rows.items[i].output : o->select.rows.items[i - o->train.rows.n].output;
+        labels[i] =
+            i < o->train.rows.n ? o->train.rows.items[i].output : o->select.rows.items[i - o->train.rows.n].output;
     qsort(labels, all, sizeof *labels, by_bytes);
     for (size_t i = 0; i < all; i++)
         if (*n == 0 || strcmp(labels[*n - 1], labels[i]) != 0)
@@ -205,9 +214,10 @@ static hone_status check_listed(opener *o, const pool *rows)
         if (find_label(list->items, list->n, row->output) >= 0)
             continue;
         const char *near = hone_suggest(row->output, list->items, list->n);
-        return hone_fail(o->err, HONE_BAD_INPUT, "%s:%lld: the output \"%.80s\" is not among output.labels (%s:%lld)%s%.80s%s", row->file,
-                         (long long)row->line, row->output, o->yaml, (long long)o->settings.labels_line,
-                         near ? "; did you mean \"" : "; correct the row or add the label", near ? near : "", near ? "\"?" : "");
+        return hone_fail(
+            o->err, HONE_BAD_INPUT, "%s:%lld: the output \"%.80s\" is not among output.labels (%s:%lld)%s%.80s%s",
+            row->file, (long long)row->line, row->output, o->yaml, (long long)o->settings.labels_line,
+            near ? "; did you mean \"" : "; correct the row or add the label", near ? near : "", near ? "\"?" : "");
     }
     return HONE_OK;
 }
@@ -230,10 +240,11 @@ static hone_status check_test_labels(opener *o, const char *const *known, size_t
             n++;
         }
         hone_status status =
-            hone_fail(o->err, HONE_BAD_INPUT, "%s:%lld: label \"%.80s\" stands in the test only (%d row%s: line %s%s), never in %s. Add "
-                      "training rows with it, remove these rows, or list all labels under output.labels.", o->test.path,
-                      (long long)test->items[i].line, label, n, n == 1 ? "" : "s", lines.data ? lines.data : "",
-                      n > 5 ? ", ..." : "", o->train.path);
+            hone_fail(o->err, HONE_BAD_INPUT,
+                      "%s:%lld: label \"%.80s\" stands in the test only (%d row%s: line %s%s), never in %s. Add "
+                      "training rows with it, remove these rows, or list all labels under output.labels.",
+                      o->test.path, (long long)test->items[i].line, label, n, n == 1 ? "" : "s",
+                      lines.data ? lines.data : "", n > 5 ? ", ..." : "", o->train.path);
         hone_buffer_clear(&lines);
         return status;
     }
@@ -260,13 +271,15 @@ static hone_status check_labels(opener *o)
         for (size_t i = 0; i < list->n; i++)
             n_unseen += find_label(found, n_found, list->items[i]) < 0;
         if (n_unseen)
-            hone_warn(task->warnings, "%s: %zu of the %zu labels in output.labels have no training row", o->train.path, n_unseen,
-                      list->n);
+            hone_warn(task->warnings, "%s: %zu of the %zu labels in output.labels have no training row", o->train.path,
+                      n_unseen, list->n);
     } else
         status = check_test_labels(o, found, n_found);
     if (status == HONE_OK && n_found < 2)
-        status = hone_fail(o->err, HONE_BAD_INPUT, "%s: every row has the output \"%.80s\"; with one label there is nothing to decide. "
-                           "Add rows with other labels, or set output: {kind: text}.", o->train.path, found[0]);
+        status = hone_fail(o->err, HONE_BAD_INPUT,
+                           "%s: every row has the output \"%.80s\"; with one label there is nothing to decide. "
+                           "Add rows with other labels, or set output: {kind: text}.",
+                           o->train.path, found[0]);
     return status;
 }
 
@@ -376,8 +389,9 @@ static int by_text(const void *a, const void *b)
 static hone_status too_few(opener *o, const pool *rows, size_t n, size_t needed)
 {
     const char *kind = o->settings.data.group_by ? "groups" : "different rows";
-    return hone_fail(o->err, HONE_BAD_INPUT, "%s: %zu %s; at least %zu are needed to set apart train, select%s. Add rows%s.", rows->path,
-                     n, kind, needed, o->settings.data.test ? "" : " and test",
+    return hone_fail(o->err, HONE_BAD_INPUT,
+                     "%s: %zu %s; at least %zu are needed to set apart train, select%s. Add rows%s.", rows->path, n,
+                     kind, needed, o->settings.data.test ? "" : " and test",
                      o->settings.data.group_by ? " of further groups, or leave data.group_by out" : "");
 }
 
@@ -441,7 +455,8 @@ static hone_status open_ledger(opener *o, hone_ledger **ledger)
         return no_memory(o);
     hone_status status = hone_ledger_open(path, ledger, o->err);
     if (status == HONE_IO)
-        hone_fail_within(o->err, HONE_IO, "the task's folder must be writable, hone keeps its splits and results there");
+        hone_fail_within(o->err, HONE_IO,
+                         "the task's folder must be writable, hone keeps its splits and results there");
     return status;
 }
 
@@ -449,10 +464,16 @@ static hone_status split_rows(opener *o)
 {
     hone_task *task = o->task;
     hone_ledger *ledger = NULL;
-    bool test = o->settings.data.test != NULL, select = o->settings.data.select != NULL, grouped = o->settings.data.group_by != NULL;
-    hone_split_plan plan = {test ? (select ? "test+select" : "test") : select ? "select" : "alone", !test, true, !select};
+    bool test = o->settings.data.test != NULL, select = o->settings.data.select != NULL,
+         grouped = o->settings.data.group_by != NULL;
+    hone_split_plan plan = {test     ? (select ? "test+select" : "test")
+                            : select ? "select"
+                                     : "alone",
+                            !test, true, !select};
     hone_split_plan halves = {"halves", false, false, true};
-    size_t needed = test ? (grouped ? MIN_GROUPS_WITH_TEST : MIN_UNITS_WITH_TEST) : grouped ? MIN_GROUPS_ALONE : MIN_UNITS_ALONE;
+    size_t needed = test      ? (grouped ? MIN_GROUPS_WITH_TEST : MIN_UNITS_WITH_TEST)
+                    : grouped ? MIN_GROUPS_ALONE
+                              : MIN_UNITS_ALONE;
     /* Too few rows is said before anything is written; only then the ledger is made. */
     hone_status status = prepare(o, &o->train, needed);
     if (status == HONE_OK && select)
@@ -466,8 +487,10 @@ static hone_status split_rows(opener *o)
     if (status == HONE_OK && test)
         task->test = o->test.rows;
     if (status == HONE_OK && (!task->train.n || !task->select_tune.n || !task->select_name.n || !task->test.n))
-        status = hone_fail(o->err, HONE_BAD_INPUT, "%s: the rows%s do not divide into train, two halves of select and test. Add rows%s.",
-                           o->train.path, grouped ? " of so few or so unequal groups" : "", grouped ? " of further groups" : "");
+        status = hone_fail(o->err, HONE_BAD_INPUT,
+                           "%s: the rows%s do not divide into train, two halves of select and test. Add rows%s.",
+                           o->train.path, grouped ? " of so few or so unequal groups" : "",
+                           grouped ? " of further groups" : "");
     hone_ledger_close(ledger);
     return status;
 }
@@ -583,13 +606,14 @@ static hone_status warn_about_splits(opener *o)
         hone_warn(task->warnings, "%s: %zu label%s of the test without a row in train", train, n_unlearnt,
                   n_unlearnt == 1 ? " is" : "s are");
     if (task->n_scenarios)
-        hone_warn(task->warnings, "%s: the %zu scenarios are read but not compared by this version of hone", o->yaml, task->n_scenarios);
+        hone_warn(task->warnings, "%s: the %zu scenarios are read but not compared by this version of hone", o->yaml,
+                  task->n_scenarios);
     if (task->n_dropped_duplicates)
-        hone_warn(task->warnings, "%s: %zu row%s equal to a test row, left out of train and select", train, task->n_dropped_duplicates,
-                  task->n_dropped_duplicates == 1 ? " is" : "s are");
+        hone_warn(task->warnings, "%s: %zu row%s equal to a test row, left out of train and select", train,
+                  task->n_dropped_duplicates, task->n_dropped_duplicates == 1 ? " is" : "s are");
     if (task->n_near_duplicates)
-        hone_warn(task->warnings, "%s: %zu row%s like a test row but for case, space, punctuation or output; kept", train,
-                  task->n_near_duplicates, task->n_near_duplicates == 1 ? " reads" : "s read");
+        hone_warn(task->warnings, "%s: %zu row%s like a test row but for case, space, punctuation or output; kept",
+                  train, task->n_near_duplicates, task->n_near_duplicates == 1 ? " reads" : "s read");
     task->n_leak_warnings = (task->n_dropped_duplicates > 0) + (task->n_near_duplicates > 0);
     return HONE_OK;
 }
@@ -659,7 +683,8 @@ const char *hone_task_ledger_path(const hone_task *task)
 
 hone_status hone_task_lock(const hone_task *task, hone_lock *out, hone_error *err)
 {
-    const char *folder = inside(task->arena, task->folder, ".hone"), *path = inside(task->arena, task->folder, ".hone/lock");
+    const char *folder = inside(task->arena, task->folder, ".hone"),
+               *path = inside(task->arena, task->folder, ".hone/lock");
     out->descriptor = -1;
     if (!folder || !path)
         return hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", task->folder);

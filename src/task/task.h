@@ -1,7 +1,8 @@
 /* task.h - a task opened from its folder: settings, rows, splits.
  *
- * `task.yaml` is strict: an unknown key, a wrong type or a missing file is an error with line and fix. Rows are assigned to splits by a
- * hash of their content (or group), so that adding rows moves none; the assignment is kept in the ledger. */
+ * `task.yaml` is strict: an unknown key, a wrong type or a missing file is an error with line and fix. Rows are
+ * assigned to splits by a hash of their content (or group), so that adding rows moves none; the assignment is kept in
+ * the ledger. */
 #ifndef HONE_TASK_TASK_H
 #define HONE_TASK_TASK_H
 
@@ -23,11 +24,11 @@ typedef enum hone_output_kind {
 typedef struct hone_row {
     const char *input;
     const char *output;
-    const char *group;      /* NULL unless data.group_by */
-    const char *file;       /* where it stands, for messages */
+    const char *group; /* NULL unless data.group_by */
+    const char *file;  /* where it stands, for messages */
     int64_t line;
-    char id[33];            /* first 32 hex digits of sha256(input NUL output) */
-    const json_t *fields;   /* the whole JSON object of the row, for {{fields}} in prompts; borrowed from the task */
+    char id[33];          /* first 32 hex digits of sha256(input NUL output) */
+    const json_t *fields; /* the whole JSON object of the row, for {{fields}} in prompts; borrowed from the task */
 } hone_row;
 
 typedef struct hone_rows {
@@ -35,14 +36,15 @@ typedef struct hone_rows {
     size_t n;
 } hone_rows;
 
-typedef struct hone_task_use {      /* the framework's factors; NAN where not given */
-    double requests_per_month, min_score, latency_p95_ms, error_cost_usd, horizon_months, changes_per_year, deadline_days;
+typedef struct hone_task_use { /* the framework's factors; NAN where not given */
+    double requests_per_month, min_score, latency_p95_ms, error_cost_usd, horizon_months, changes_per_year,
+        deadline_days;
     bool dedicated;
     const char *const *skills;
     size_t n_skills;
 } hone_task_use;
 
-typedef struct hone_task_prices {   /* defaults: 0.10, 0.08, 80 */
+typedef struct hone_task_prices { /* defaults: 0.10, 0.08, 80 */
     double compute_hour_usd, label_usd, engineer_hour_usd;
 } hone_task_prices;
 
@@ -50,46 +52,47 @@ typedef struct hone_task_scenario { /* a named overlay of prompt; NULL keeps the
     const char *name, *role, *instruction, *context;
 } hone_task_scenario;
 
-typedef struct hone_task_leak {     /* a train or select row that stands in test too */
+typedef struct hone_task_leak { /* a train or select row that stands in test too */
     const char *file, *test_file;
     int64_t line, test_line;
-    bool exact;                     /* equal input and output: dropped. Otherwise equal inputs but for case, space, punctuation: kept */
+    bool exact; /* equal input and output: dropped. Otherwise equal inputs but for case, space, punctuation: kept */
 } hone_task_leak;
 
 typedef struct hone_task {
-    hone_arena *arena;              /* owns everything below */
+    hone_arena *arena; /* owns everything below */
     const char *folder;
     const char *name;
     const char *const *models;
     size_t n_models;
     hone_output_kind output_kind;
-    const char *const *labels;      /* sorted by bytes; of the file or of train; NULL unless label or choice */
+    const char *const *labels; /* sorted by bytes; of the file or of train; NULL unless label or choice */
     size_t n_labels;
-    const char *metric;             /* "accuracy" */
+    const char *metric;                       /* "accuracy" */
     const char *role, *instruction, *context; /* prompt framing, NULL when not given */
     const hone_task_scenario *scenarios;
     size_t n_scenarios;
-    const char *schema;             /* path of output.schema, NULL when not given */
-    uint64_t seed;                  /* 1 unless given */
+    const char *schema; /* path of output.schema, NULL when not given */
+    uint64_t seed;      /* 1 unless given */
     hone_task_use use;
     hone_task_prices prices;
-    double budget_seconds;          /* 0: none */
-    uint64_t budget_memory_bytes;   /* 0: none */
+    double budget_seconds;        /* 0: none */
+    uint64_t budget_memory_bytes; /* 0: none */
 
-    hone_rows train;                /* gradients and demonstrations */
-    hone_rows select_tune;          /* half of select: optimisers, learning rates, checkpoints */
-    hone_rows select_name;          /* the other half: only to name the winner */
-    hone_rows test;                 /* locked */
-    char train_hash[65], test_hash[65]; /* of the rows' inputs and outputs, order-independent for train, file order for test */
-    char select_hash[65];           /* of both halves of select, each order-independent */
-    char fields_hash[65];           /* of every field of every row, for work that depends on {{fields}} */
-    size_t n_dropped_duplicates;    /* train rows equal to a test row, dropped */
-    size_t n_near_duplicates;       /* train rows equal to a test row after normalisation, kept and reported */
-    hone_task_leak *leaks;          /* [n_dropped_duplicates + n_near_duplicates], in file order */
+    hone_rows train;       /* gradients and demonstrations */
+    hone_rows select_tune; /* half of select: optimisers, learning rates, checkpoints */
+    hone_rows select_name; /* the other half: only to name the winner */
+    hone_rows test;        /* locked */
+    char train_hash[65],
+        test_hash[65];           /* of the rows' inputs and outputs, order-independent for train, file order for test */
+    char select_hash[65];        /* of both halves of select, each order-independent */
+    char fields_hash[65];        /* of every field of every row, for work that depends on {{fields}} */
+    size_t n_dropped_duplicates; /* train rows equal to a test row, dropped */
+    size_t n_near_duplicates;    /* train rows equal to a test row after normalisation, kept and reported */
+    hone_task_leak *leaks;       /* [n_dropped_duplicates + n_near_duplicates], in file order */
     size_t n_leaks;
-    json_t *warnings;               /* array of strings, counted lines for the report */
-    size_t n_leak_warnings;         /* the last lines of warnings tell of leaks */
-    json_t *json_root;              /* keeps the rows' fields alive */
+    json_t *warnings;       /* array of strings, counted lines for the report */
+    size_t n_leak_warnings; /* the last lines of warnings tell of leaks */
+    json_t *json_root;      /* keeps the rows' fields alive */
 } hone_task;
 
 /* path: the folder or its task.yaml. Also assigns splits (kept in the ledger of the folder, .hone/ledger.sqlite). */
@@ -97,8 +100,8 @@ hone_status hone_task_open(const char *path, hone_task **out, hone_error *err);
 void hone_task_close(hone_task *task);
 /* "<folder>/.hone/ledger.sqlite"; lives as long as the task. NULL when out of memory. */
 const char *hone_task_ledger_path(const hone_task *task);
-/* Keeps a second hone from working on the task: HONE_BUSY names the process that does. Released by hone_lock_release or the
- * end of the process. Opening and checking a task needs no lock. */
+/* Keeps a second hone from working on the task: HONE_BUSY names the process that does. Released by hone_lock_release or
+ * the end of the process. Opening and checking a task needs no lock. */
 hone_status hone_task_lock(const hone_task *task, hone_lock *out, hone_error *err);
 const char *hone_output_kind_name(hone_output_kind kind);
 

@@ -56,10 +56,10 @@ __attribute__((unused)) static const char *temporary_file(const char *name, cons
 }
 
 /* Checks that a message holds a text, and shows both where it does not. */
-#define assert_says(err, text)                                                                                                 \
-    do {                                                                                                                       \
-        if (!strstr((err).message, text))                                                                                      \
-            fail_msg("the message is:\n  %s\nand should hold:\n  %s", (err).message, text);                                    \
+#define assert_says(err, text)                                                                                         \
+    do {                                                                                                               \
+        if (!strstr((err).message, text))                                                                              \
+            fail_msg("the message is:\n  %s\nand should hold:\n  %s", (err).message, text);                            \
     } while (0)
 
 #endif

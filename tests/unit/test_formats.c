@@ -1,5 +1,5 @@
-/* test_formats.c - claims about reading JSONL, CSV and YAML: what is accepted, and that each fault is named with its line.
- * Expected values follow RFC 8259 (JSON), RFC 4180 (CSV) and YAML 1.1, by hand. */
+/* test_formats.c - claims about reading JSONL, CSV and YAML: what is accepted, and that each fault is named with its
+ * line. Expected values follow RFC 8259 (JSON), RFC 4180 (CSV) and YAML 1.1, by hand. */
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "format/csv.h"
@@ -40,7 +40,8 @@ static hone_status read_jsonl(const void *data, size_t size, int *n, int64_t *la
 static void test_jsonl_accepts_bom_crlf_blank_lines_and_no_last_newline(void **state)
 {
     (void)state;
-    static const char text[] = "\xEF\xBB\xBF{\"a\": 1}\r\n\r\n   \n{\"a\": \"gr\xC3\xBC\xC3\x9F\"}\n\n{\"a\": {\"b\": []}}";
+    static const char text[] =
+        "\xEF\xBB\xBF{\"a\": 1}\r\n\r\n   \n{\"a\": \"gr\xC3\xBC\xC3\x9F\"}\n\n{\"a\": {\"b\": []}}";
     hone_error err = {0};
     int n;
     int64_t line;
@@ -154,10 +155,11 @@ static hone_status read_csv(hone_arena *arena, const void *data, size_t size, ho
 static void test_csv_follows_rfc_4180(void **state)
 {
     (void)state;
-    static const char text[] = "\xEF\xBB\xBF" "text,label\r\nplain,a\r\n\"with, comma\",b\r\n\"two\nlines\",c\r\n"
+    static const char text[] = "\xEF\xBB\xBF"
+                               "text,label\r\nplain,a\r\n\"with, comma\",b\r\n\"two\nlines\",c\r\n"
                                "\"a \"\"quoted\"\" word\",\"d\"\r\n\r\n,e\r\nlast,\"\"";
-    static const char *const expected[][2] = {{"plain", "a"}, {"with, comma", "b"}, {"two\nlines", "c"},
-                                              {"a \"quoted\" word", "d"}, {"", "e"}, {"last", ""}};
+    static const char *const expected[][2] = {
+        {"plain", "a"}, {"with, comma", "b"}, {"two\nlines", "c"}, {"a \"quoted\" word", "d"}, {"", "e"}, {"last", ""}};
     static const int64_t lines[] = {2, 3, 4, 6, 8, 9};
     hone_arena *arena = hone_arena_create();
     hone_csv csv;
@@ -281,7 +283,8 @@ static void test_yaml_names_line_and_cause_of_every_fault(void **state)
         hone_arena *arena = hone_arena_create();
         hone_yaml_node *root;
         hone_error err = {0};
-        assert_int_equal(hone_yaml_parse("t.yaml", cases[i].text, strlen(cases[i].text), arena, &root, &err), HONE_BAD_FORMAT);
+        assert_int_equal(hone_yaml_parse("t.yaml", cases[i].text, strlen(cases[i].text), arena, &root, &err),
+                         HONE_BAD_FORMAT);
         assert_says(err, cases[i].message);
         hone_arena_free(arena);
     }

@@ -1,4 +1,5 @@
-/* test_ledger.c - claims about the ledger: it survives kills, other processes, full disks and damage, and forgets nothing. */
+/* test_ledger.c - claims about the ledger: it survives kills, other processes, full disks and damage, and forgets
+ * nothing. */
 #include "base/file.h"
 #include "store/ledger.h"
 
@@ -237,7 +238,8 @@ static void test_what_is_no_ledger_is_refused_with_a_reason(void **state)
     hone_error err = {0};
     char noise[8192];
     memset(noise, 'x', sizeof noise);
-    assert_int_equal(hone_ledger_open(temporary_bytes("noise.sqlite", noise, sizeof noise), &ledger, &err), HONE_BAD_FORMAT);
+    assert_int_equal(hone_ledger_open(temporary_bytes("noise.sqlite", noise, sizeof noise), &ledger, &err),
+                     HONE_BAD_FORMAT);
     assert_null(ledger);
     assert_says(err, "noise.sqlite: is damaged or not a ledger");
     assert_says(err, "move it away");
@@ -297,7 +299,8 @@ static void test_openings_survive_the_deletion_of_the_ledger_and_count_a_run_onc
     assert_false(hone_file_exists(temporary_path("home/openings.sqlite"))); /* asking makes nothing */
     assert_int_equal(hone_ledger_open_test(ledger, "hash", "run 1", "compare", &n, NULL), HONE_OK);
     assert_int_equal(n, 1);
-    assert_int_equal(hone_ledger_open_test(ledger, "hash", "run 1", "compare", &n, NULL), HONE_OK); /* continued after a kill */
+    assert_int_equal(hone_ledger_open_test(ledger, "hash", "run 1", "compare", &n, NULL),
+                     HONE_OK); /* continued after a kill */
     assert_int_equal(n, 1);
     assert_int_equal(hone_ledger_open_test(ledger, "hash", "run 2", "compare", &n, NULL), HONE_OK);
     assert_int_equal(n, 2);

@@ -1,4 +1,5 @@
-/* test_task.c - claims about opening a task: settings are strict, each bad input has its message, splits stay and leak nothing. */
+/* test_task.c - claims about opening a task: settings are strict, each bad input has its message, splits stay and leak
+ * nothing. */
 #include "base/file.h"
 #include "base/rng.h"
 #include "store/ledger.h"
@@ -41,8 +42,9 @@ static void new_task(const char *yaml)
 static void put_rows(hone_buffer *b, int from, int n, int n_labels)
 {
     for (int i = from; i < from + n; i++)
-        hone_buffer_printf(b, "{\"input\": \"question number %d\", \"output\": \"label %d\", \"who\": \"customer %d\"}\n", i, i % n_labels,
-                           i / 7);
+        hone_buffer_printf(b,
+                           "{\"input\": \"question number %d\", \"output\": \"label %d\", \"who\": \"customer %d\"}\n",
+                           i, i % n_labels, i / 7);
 }
 
 static void write_rows(const char *name, int from, int n, int n_labels)
@@ -95,7 +97,11 @@ static const hone_rows *split_of(const hone_task *task, const char *input)
 static int split_index(const hone_task *task, const char *input)
 {
     const hone_rows *found = split_of(task, input);
-    return !found ? -1 : found == &task->train ? 0 : found == &task->select_tune ? 1 : found == &task->select_name ? 2 : 3;
+    return !found                        ? -1
+           : found == &task->train       ? 0
+           : found == &task->select_tune ? 1
+           : found == &task->select_name ? 2
+                                         : 3;
 }
 
 static bool warned(const hone_task *task, const char *text)
@@ -122,7 +128,8 @@ static void test_every_key_of_the_task_file_is_read(void **state)
              "  context: |\n"
              "    The customer is {{who}}.\n"
              "scenarios: {angry: {context: The customer is angry.}}\n"
-             "use: {requests_per_month: 200k, min_score: 0.70, latency_p95_ms: 300, error_cost_usd: 0.40, horizon_months: 12,\n"
+             "use: {requests_per_month: 200k, min_score: 0.70, latency_p95_ms: 300, error_cost_usd: 0.40, "
+             "horizon_months: 12,\n"
              "      changes_per_year: 4, deadline_days: 30, skills: [prompting], dedicated: true}\n"
              "budget: {time: 30m, memory: 4GiB}\n"
              "prices: {compute_hour_usd: 0.20, label_usd: 0.09, engineer_hour_usd: 90}\n"
@@ -143,15 +150,18 @@ static void test_every_key_of_the_task_file_is_read(void **state)
     assert_string_equal(task->scenarios[0].name, "angry");
     assert_null(task->scenarios[0].role);
     assert_true(warned(task, "scenarios"));
-    assert_true(task->use.requests_per_month == 200000 && task->use.min_score == 0.70 && task->use.latency_p95_ms == 300);
+    assert_true(task->use.requests_per_month == 200000 && task->use.min_score == 0.70 &&
+                task->use.latency_p95_ms == 300);
     assert_true(task->use.error_cost_usd == 0.40 && task->use.horizon_months == 12 && task->use.changes_per_year == 4);
     assert_true(task->use.deadline_days == 30 && task->use.dedicated);
     assert_int_equal(task->use.n_skills, 1);
     assert_string_equal(task->use.skills[0], "prompting");
     assert_true(task->budget_seconds == 1800 && task->budget_memory_bytes == 4ull << 30);
-    assert_true(task->prices.compute_hour_usd == 0.20 && task->prices.label_usd == 0.09 && task->prices.engineer_hour_usd == 90);
+    assert_true(task->prices.compute_hour_usd == 0.20 && task->prices.label_usd == 0.09 &&
+                task->prices.engineer_hour_usd == 90);
     assert_true(task->seed == UINT64_MAX);
-    assert_string_equal(task->train.items[0].group, json_string_value(json_object_get(task->train.items[0].fields, "who")));
+    assert_string_equal(task->train.items[0].group,
+                        json_string_value(json_object_get(task->train.items[0].fields, "who")));
     hone_task_close(task);
 }
 
@@ -164,7 +174,8 @@ static void test_what_is_not_given_has_its_default(void **state)
     assert_string_equal(task->models[0], "smollm2-135m");
     assert_string_equal(task->name, strrchr(temporary_folder, '/') + 1);
     assert_true(isnan(task->use.min_score) && isnan(task->use.requests_per_month) && !task->use.dedicated);
-    assert_true(task->prices.compute_hour_usd == 0.10 && task->prices.label_usd == 0.08 && task->prices.engineer_hour_usd == 80);
+    assert_true(task->prices.compute_hour_usd == 0.10 && task->prices.label_usd == 0.08 &&
+                task->prices.engineer_hour_usd == 80);
     assert_true(task->budget_seconds == 0 && task->budget_memory_bytes == 0);
     assert_null(task->role);
     assert_null(task->context);
@@ -177,26 +188,37 @@ static void test_wrong_settings_are_named_with_line_and_fix(void **state)
     static const struct {
         const char *yaml, *message;
     } cases[] = {
-        {"data: {train: train.jsonl}\n\nmetrics: accuracy\n", "task.yaml:3: unknown key \"metrics\" in task (did you mean \"metric\"?)"},
-        {"data:\n  train: train.jsonl\n  tset: x\n", "task.yaml:3: unknown key \"tset\" in data (did you mean \"test\"?)"},
-        {"data: {train: train.jsonl}\nfoobar: 1\n", "task.yaml:2: unknown key \"foobar\" in task; it may hold name, model, data"},
+        {"data: {train: train.jsonl}\n\nmetrics: accuracy\n",
+         "task.yaml:3: unknown key \"metrics\" in task (did you mean \"metric\"?)"},
+        {"data:\n  train: train.jsonl\n  tset: x\n",
+         "task.yaml:3: unknown key \"tset\" in data (did you mean \"test\"?)"},
+        {"data: {train: train.jsonl}\nfoobar: 1\n",
+         "task.yaml:2: unknown key \"foobar\" in task; it may hold name, model, data"},
         {"data: {train: train.jsonl}\nscenarios: {a: {rule: x}}\n", "task.yaml:2: unknown key \"rule\" in a"},
         {"data: {train: train.jsonl}\noutput: {kind: labels}\n",
          "task.yaml:2: \"kind\" in output needs one of label, text, json, number, choice, sql, not \"labels\""},
-        {"data: {train: train.jsonl}\noutput: label\n", "task.yaml:2: \"output\" in task needs a map, such as {key: value}, not \"label\""},
+        {"data: {train: train.jsonl}\noutput: label\n",
+         "task.yaml:2: \"output\" in task needs a map, such as {key: value}, not \"label\""},
         {"data: {train: [a, b]}\n", "task.yaml:1: \"train\" in data needs one value, not a list"},
-        {"data: {train: train.jsonl}\nuse: {min_score: high}\n", "task.yaml:2: \"min_score\" in use needs a number from 0 to 1, not \"high\""},
-        {"data: {train: train.jsonl}\nuse: {min_score: 70}\n", "task.yaml:2: \"min_score\" in use needs a number from 0 to 1, not \"70\""},
-        {"data: {train: train.jsonl}\nuse: {error_cost_usd: -1}\n", "needs a number from 0 to 1e+09, such as 500 or 200k, not \"-1\""},
+        {"data: {train: train.jsonl}\nuse: {min_score: high}\n",
+         "task.yaml:2: \"min_score\" in use needs a number from 0 to 1, not \"high\""},
+        {"data: {train: train.jsonl}\nuse: {min_score: 70}\n",
+         "task.yaml:2: \"min_score\" in use needs a number from 0 to 1, not \"70\""},
+        {"data: {train: train.jsonl}\nuse: {error_cost_usd: -1}\n",
+         "needs a number from 0 to 1e+09, such as 500 or 200k, not \"-1\""},
         {"data: {train: train.jsonl}\nuse: {dedicated: maybe}\n", "needs true or false, not \"maybe\""},
         {"data: {train: train.jsonl}\nbudget: {time: soon}\n", "needs a time such as 90s or 30m, not \"soon\""},
         {"data: {train: train.jsonl}\nbudget: {memory: 4 gallons}\n", "needs a size such as 512MiB or 4GiB"},
         {"data: {train: train.jsonl}\nseed: -1\n", "\"seed\" in task needs a whole number from 0, not \"-1\""},
-        {"data: {train: train.jsonl}\nmetric: f1\n", "task.yaml:2: \"metric\" in task needs one of accuracy, not \"f1\""},
+        {"data: {train: train.jsonl}\nmetric: f1\n",
+         "task.yaml:2: \"metric\" in task needs one of accuracy, not \"f1\""},
         {"data: {train: train.jsonl}\nmodel: [a, '']\n", "task.yaml:2: an item of \"model\" in task is empty"},
-        {"data: {train: train.jsonl}\noutput: {kind: label, labels: [a, b, a]}\n", "task.yaml:2: label \"a\" is listed twice"},
-        {"data: {train: train.jsonl}\noutput: {kind: text, labels: [a, b]}\n", "\"labels\" in output belongs to kind: label"},
-        {"data: {train: train.jsonl}\noutput: {kind: text, schema: s.json}\n", "\"schema\" in output belongs to kind: json"},
+        {"data: {train: train.jsonl}\noutput: {kind: label, labels: [a, b, a]}\n",
+         "task.yaml:2: label \"a\" is listed twice"},
+        {"data: {train: train.jsonl}\noutput: {kind: text, labels: [a, b]}\n",
+         "\"labels\" in output belongs to kind: label"},
+        {"data: {train: train.jsonl}\noutput: {kind: text, schema: s.json}\n",
+         "\"schema\" in output belongs to kind: json"},
         {"name: x\n", "task.yaml:1: no training rows are named; add \"data: {train: train.jsonl}\""},
         {"name: x\ndata: {test: t.jsonl}\n", "task.yaml:2: no training rows are named"},
         {"just words\n", "a task is a map of keys"},
@@ -237,10 +259,11 @@ static void test_bad_rows_are_named_with_line_and_fix(void **state)
     static const struct {
         const char *row, *message;
     } cases[] = {
-        {"{\"input\": \"a\", \"output\": \" \"}\n",
-         "train.jsonl:2: \"output\" is empty; a tuned model would learn to say nothing. Remove the row or set skip_empty: true"},
+        {"{\"input\": \"a\", \"output\": \" \"}\n", "train.jsonl:2: \"output\" is empty; a tuned model would learn to "
+                                                    "say nothing. Remove the row or set skip_empty: true"},
         {"{\"input\": \"\", \"output\": \"x\"}\n", "train.jsonl:2: \"input\" is empty; there is nothing to answer."},
-        {"{\"input\": \"a\"}\n", "train.jsonl:2: no \"input\" and \"output\" (found \"input\"); rename the fields, or name them in task.yaml"},
+        {"{\"input\": \"a\"}\n",
+         "train.jsonl:2: no \"input\" and \"output\" (found \"input\"); rename the fields, or name them in task.yaml"},
         {"{\"input\": \"a\", \"output\": null}\n", "train.jsonl:2: \"output\" is null where text is needed"},
         {"{\"input\": 5, \"output\": \"x\"}\n", "train.jsonl:2: \"input\" is not text where text is needed"},
         {"{\"input\": \"a\", \"output\": {\"b\": 1}}\n", "train.jsonl:2: \"output\" is an object where text is needed"},
@@ -256,10 +279,11 @@ static void test_bad_rows_are_named_with_line_and_fix(void **state)
     }
     snprintf(text, sizeof text, "%s{\"input\": \"a\", \"output\": \"\"}\n{\"input\": \"b\", \"output\": \"\"}\n", good);
     assert_rows_refused(plain_yaml, text, "train.jsonl:2: \"output\" is empty (and 1 more rows)");
-    assert_rows_refused("data: {train: train.jsonl}\noutput: {kind: number}\n", "{\"input\": \"a\", \"output\": \"many\"}\n",
+    assert_rows_refused("data: {train: train.jsonl}\noutput: {kind: number}\n",
+                        "{\"input\": \"a\", \"output\": \"many\"}\n",
                         "train.jsonl:1: \"output\" is \"many\", not a number");
-    assert_rows_refused("data: {train: train.jsonl}\noutput: {kind: json}\n", "{\"input\": \"a\", \"output\": \"{1}\"}\n",
-                        "train.jsonl:1: \"output\" is not JSON");
+    assert_rows_refused("data: {train: train.jsonl}\noutput: {kind: json}\n",
+                        "{\"input\": \"a\", \"output\": \"{1}\"}\n", "train.jsonl:1: \"output\" is not JSON");
     assert_rows_refused("data: {train: train.jsonl, input: ask, output: reply}\n", good,
                         "train.jsonl:1: no field \"ask\" (found \"input\", \"output\")");
     assert_rows_refused("data: {train: train.jsonl, group_by: who}\n", good, "train.jsonl:1: no field \"who\"");
@@ -269,8 +293,8 @@ static void test_bad_rows_are_named_with_line_and_fix(void **state)
     assert_refused(HONE_BAD_FORMAT, "train.jsonl:2: column 22: bad JSON");
 }
 
-static void read_rows(const char *name, const char *text, hone_output_kind kind, hone_arena *arena, json_t *keep, json_t *warnings,
-                      hone_rows *rows)
+static void read_rows(const char *name, const char *text, hone_output_kind kind, hone_arena *arena, json_t *keep,
+                      json_t *warnings, hone_rows *rows)
 {
     hone_row_options options = {.kind = kind};
     hone_error err = {0};
@@ -284,7 +308,8 @@ static void test_all_row_shapes_give_input_and_output(void **state)
     static const char jsonl[] =
         "{\"input\": \"q\", \"output\": \"a\", \"prompt\": \"no\", \"completion\": \"no\"}\n"
         "{\"prompt\": \"q\", \"completion\": \"a\"}\n"
-        "{\"prompt\": [{\"role\": \"user\", \"content\": \"q\"}], \"completion\": [{\"role\": \"assistant\", \"content\": \"a\"}]}\n"
+        "{\"prompt\": [{\"role\": \"user\", \"content\": \"q\"}], \"completion\": [{\"role\": \"assistant\", "
+        "\"content\": \"a\"}]}\n"
         "{\"messages\": [{\"role\": \"user\", \"content\": \"q\"}, {\"role\": \"assistant\", \"content\": \"a\"}]}\n"
         "{\"messages\": [{\"role\": \"system\", \"content\": \"s\"}, {\"role\": \"user\", \"content\": \"old\"},"
         " {\"role\": \"assistant\", \"content\": \"old\"}, {\"role\": \"user\", \"content\": \"q\"},"
@@ -310,10 +335,12 @@ static void test_all_row_shapes_give_input_and_output(void **state)
     assert_string_equal(rows.items[1].output, "7");
     assert_string_equal(json_string_value(json_object_get(rows.items[1].fields, "id")), "2");
     assert_non_null(strstr(json_string_value(json_array_get(warnings, 0)), "\"text\" is read as the input"));
-    read_rows("json.jsonl", "{\"input\": \"q\", \"output\": {\"b\": [1, 2]}}\n", HONE_OUTPUT_JSON, arena, keep, warnings, &rows);
+    read_rows("json.jsonl", "{\"input\": \"q\", \"output\": {\"b\": [1, 2]}}\n", HONE_OUTPUT_JSON, arena, keep,
+              warnings, &rows);
     assert_string_equal(rows.items[0].output, "{\"b\":[1,2]}");
     json_array_clear(warnings);
-    read_rows("numbers.jsonl", "{\"input\": \"q\", \"output\": 0.1}\n", HONE_OUTPUT_LABEL, arena, keep, warnings, &rows);
+    read_rows("numbers.jsonl", "{\"input\": \"q\", \"output\": 0.1}\n", HONE_OUTPUT_LABEL, arena, keep, warnings,
+              &rows);
     assert_string_equal(rows.items[0].output, "0.1");
     assert_int_equal(json_array_size(warnings), 1);
     json_decref(keep);
@@ -343,11 +370,15 @@ static void test_a_label_only_in_the_test_is_an_error_that_names_its_rows(void *
     (void)state;
     new_task(with_test_yaml);
     write_rows("train.jsonl", 0, 40, 2);
-    temporary_file("test.jsonl", "{\"input\": \"a\", \"output\": \"label 1\"}\n{\"input\": \"b\", \"output\": \"refund\"}\n\n"
-                                 "{\"input\": \"c\", \"output\": \"refund\"}\n");
-    assert_refused(HONE_BAD_INPUT, "test.jsonl:2: label \"refund\" stands in the test only (2 rows: line 2, 4), never in ");
+    temporary_file("test.jsonl",
+                   "{\"input\": \"a\", \"output\": \"label 1\"}\n{\"input\": \"b\", \"output\": \"refund\"}\n\n"
+                   "{\"input\": \"c\", \"output\": \"refund\"}\n");
+    assert_refused(HONE_BAD_INPUT,
+                   "test.jsonl:2: label \"refund\" stands in the test only (2 rows: line 2, 4), never in ");
     /* Listed on purpose: allowed, and counted. */
-    temporary_file("task.yaml", "data: {train: train.jsonl, test: test.jsonl}\noutput: {kind: label, labels: [label 0, label 1, refund]}\n");
+    temporary_file(
+        "task.yaml",
+        "data: {train: train.jsonl, test: test.jsonl}\noutput: {kind: label, labels: [label 0, label 1, refund]}\n");
     hone_task *task = open_good();
     assert_int_equal(task->n_labels, 3);
     assert_true(warned(task, "1 of the 3 labels in output.labels have no training row"));
@@ -359,7 +390,8 @@ static void test_an_output_that_is_not_listed_is_an_error_with_a_suggestion(void
 {
     (void)state;
     new_task("data: {train: train.jsonl}\noutput:\n  kind: label\n  labels: [refund, delivery]\n");
-    temporary_file("train.jsonl", "{\"input\": \"a\", \"output\": \"refund\"}\n{\"input\": \"b\", \"output\": \"refnud\"}\n");
+    temporary_file("train.jsonl",
+                   "{\"input\": \"a\", \"output\": \"refund\"}\n{\"input\": \"b\", \"output\": \"refnud\"}\n");
     assert_refused(HONE_BAD_INPUT, "train.jsonl:2: the output \"refnud\" is not among output.labels (");
     assert_refused(HONE_BAD_INPUT, "did you mean \"refund\"?");
 }
@@ -379,11 +411,14 @@ static void test_three_rows_are_too_few_and_nothing_is_written(void **state)
     (void)state;
     new_task(plain_yaml);
     write_rows("train.jsonl", 0, 3, 2);
-    assert_refused(HONE_BAD_INPUT, "train.jsonl: 3 different rows; at least 10 are needed to set apart train, select and test. Add rows.");
+    assert_refused(
+        HONE_BAD_INPUT,
+        "train.jsonl: 3 different rows; at least 10 are needed to set apart train, select and test. Add rows.");
     assert_false(hone_folder_exists(temporary_path(".hone")));
     temporary_file("task.yaml", with_test_yaml);
     write_rows("test.jsonl", 100, 10, 2);
-    assert_refused(HONE_BAD_INPUT, "train.jsonl: 3 different rows; at least 8 are needed to set apart train, select. Add rows.");
+    assert_refused(HONE_BAD_INPUT,
+                   "train.jsonl: 3 different rows; at least 8 are needed to set apart train, select. Add rows.");
     temporary_file("task.yaml", "data: {train: train.jsonl, group_by: who}\n");
     write_rows("train.jsonl", 0, 20, 2);
     assert_refused(HONE_BAD_INPUT, "train.jsonl: 3 groups; at least 4 are needed");
@@ -420,7 +455,8 @@ static void test_each_label_has_a_minimum_in_train_and_select(void **state)
 {
     (void)state;
     new_task("data: {train: train.jsonl, test: test.jsonl}\noutput: {kind: label}\n");
-    write_rows("train.jsonl", 0, 300, 60); /* five rows a label: without filling up, a third would have none in select */
+    write_rows("train.jsonl", 0, 300,
+               60); /* five rows a label: without filling up, a third would have none in select */
     write_rows("test.jsonl", 1000, 60, 60);
     hone_task *task = open_good();
     assert_int_equal(task->n_labels, 60);
@@ -565,9 +601,11 @@ static void test_rows_of_the_test_are_dropped_from_train_and_near_ones_counted(v
     new_task(with_test_yaml);
     hone_buffer b = {0};
     put_rows(&b, 0, 40, 2);
-    put_rows(&b, 500, 3, 2);                                                              /* lines 41 to 43: equal */
-    hone_buffer_puts(&b, "{\"input\": \"Question  Number 510!\", \"output\": \"label 0\"}\n"); /* line 44: reads alike */
-    hone_buffer_puts(&b, "{\"input\": \"question number 511\", \"output\": \"label 0\"}\n");   /* line 45: another output */
+    put_rows(&b, 500, 3, 2); /* lines 41 to 43: equal */
+    hone_buffer_puts(&b,
+                     "{\"input\": \"Question  Number 510!\", \"output\": \"label 0\"}\n"); /* line 44: reads alike */
+    hone_buffer_puts(&b,
+                     "{\"input\": \"question number 511\", \"output\": \"label 0\"}\n"); /* line 45: another output */
     temporary_bytes("train.jsonl", b.data, b.length);
     hone_buffer_clear(&b);
     write_rows("test.jsonl", 500, 30, 2);
@@ -597,14 +635,20 @@ static void test_folding_ignores_case_space_and_punctuation_only(void **state)
     } cases[] = {
         {"Where is it?", "  where\tis it", true},
         {"can't", "CANT", true},
-        {"Stra\xC3\x9F" "e", "STRASSE", true},                          /* full case folding */
-        {"caf\xC3\xA9", "cafe\xCC\x81", true},                          /* composed and decomposed */
-        {"\xEF\xBC\xA1\xEF\xBC\xA2", "ab", true},                       /* full-width letters, by NFKC */
-        {"a\xE2\x80\x94" "b", "a-b", true},                             /* em dash */
+        {"Stra\xC3\x9F"
+         "e",
+         "STRASSE", true},                        /* full case folding */
+        {"caf\xC3\xA9", "cafe\xCC\x81", true},    /* composed and decomposed */
+        {"\xEF\xBC\xA1\xEF\xBC\xA2", "ab", true}, /* full-width letters, by NFKC */
+        {"a\xE2\x80\x94"
+         "b",
+         "a-b", true}, /* em dash */
         {"1.5", "15", false},
         {"1.5", "1,5", true},
-        {"\xE2\x82\xAC" "5", "$5", false},                              /* symbols are content */
-        {"???", "!!!", false},                                          /* nothing but punctuation counts as written */
+        {"\xE2\x82\xAC"
+         "5",
+         "$5", false},         /* symbols are content */
+        {"???", "!!!", false}, /* nothing but punctuation counts as written */
         {"caf\xC3\xA9", "cafe", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -698,8 +742,9 @@ static void test_check_finds_rare_labels_contradictions_and_repeats(void **state
     new_task(with_test_yaml);
     hone_buffer b = {0};
     put_rows(&b, 0, 100, 2);
-    hone_buffer_puts(&b, "{\"input\": \"Question number 1!\", \"output\": \"label 0\"}\n"); /* line 101, and line 2 says label 1 */
-    put_rows(&b, 5, 1, 2);                                                                 /* line 102 repeats line 6 */
+    hone_buffer_puts(
+        &b, "{\"input\": \"Question number 1!\", \"output\": \"label 0\"}\n"); /* line 101, and line 2 says label 1 */
+    put_rows(&b, 5, 1, 2);                                                     /* line 102 repeats line 6 */
     hone_buffer_puts(&b, "{\"input\": \"rare\", \"output\": \"Label 1\"}\n");
     temporary_bytes("train.jsonl", b.data, b.length);
     hone_buffer_clear(&b);
@@ -783,12 +828,17 @@ static void test_the_example_holds_the_rows_it_promises(void **state)
     hone_row_options options = {.kind = HONE_OUTPUT_LABEL};
     hone_rows train, test, peers;
     hone_error err = {0};
-    assert_int_equal(hone_rows_read(HONE_SOURCE_DIR "/examples/bank_intents/train.jsonl", &options, arena, keep, warnings, &train, &err), HONE_OK);
-    assert_int_equal(hone_rows_read(HONE_SOURCE_DIR "/examples/bank_intents/test.jsonl", &options, arena, keep, warnings, &test, &err), HONE_OK);
+    assert_int_equal(hone_rows_read(HONE_SOURCE_DIR "/examples/bank_intents/train.jsonl", &options, arena, keep,
+                                    warnings, &train, &err),
+                     HONE_OK);
+    assert_int_equal(hone_rows_read(HONE_SOURCE_DIR "/examples/bank_intents/test.jsonl", &options, arena, keep,
+                                    warnings, &test, &err),
+                     HONE_OK);
     assert_int_equal(train.n, 2000);
     assert_int_equal(test.n, 1000);
     if (hone_file_exists(HONE_SHARED_DIR "/peers/bank_intents/test500.jsonl")) {
-        assert_int_equal(hone_rows_read(HONE_SHARED_DIR "/peers/bank_intents/test500.jsonl", &options, arena, keep, warnings, &peers, &err),
+        assert_int_equal(hone_rows_read(HONE_SHARED_DIR "/peers/bank_intents/test500.jsonl", &options, arena, keep,
+                                        warnings, &peers, &err),
                          HONE_OK);
         assert_int_equal(peers.n, 500);
         for (size_t i = 0; i < peers.n; i++)
