@@ -118,7 +118,8 @@ static hone_status read_config(const char *path, int *rank, double *alpha, char 
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         if ((status = refuse(config, path, refused[i], err)) != HONE_OK)
             goto done;
-    *rank = (int)json_integer_value(json_object_get(config, "r"));
+    json_int_t r = json_integer_value(json_object_get(config, "r"));
+    *rank = r < 0 || r > INT32_MAX ? 0 : (int)r;
     *alpha = json_number_value(json_object_get(config, "lora_alpha"));
     const char *hash = json_string_value(json_object_get(config, "hone_base_sha256"));
     snprintf(base_hash, 65, "%s", hash ? hash : "");

@@ -1,0 +1,85 @@
+/* file_rows.h - weight matrices as they stand in a GGUF file: made at random, and decoded by an independent reader. */
+#ifndef HONE_TESTS_FILE_ROWS_H
+#define HONE_TESTS_FILE_ROWS_H
+
+#include "base/rng.h"
+#include "tensor/dtype.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct format {
+    const char *name;
+    hone_dtype dtype;
+    int block_weights, block_bytes;
+} format;
+
+static const format formats[] = {{"F32", HONE_F32, 1, 4},    {"F16", HONE_F16, 1, 2},    {"BF16", HONE_BF16, 1, 2},
+                                 {"Q8_0", HONE_Q8_0, 32, 34}, {"Q4_0", HONE_Q4_0, 32, 18}, {"Q4_1", HONE_Q4_1, 32, 20}};
+enum { N_FORMATS = sizeof formats / sizeof *formats };
+
+/* IEEE 754 binary16, by its definition. */
+static inline double half_value(const unsigned char *p)
+{
+    int bits = p[0] | p[1] << 8, exponent = bits >> 10 & 31, mantissa = bits & 1023;
+    double magnitude = exponent ? ldexp(1024 + mantissa, exponent - 25) : ldexp(mantissa, -24);
+    return bits & 0x8000 ? -magnitude : magnitude;
+}
+
+/* Weight i of a row, by the definitions in ggml's documentation (tensor/dtype.h repeats them); rounded to float once. */
+static inline float decoded(const format *f, const unsigned char *row, int64_t i)
+{
+    const unsigned char *block = row + i / f->block_weights * f->block_bytes;
+    int j = (int)(i % f->block_weights);
+    switch (f->dtype) {
+    case HONE_F32: {
+        float v;
+        memcpy(&v, block, 4);
+        return v;
+    }
+    case HONE_F16:
+        return (float)half_value(block);
+    case HONE_BF16: {
+        uint32_t bits = (uint32_t)block[0] << 16 | (uint32_t)block[1] << 24;
+        float v;
+        memcpy(&v, &bits, 4);
+        return v;
+    }
+    case HONE_Q8_0:
+        return (float)(half_value(block) * (double)(signed char)block[2 + j]);
+    case HONE_Q4_0:
+        return (float)(half_value(block) * (double)((j < 16 ? block[2 + j] & 15 : block[2 + j - 16] >> 4) - 8));
+    default:
+        return (float)(half_value(block) * (double)(j < 16 ? block[4 + j] & 15 : block[4 + j - 16] >> 4) + half_value(block + 2));
+    }
+}
+
+/* A random file image of n_out rows; values of about 1/sqrt(n_in) so that products stay near 1. */
+static inline unsigned char *new_rows(const format *f, int64_t n_out, int64_t n_in, uint32_t stream, size_t *bytes)
+{
+    size_t row_bytes = (size_t)(n_in / f->block_weights * f->block_bytes);
+    *bytes = row_bytes * (size_t)n_out;
+    unsigned char *rows = malloc(*bytes);
+    hone_rng_key key = {5, HONE_RNG_TEST, stream};
+    double size = 1 / sqrt((double)n_in);
+    for (size_t i = 0; i < *bytes; i++)
+        rows[i] = (unsigned char)hone_rng_u64(key, i);
+    size_t n_blocks = *bytes / (size_t)f->block_bytes;
+    for (size_t b = 0; b < n_blocks; b++) {
+        unsigned char *p = rows + b * (size_t)f->block_bytes;
+        float v = (float)(size * hone_rng_normal(key, 1000000000 + b));
+        uint16_t h = hone_f32_to_f16(f->dtype == HONE_Q8_0 ? v / 64 : f->block_weights > 1 ? v / 8 : v), m = hone_f32_to_f16(-v * 0.9f);
+        if (f->dtype == HONE_BF16)
+            h = hone_f32_to_bf16(v);
+        if (f->dtype == HONE_F32)
+            memcpy(p, &v, 4);
+        else
+            memcpy(p, &h, 2);
+        if (f->dtype == HONE_Q4_1)
+            memcpy(p + 2, &m, 2);
+    }
+    return rows;
+}
+
+#endif

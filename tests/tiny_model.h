@@ -1,0 +1,127 @@
+/* tiny_model.h - writes a whole llama model with random weights, small enough for sanitizers: 2 layers, 4 heads on 2 key-value heads
+ * of 16, 64 wide, a byte-level vocabulary of 260 tokens (no multiple of 16), every weight format that hone computes with. */
+#ifndef HONE_TESTS_TINY_MODEL_H
+#define HONE_TESTS_TINY_MODEL_H
+
+#include "base/text.h"
+#include "file_rows.h"
+#include "gguf_writer.h"
+
+#include <stdio.h>
+
+enum { TINY_LAYERS = 2, TINY_EMBD = 64, TINY_HEADS = 4, TINY_KV_HEADS = 2, TINY_HEAD_DIM = 16, TINY_FF = 96, TINY_VOCAB = 260, TINY_CONTEXT = 256 };
+
+typedef struct tiny_tensors {
+    hone_buffer directory, data;
+    uint64_t n;
+} tiny_tensors;
+
+static inline void tiny_add(tiny_tensors *t, const char *name, int which_format, int64_t n_out, int64_t n_in, double gain)
+{
+    const format *f = &formats[which_format];
+    size_t bytes;
+    unsigned char *rows = new_rows(f, n_out, n_in, 100 + (uint32_t)t->n, &bytes);
+    uint32_t n_dims = n_out > 0 ? 2 : 1, type = (uint32_t)f->dtype;
+    uint64_t ne[2] = {(uint64_t)n_in, (uint64_t)n_out}, offset = t->data.length;
+    for (size_t i = 0; gain > 0 && i < bytes / 4; i++) { /* F32 only: a norm's weights around `gain` */
+        float v = (float)(gain + 0.1 * hone_rng_normal((hone_rng_key){2, HONE_RNG_TEST, (uint32_t)t->n}, i));
+        memcpy(rows + 4 * i, &v, 4);
+    }
+    gguf_write_string(&t->directory, name);
+    if (gain > 0)
+        n_dims = 1;
+    hone_buffer_append(&t->directory, &n_dims, 4);
+    hone_buffer_append(&t->directory, ne, 8 * n_dims);
+    hone_buffer_append(&t->directory, &type, 4);
+    hone_buffer_append(&t->directory, &offset, 8);
+    hone_buffer_append(&t->data, rows, bytes);
+    while (t->data.length % 32)
+        hone_buffer_putc(&t->data, 0);
+    t->n++;
+    free(rows);
+}
+
+/* GPT-2's alphabet: a printable byte stands for itself, the others for code points from 256 on. */
+static inline void tiny_vocabulary(gguf_writer *w)
+{
+    static char texts[TINY_VOCAB][16];
+    const char *tokens[TINY_VOCAB];
+    int32_t types[TINY_VOCAB];
+    uint32_t extra = 256;
+    for (int b = 0; b < 256; b++) {
+        bool printable = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
+        texts[b][hone_utf8_write(printable ? (uint32_t)b : extra++, texts[b])] = 0;
+    }
+    strcpy(texts[256], "th");
+    strcpy(texts[257], "<|end|>");
+    strcpy(texts[258], "<|start|>");
+    strcpy(texts[259], "<|unused|>");
+    for (int i = 0; i < TINY_VOCAB; i++) {
+        tokens[i] = texts[i];
+        types[i] = i > 256 ? 3 : 1;
+    }
+    const char *merges[] = {"t h"};
+    gguf_add_string(w, "tokenizer.ggml.model", "gpt2");
+    gguf_add_string(w, "tokenizer.ggml.pre", "smollm");
+    gguf_add_strings(w, "tokenizer.ggml.tokens", tokens, TINY_VOCAB);
+    gguf_add_i32s(w, "tokenizer.ggml.token_type", types, TINY_VOCAB);
+    gguf_add_strings(w, "tokenizer.ggml.merges", merges, 1);
+    gguf_add_u32(w, "tokenizer.ggml.eos_token_id", 257);
+    gguf_add_u32(w, "tokenizer.ggml.bos_token_id", 258);
+    gguf_add_string(w, "tokenizer.chat_template",
+                    "{% for m in messages %}<|start|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}"
+                    "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}");
+}
+
+static inline hone_status tiny_model_write(const char *path, hone_error *err)
+{
+    static const char *const linears[] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
+    static const int shapes[7][2] = {{64, 64}, {32, 64}, {32, 64}, {64, 64}, {96, 64}, {96, 64}, {64, 96}};
+    gguf_writer w = {0};
+    tiny_tensors t = {0};
+    char name[64];
+    float base = 10000, epsilon = 1e-5f;
+    gguf_add_string(&w, "general.architecture", "llama");
+    gguf_add_u32(&w, "llama.block_count", TINY_LAYERS);
+    gguf_add_u32(&w, "llama.context_length", TINY_CONTEXT);
+    gguf_add_u32(&w, "llama.embedding_length", TINY_EMBD);
+    gguf_add_u32(&w, "llama.feed_forward_length", TINY_FF);
+    gguf_add_u32(&w, "llama.attention.head_count", TINY_HEADS);
+    gguf_add_u32(&w, "llama.attention.head_count_kv", TINY_KV_HEADS);
+    gguf_write_key(&w, "llama.rope.freq_base", HONE_GGUF_F32);
+    hone_buffer_append(&w.values, &base, 4);
+    gguf_write_key(&w, "llama.attention.layer_norm_rms_epsilon", HONE_GGUF_F32);
+    hone_buffer_append(&w.values, &epsilon, 4);
+    tiny_vocabulary(&w);
+    tiny_add(&t, "token_embd.weight", 3, TINY_VOCAB, TINY_EMBD, 0);
+    tiny_add(&t, "output_norm.weight", 0, 1, TINY_EMBD, 2); /* so that answers differ clearly */
+    for (int l = 0; l < TINY_LAYERS; l++) {
+        snprintf(name, sizeof name, "blk.%d.attn_norm.weight", l);
+        tiny_add(&t, name, 0, 1, TINY_EMBD, 1);
+        snprintf(name, sizeof name, "blk.%d.ffn_norm.weight", l);
+        tiny_add(&t, name, 0, 1, TINY_EMBD, 1);
+        for (int i = 0; i < 7; i++) {
+            snprintf(name, sizeof name, "blk.%d.%s.weight", l, linears[i]);
+            tiny_add(&t, name, (i + l * 3) % N_FORMATS, shapes[i][0], shapes[i][1], 0);
+        }
+    }
+    hone_buffer file = {0};
+    uint32_t version = 3;
+    hone_buffer_append(&file, "GGUF", 4);
+    hone_buffer_append(&file, &version, 4);
+    hone_buffer_append(&file, &t.n, 8);
+    hone_buffer_append(&file, &w.n_values, 8);
+    hone_buffer_append(&file, w.values.data, w.values.length);
+    hone_buffer_append(&file, t.directory.data, t.directory.length);
+    while (file.length % 32)
+        hone_buffer_putc(&file, 0);
+    hone_buffer_append(&file, t.data.data, t.data.length);
+    hone_status status = file.failed ? hone_fail(err, HONE_NO_MEMORY, "out of memory") : hone_file_write_atomic(path, file.data, file.length, err);
+    hone_buffer_clear(&file);
+    hone_buffer_clear(&w.values);
+    hone_buffer_clear(&t.directory);
+    hone_buffer_clear(&t.data);
+    return status;
+}
+
+#endif
