@@ -20,7 +20,7 @@ enum { HONE_K_CHUNK = 256, HONE_PANEL = 16, HONE_PAGE_TOKENS = 16 };
 
 typedef struct hone_ops hone_ops;
 
-/* The fastest kernels that this processor has, capped by HONE_CPU=scalar|avx2. n_threads 0: all processors. */
+/* The fastest kernels that this processor has, capped by HONE_CPU=scalar|avx2|avx512. n_threads 0: all processors. */
 hone_status hone_ops_create(int n_threads, hone_ops **out, hone_error *err);
 void hone_ops_free(hone_ops *ops);
 const char *hone_ops_isa(const hone_ops *ops);

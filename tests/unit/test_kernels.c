@@ -41,12 +41,26 @@ static void fill_avx2(hone_kernels *table)
     hone_kernels_scalar(table);
     hone_kernels_avx2(table);
 }
+
+static bool has_avx512(void)
+{
+    __builtin_cpu_init();
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+static void fill_avx512(hone_kernels *table)
+{
+    fill_avx2(table);
+    hone_kernels_avx512(table);
+}
 #endif
 
 static const instruction_set sets[] = {
     {"scalar", always, hone_kernels_scalar},
 #if defined(__x86_64__)
     {"avx2", has_avx2, fill_avx2},
+    {"avx512", has_avx512, fill_avx512},
 #endif
 };
 

@@ -23,8 +23,14 @@ static hone_status choose_kernels(hone_kernels *table, hone_error *err)
     }
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
-        hone_kernels_avx2(table);
+    if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")))
+        return HONE_OK;
+    hone_kernels_avx2(table);
+    if (cap && strcmp(cap, "avx2") == 0)
+        return HONE_OK;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl"))
+        hone_kernels_avx512(table);
 #endif
     return HONE_OK;
 }

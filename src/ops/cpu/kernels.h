@@ -69,6 +69,8 @@ void hone_kernels_rowwise_scalar(hone_kernels *table);
 #if defined(__x86_64__)
 void hone_kernels_avx2(hone_kernels *table);
 void hone_kernels_rowwise_avx2(hone_kernels *table);
+void hone_kernels_avx512(hone_kernels *table);
+void hone_kernels_rowwise_avx512(hone_kernels *table);
 #endif
 
 enum { HONE_SCRATCH_FLOATS = 2 * HONE_K_CHUNK * HONE_PANEL + 6 * HONE_PANEL };
