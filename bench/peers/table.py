@@ -83,7 +83,8 @@ def main():
         columns.setdefault(column, {})[line["work"]] = line
         memory[column] = max(memory.get(column, 0), line["peak_rss_bytes"])
 
-    print(f"{processor()}, {bench["threads"]} thread{"s" if bench["threads"] > 1 else ""}, {bench['isa']}, FMA peak {bench['fma_peak_gflops']:.0f} GFLOP/s; "
+    threads = f"{bench['threads']} thread" + ("s" if bench["threads"] > 1 else "")
+    print(f"{processor()}, {threads}, {bench['isa']}, FMA peak {bench['fma_peak_gflops']:.0f} GFLOP/s; "
           f"{datetime.date.today()}; hone {commit()}; {versions()}\n")
     works = [("prefill", "prefill 512")]
     works += [(f"decode {n}", f"decode 128, {n} together" if n > 1 else "decode 128") for n in DECODES]
