@@ -30,7 +30,7 @@ static inline const format *exact_format(hone_dtype dtype)
 
 static inline double *exact_array(int64_t n)
 {
-    double *x = calloc((size_t)n, sizeof *x);
+    double *x = n > 0 && n < INT32_MAX ? calloc((size_t)n, sizeof *x) : NULL;
     if (!x)
         abort();
     return x;

@@ -259,6 +259,9 @@ static hone_status train(const settings *o, const char *path, hone_error *err)
     options.seed = (uint64_t)o->seed;
     options.max_seconds = o->max_seconds;
     options.description = o->system;
+    const char *every = getenv("HONE_CHECKPOINT_SECONDS"); /* tests ask for one after every step */
+    if (every)
+        options.checkpoint_seconds = atof(every);
     scorer s = {engine, &d};
     status = hone_train(engine, examples, d.n_train, &options, o->no_select ? NULL : score, &s, hone_progress_bar(), &result, err);
     if (status == HONE_OK)
