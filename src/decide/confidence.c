@@ -70,8 +70,9 @@ static void doubt_the_cheaper(doubts *d)
 {
     hone_judged pair;
     if (hone_pairs_find(d->j, d->j->leader, d->j->chosen, &pair) && pair.high > HONE_MATTERS + 1e-9)
-        doubt(d, MODERATE, hone_words(d->j, "about %s test rows would show a difference of 5 points, there are %zu",
-                                      hone_words_count(d->j, (double)hone_pairs_rows_needed(d->j, &pair)), d->j->c->n_test));
+        doubt(d, MODERATE, hone_words(d->j, "about %s test rows would show a difference of 5 points, there are %s",
+                                      hone_words_rows(d->j, (double)hone_pairs_rows_needed(d->j, &pair)),
+                                      hone_words_exactly(d->j, d->j->c->n_test)));
 }
 
 const char *hone_confidence(hone_judgement *j)
@@ -88,7 +89,9 @@ const char *hone_confidence(hone_judgement *j)
         doubt_the_cheaper(&d);
     if (j->refuted)
         doubt(&d, MODERATE, "");
-    if (!j->standing[j->chosen].sure_of_minimum)
+    if (!j->standing[j->chosen].sure_of_minimum || hone_standing_saturated(j))
+        doubt(&d, MODERATE, "");
+    if (isfinite(j->use->latency_p95_ms) && !isfinite(j->c->approaches[j->chosen].latency_p95_ms))
         doubt(&d, MODERATE, "");
     if (!j->standing[j->chosen].running_known)
         doubt(&d, MODERATE, "");

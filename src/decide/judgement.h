@@ -100,6 +100,8 @@ hone_status hone_standing_costs(hone_judgement *j, hone_error *err);
 void hone_standing_judge(hone_judgement *j);
 /* Tested and within the hard constraints, whether or not it is shown to be of use. */
 bool hone_standing_in_play(const hone_judgement *j, int index);
+/* Every approach but guessing has 98 % or more. */
+bool hone_standing_saturated(const hone_judgement *j);
 /* Below 0: x costs less than y; 0: no difference worth the name, or nothing known. */
 int hone_standing_cheaper(const hone_judgement *j, int x, int y);
 
@@ -139,6 +141,9 @@ const char *hone_words_usd(hone_judgement *j, double usd);
 const char *hone_words_costs(hone_judgement *j, int index, int other);
 const char *hone_words_ms(hone_judgement *j, double ms);
 const char *hone_words_count(hone_judgement *j, double count); /* two significant digits: 180,000 */
+const char *hone_words_rows(hone_judgement *j, double rows);   /* the same, rounded up */
+const char *hone_words_exactly(hone_judgement *j, size_t n);   /* 1,600 */
+const char *hone_words_minimum(hone_judgement *j);             /* use.min_score: 0.70 */
 const char *hone_words_months(hone_judgement *j, double months); /* 4 weeks */
 
 #endif

@@ -150,7 +150,7 @@ static void flips_by_demands(hone_judgement *j)
     int lesser = find_lesser(j);
     double limit = j->use->min_score;
     if (lesser >= 0 && isfinite(limit) && j->standing[lesser].sure_of_minimum)
-        flips(j, hone_words(j, "your minimum of %g is all that you need (then: %s)", limit, hone_words_name(j, lesser)));
+        flips(j, hone_words(j, "your minimum of %s is all that you need (then: %s)", hone_words_minimum(j), hone_words_name(j, lesser)));
     else if (lesser >= 0 && !isfinite(limit))
         flips(j, hone_words(j, "a score of %s is enough (then: %s)", hone_words_score_of(j, approach(j, lesser)->ci_low, lesser),
                             hone_words_name(j, lesser)));
@@ -160,46 +160,51 @@ static void flips_by_demands(hone_judgement *j)
                         hone_words_points(j, pair.high), hone_words_name(j, j->leader)));
     if (pair.high > HONE_MATTERS && pair.difference > 0)
         flips(j, hone_words(j, "a test of about %s rows shows %s to be better (then: %s)",
-                            hone_words_count(j, (double)hone_pairs_rows_needed(j, &pair)), hone_words_name(j, j->leader),
+                            hone_words_rows(j, (double)hone_pairs_rows_needed(j, &pair)), hone_words_name(j, j->leader),
                             hone_words_name(j, j->leader)));
+}
+
+/* What is out for its latency alone and scored higher: the limit is what it takes. */
+static void flips_by_latency(hone_judgement *j)
+{
+    for (size_t i = 0; i < j->c->n_approaches; i++) {
+        const hone_standing *s = &j->standing[i];
+        if (s->too_slow && !s->too_late && !s->guesses && s->scores && s->meets_minimum &&
+            (j->chosen < 0 || approach(j, (int)i)->score > approach(j, j->chosen)->score))
+            flips(j, hone_words(j, "a limit of %s for the slowest 5 %% of requests will do (then: %s)",
+                                hone_words_ms(j, ceil(approach(j, (int)i)->latency_p95_ms)), hone_words_name(j, (int)i)));
+    }
 }
 
 /* What would turn "neither" or "not enough data" into an answer. */
 static void flips_without_choice(hone_judgement *j)
 {
     int best = -1;
-    for (size_t i = 0; i < j->c->n_approaches; i++) {
-        const hone_standing *s = &j->standing[i];
-        bool counts = s->scores && !s->guesses && (j->dead_end == HONE_DEAD_CONSTRAINTS ? s->too_slow : !s->too_slow && !s->too_late);
-        if (counts && (best < 0 || approach(j, (int)i)->score > approach(j, best)->score))
-            best = (int)i;
-    }
     if (j->c->verdict.kind == HONE_VERDICT_NOT_ENOUGH_DATA) {
         if (j->rows_needed > 0)
-            flips(j, hone_words(j, "you label about %s test rows (now %zu) and compare again", hone_words_count(j, j->rows_needed),
-                                j->c->n_test));
+            flips(j, hone_words(j, "you label about %s test rows (now %s) and compare again", hone_words_rows(j, j->rows_needed),
+                                hone_words_exactly(j, j->c->n_test)));
         return;
     }
-    if (best >= 0 && j->dead_end == HONE_DEAD_CONSTRAINTS)
-        flips(j, hone_words(j, "a limit of %s for the slowest 5 %% of requests will do (then: %s)",
-                            hone_words_ms(j, approach(j, best)->latency_p95_ms), hone_words_name(j, best)));
-    if (best >= 0 && j->dead_end == HONE_DEAD_MINIMUM)
+    for (size_t i = 0; i < j->c->n_approaches && j->dead_end == HONE_DEAD_MINIMUM; i++) {
+        const hone_standing *s = &j->standing[i];
+        if (s->beats_guessing && !s->too_slow && !s->too_late &&
+            (best < 0 || approach(j, (int)i)->score > approach(j, best)->score))
+            best = (int)i;
+    }
+    if (best >= 0)
         flips(j, hone_words(j, "a score of %s is enough (then: %s)", hone_words_score_of(j, approach(j, best)->ci_low, best),
                             hone_words_name(j, best)));
-    for (size_t i = 0; i < j->c->n_approaches && j->dead_end == HONE_DEAD_MINIMUM; i++)
-        if (j->standing[i].too_slow && j->standing[i].meets_minimum && !j->standing[i].guesses)
-            flips(j, hone_words(j, "a limit of %s for the slowest 5 %% of requests will do (then: %s)",
-                                hone_words_ms(j, approach(j, (int)i)->latency_p95_ms), hone_words_name(j, (int)i)));
     flips(j, "more or better training rows, or a larger model, bring it further");
 }
 
 hone_status hone_payback(hone_judgement *j, hone_error *err)
 {
-    if (j->chosen < 0) {
+    hone_status status = j->chosen >= 0 ? break_even(j, err) : HONE_OK;
+    if (j->chosen >= 0)
+        flips_by_demands(j);
+    flips_by_latency(j);
+    if (j->chosen < 0)
         flips_without_choice(j);
-        return HONE_OK;
-    }
-    hone_status status = break_even(j, err);
-    flips_by_demands(j);
     return status;
 }

@@ -54,10 +54,11 @@ static void because_of_limits(hone_judgement *j)
     bool unmeasured = false;
     for (size_t i = 0; i < j->c->n_approaches; i++) {
         const hone_approach_result *a = approach(j, (int)i);
-        if (j->standing[i].too_slow)
-            because(j, hone_words(j, "%s is out: its slowest 5 %% of requests take %s (p95 of %lld), your limit is %s",
-                                  hone_words_name(j, (int)i), hone_words_ms(j, a->latency_p95_ms), (long long)a->latency_n,
-                                  hone_words_ms(j, j->use->latency_p95_ms)));
+        const char *takes = hone_words_ms(j, a->latency_p95_ms), *limit = hone_words_ms(j, j->use->latency_p95_ms);
+        if (j->standing[i].too_slow && !j->standing[i].guesses)
+            because(j, hone_words(j, "%s is out: its slowest 5 %% of requests take %s (p95%s), your limit is %s",
+                                  hone_words_name(j, (int)i), strcmp(takes, limit) == 0 ? "a little more" : takes,
+                                  a->latency_n > 0 ? hone_words(j, " of %lld", (long long)a->latency_n) : "", limit));
         unmeasured = unmeasured || ((int)i == j->chosen && !isfinite(a->latency_p95_ms));
     }
     if (unmeasured && isfinite(j->use->latency_p95_ms))
@@ -67,10 +68,10 @@ static void because_of_limits(hone_judgement *j)
         because(j, hone_words(j, "%s %s out: building takes longer than your %g days", names, n == 1 ? "is" : "are",
                               j->use->deadline_days));
     if (j->c->verdict.kind == HONE_VERDICT_NEITHER && j->dead_end == HONE_DEAD_MINIMUM)
-        because(j, hone_words(j, "every interval lies below your minimum of %g", j->use->min_score));
+        because(j, hone_words(j, "every interval lies below your minimum of %s", hone_words_minimum(j)));
     else if ((names = list(j, is_below, &n)) != NULL)
-        because(j, hone_words(j, "%s %s out: the whole interval lies below your minimum of %g", names, n == 1 ? "is" : "are",
-                              j->use->min_score));
+        because(j, hone_words(j, "%s %s out: the whole interval lies below your minimum of %s", names, n == 1 ? "is" : "are",
+                              hone_words_minimum(j)));
     if (j->leader >= 0 && (names = list(j, is_guessing, &n)) != NULL)
         because(j, hone_words(j, "%s %s not shown to beat guessing (%s)", names, n == 1 ? "is" : "are", hone_words_guessing(j, j->leader)));
 }
@@ -90,7 +91,7 @@ static void because_of_select(hone_judgement *j)
         return;
     }
     if (!j->refuted)
-        because(j, hone_words(j, "%s, the best on select, is out; %s is the next best there", approach(j, winner)->name,
+        because(j, hone_words(j, "%s was named on select but is out; %s is the next best there", approach(j, winner)->name,
                               hone_words_name(j, j->leader)));
     else if (hone_pairs_find(j, j->leader, winner, &pair))
         because(j, hone_words(j, "the test does not confirm %s, the winner named on select: %s is %s", approach(j, winner)->name,
@@ -113,8 +114,9 @@ static void because_of_comparisons(hone_judgement *j)
         cheaper_better += less && shown;
     }
     if (j->chosen == j->leader && cheaper > 0 && cheaper == cheaper_better)
-        because(j, cheaper == 1 ? "the approach that costs less is shown to be worse"
-                                : hone_words(j, "all %zu compared approaches that cost less are shown to be worse", cheaper));
+        because(j, cheaper == 1   ? "the approach that costs less is shown to be worse"
+                   : cheaper == 2 ? "both compared approaches that cost less are shown to be worse"
+                                  : hone_words(j, "all %zu compared approaches that cost less are shown to be worse", cheaper));
     else if (j->chosen == j->leader && cheaper == 0 && better + not_better > 0)
         because(j, "none of the approaches compared costs less");
     else if (j->chosen >= 0 && j->chosen != j->leader)
@@ -129,25 +131,19 @@ static void because_of_minimum(hone_judgement *j)
     if (j->chosen < 0 || !isfinite(limit))
         return;
     if (j->standing[j->chosen].sure_of_minimum)
-        because(j, hone_words(j, "its whole interval reaches your minimum of %g", limit));
+        because(j, hone_words(j, "its whole interval reaches your minimum of %s", hone_words_minimum(j)));
     else
-        because(j, hone_words(j, "its score of %s reaches your minimum of %g, but its interval goes down to %s: likely, not sure",
-                              hone_words_score_against(j, j->chosen, limit), limit,
+        because(j, hone_words(j, "its score of %s reaches your minimum of %s, but its interval goes down to %s: likely, not sure",
+                              hone_words_score_against(j, j->chosen, limit), hone_words_minimum(j),
                               hone_words_score_of(j, approach(j, j->chosen)->ci_low, j->chosen)));
 }
 
 static void because_of_saturation(hone_judgement *j)
 {
-    size_t n = 0, saturated = 0;
-    for (size_t i = 0; i < j->c->n_approaches; i++) {
-        bool counts = j->standing[i].scores && !j->standing[i].guesses;
-        n += counts;
-        saturated += counts && approach(j, (int)i)->score >= 0.98;
-    }
-    if (n > 1 && saturated == n)
-        because(j, "the test is saturated: every approach has 98 % or more, so it cannot rank them; harder rows would");
+    if (hone_standing_saturated(j))
+        because(j, "the test is saturated: every approach has 98 % or more right, so a few rows decide; harder rows would tell more");
     if (j->chosen >= 0 && approach(j, j->chosen)->score == 1)
-        because(j, hone_words(j, "no error in %zu rows means an error rate of up to %.2g %%", j->c->n_test,
+        because(j, hone_words(j, "no error in %s rows means an error rate of up to %.2g %%", hone_words_exactly(j, j->c->n_test),
                               100 * hone_rule_of_three((int64_t)j->c->n_test)));
 }
 
@@ -179,7 +175,9 @@ static void because_of_costs_and_skills(hone_judgement *j)
 {
     if (j->chosen < 0)
         return;
-    if (!j->standing[j->chosen].running_known)
+    if (!j->standing[j->chosen].running_known && isfinite(approach(j, j->chosen)->cost_per_1k_usd))
+        because(j, "a machine kept for this alone costs by the month: its cost per request needs use.requests_per_month");
+    else if (!j->standing[j->chosen].running_known)
         because(j, "its running cost is not known, so what costs less was judged by tokens and kind of approach");
     if (approach(j, j->chosen)->family != HONE_FAMILY_TUNED || j->use->n_skills == 0)
         return;

@@ -189,3 +189,14 @@ void hone_standing_judge(hone_judgement *j)
         s->eligible = hone_standing_in_play(j, (int)i) && s->beats_guessing;
     }
 }
+
+bool hone_standing_saturated(const hone_judgement *j)
+{
+    size_t n = 0, saturated = 0;
+    for (size_t i = 0; i < j->c->n_approaches; i++) {
+        bool counts = j->standing[i].scores && !j->standing[i].guesses;
+        n += counts;
+        saturated += counts && j->c->approaches[i].score >= 0.98;
+    }
+    return n > 1 && saturated == n;
+}

@@ -98,8 +98,8 @@ static const char *summary_of_cheaper(hone_judgement *j)
 
 static const char *rows_needed(hone_judgement *j, const char *what)
 {
-    return j->rows_needed > 0 ? hone_words(j, " About %s test rows would %s; there are %zu.",
-                                           hone_words_count(j, j->rows_needed), what, j->c->n_test)
+    return j->rows_needed > 0 ? hone_words(j, " About %s test rows would %s; there are %s.", hone_words_rows(j, j->rows_needed),
+                                           what, hone_words_exactly(j, j->c->n_test))
                               : "";
 }
 
@@ -115,8 +115,8 @@ static const char *why_open(hone_judgement *j, const hone_judged *pair)
                           other, hone_words_score(j, j->other), size, pair->difference < 0 ? "above" : "below", evidence);
     if (!s->meets_minimum)
         return hone_words(j, "%s costs less and is not shown to be worse (difference %s points, %s), but its %s is below "
-                             "your minimum of %g, and its interval reaches it.",
-                          other, size, evidence, hone_words_score_against(j, j->other, j->use->min_score), j->use->min_score);
+                             "your minimum of %s, and its interval reaches it.",
+                          other, size, evidence, hone_words_score_against(j, j->other, j->use->min_score), hone_words_minimum(j));
     return hone_words(j, "%s costs less and is not shown to be worse (difference %s points, %s), nor shown to beat guessing "
                          "(%s).",
                       other, size, evidence, hone_words_score_of(j, j->guess, j->other));
@@ -158,10 +158,11 @@ static const char *summary_of_open_minimum(hone_judgement *j)
 {
     double limit = j->use->min_score, score = approach(j, j->leader)->score;
     j->rows_needed = fmax((double)j->c->n_test + 1, rows_to_tell(score, fmax(0.01, fabs(limit - score))));
-    return hone_words(j, "%s scores %s on the locked test (%s): below your minimum of %g, but the interval reaches it, so "
-                         "whether it is good enough cannot be told.%s For now count on nothing here where %g is a must.",
+    return hone_words(j, "%s scores %s on the locked test (%s): below your minimum of %s, but the interval reaches it, so "
+                         "whether it is good enough cannot be told.%s For now count on nothing here where %s is a must.",
                       hone_words_sentence_name(j, j->leader), hone_words_score_against(j, j->leader, limit),
-                      hone_words_interval(j, j->leader), limit, rows_needed(j, "tell"), limit);
+                      hone_words_interval(j, j->leader), hone_words_minimum(j), rows_needed(j, "tell"),
+                      hone_words_minimum(j));
 }
 
 /* The highest score of those that were tested, guessing left out where there is another; -1: none. within: only those
@@ -231,9 +232,9 @@ static const char *summary_of_neither(hone_judgement *j)
         return hone_words(j, "Nothing is ready within your %g days. The best score was %s (%s).", j->use->deadline_days,
                           hone_words_score(j, best), approach(j, best)->name);
     case HONE_DEAD_MINIMUM:
-        return hone_words(j, "Nothing reaches your minimum of %g: the best, %s, scores %s on the locked test (%s). More or "
+        return hone_words(j, "Nothing reaches your minimum of %s: the best, %s, scores %s on the locked test (%s). More or "
                              "better training rows, a larger model or a lower minimum are what is left.",
-                          j->use->min_score, hone_words_name(j, best), hone_words_score_against(j, best, j->use->min_score),
+                          hone_words_minimum(j), hone_words_name(j, best), hone_words_score_against(j, best, j->use->min_score),
                           hone_words_interval(j, best));
     case HONE_DEAD_GUESSING:
         break;

@@ -236,6 +236,23 @@ const char *hone_words_count(hone_judgement *j, double count)
     return with_commas(j, significant(count, 2));
 }
 
+const char *hone_words_rows(hone_judgement *j, double rows)
+{
+    double unit = rows < 10 ? 1 : pow(10, floor(log10(rows)) - 1);
+    return with_commas(j, ceil(rows / unit - 1e-9) * unit);
+}
+
+const char *hone_words_exactly(hone_judgement *j, size_t n)
+{
+    return with_commas(j, (double)n);
+}
+
+const char *hone_words_minimum(hone_judgement *j)
+{
+    double percent = 100 * j->use->min_score;
+    return hone_words(j, fabs(percent - round(percent)) < 1e-9 ? "%.2f" : "%g", j->use->min_score);
+}
+
 const char *hone_words_months(hone_judgement *j, double months)
 {
     static const struct {
