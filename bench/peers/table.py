@@ -101,7 +101,7 @@ def main():
     print_table(["tokens a second"] + list(columns) + ["hone / best peer"], rows)
     print("\nMedians, lowest to highest run in brackets. Each peer runs in a process of its own; memory is the largest of its runs.")
     if task:
-        print("Real task: prompt, answer and end of turn of each row, once; hone shares the common prefix, TRL pads.")
+        print("Real task: prompt, answer and end of turn of each row, times epochs; hone shares the common prefix, TRL pads.")
     for line in peers:
         if line["unit"] == "share right":
             print(f"{line['who']}, {line['work']}: {line['median']:.3f} of {line['rows']} test rows right, {line['seconds']:.1f} s")
