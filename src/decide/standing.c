@@ -122,6 +122,11 @@ static int compare_amounts(double x, double y)
     return x < y ? -1 : 1;
 }
 
+static int compare_requests(double x, double y)
+{
+    return fabs(x - y) < negligible_usd ? 0 : compare_amounts(x, y);
+}
+
 /* Without timings: what a request makes the machine compute. NAN when that is not known either. */
 static double computed_tokens(const hone_approach_result *a)
 {
@@ -139,11 +144,11 @@ int hone_standing_cheaper(const hone_judgement *j, int x, int y)
             return classical_a ? -1 : 1;
         return compare_amounts(computed_tokens(a), computed_tokens(b));
     }
-    int order = fabs(s->running_usd - t->running_usd) < negligible_usd ? 0 : compare_amounts(s->running_usd, t->running_usd);
+    int order = compare_requests(s->running_usd, t->running_usd);
     if (order == 0 && s->setup_known && t->setup_known)
         order = compare_amounts(s->cost.setup_usd, t->cost.setup_usd);
     /* A machine that is kept anyway: the approach that leaves it idle is still the cheaper one. */
-    return order ? order : compare_amounts(s->cost.marginal_usd, t->cost.marginal_usd);
+    return order ? order : compare_requests(s->cost.marginal_usd, t->cost.marginal_usd);
 }
 
 /* What guessing scores: the majority baseline, or one of the labels at random. */
