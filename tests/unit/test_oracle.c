@@ -241,8 +241,11 @@ static double expected_number(const char *key, size_t i)
     return json_number_value(json_is_array(v) ? json_array_get(v, i) : v);
 }
 
-/* The aim is 1e-4 for every tensor. Measured: 394 of 420 are within, the worst is 2.5e-4 apart; the bounds hold that. */
-enum { MOST_BEYOND = 30 };
+/* PEFT's float32 loss is 1.4e-5 below the one in double precision (test at the end), its gradients are off in proportion. Where the two
+ * are farthest apart (layer 28, v_proj A, 2.5e-4), the slope in double precision along their difference is 0.0056292701; hone's gradient
+ * says 0.0056292397, PEFT's 0.0056262085. Layer 28 up_proj A and layer 27 k_proj A: the same picture. So this limit measures PEFT's
+ * rounding; hone's own is measured in test_model.c. */
+enum { MOST_BEYOND = 30 }; /* of the 420 tensors, beyond the 1e-4 that most keep */
 
 static void test_loss_and_every_gradient_agree_with_peft(void **state)
 {
@@ -266,15 +269,12 @@ static void test_loss_and_every_gradient_agree_with_peft(void **state)
                 const hone_lora *l = hone_adapter_at(r.adapter, layer, (hone_linear)which);
                 double apart = matrix_apart(&tensors, r.adapter, layer, (hone_linear)which, b, r.gradient + (b ? l->b_at : l->a_at));
                 worst = fmax(worst, apart);
-                if (apart < 1e-4)
-                    continue;
-                beyond++;
+                beyond += !(apart < 1e-4);
+                if (!(apart < 3e-4))
+                    fail_msg("layer %lld %s %s: gradients apart by %.2e", (long long)layer, hone_linear_name((hone_linear)which), b ? "B" : "A", apart);
             }
-    print_message("gradients apart by %.1e at worst, %d of %zu beyond 1e-4\n", worst, beyond, tensors.n_tensors);
-    /* PEFT's own values are single precision: its loss is 1.4e-5 from the double-precision one where hone's is 9e-8 (the
-     * last test here), and a few of its tensors stand that far from ours. */
+    print_message("gradients apart by %.1e at worst, %d beyond 1e-4\n", worst, beyond);
     assert_true(beyond <= MOST_BEYOND);
-    assert_true(worst < 3e-4);
     hone_safetensors_close(&tensors);
     end_lora(&r);
 }
@@ -316,7 +316,7 @@ static void test_five_steps_of_adamw_agree_with_peft(void **state)
 }
 
 /* ---- who is nearer to the truth ---- */
-static void test_loss_and_log_probabilities_agree_with_double_precision(void **state)
+static void test_log_probabilities_agree_with_double_precision(void **state)
 {
     (void)state;
     exact_model base = {&file, &model->config, NULL, NULL};
@@ -333,11 +333,25 @@ static void test_loss_and_log_probabilities_agree_with_double_precision(void **s
     free(x);
     print_message("from double precision: hone %.1e, transformers %.1e at worst\n", ours, theirs);
     assert_true(ours < 5e-5);
+}
+
+/* What the test below finds in double precision; kept, because it takes half a minute. HONE_TEST_LONG=1 computes it again. */
+#define LOSS_IN_DOUBLE_PRECISION 2.128499682
+
+static void test_training_loss_agrees_with_double_precision(void **state)
+{
+    (void)state;
     if (!have_shared_files())
-        return;
+        skip();
     lora_run r;
     begin_lora(&r);
-    double *parameters = exact_array((int64_t)r.adapter->n_parameters), loss = 0, mine = lora_gradient(&r);
+    double mine = lora_gradient(&r);
+    assert_true(fabs(mine - LOSS_IN_DOUBLE_PRECISION) < 1e-6);
+    if (!getenv("HONE_TEST_LONG")) {
+        end_lora(&r);
+        return;
+    }
+    double *parameters = exact_array((int64_t)r.adapter->n_parameters), loss = 0;
     for (size_t i = 0; i < r.adapter->n_parameters; i++)
         parameters[i] = (double)r.adapter->parameters[i];
     exact_model adapted = {&file, &model->config, r.adapter, parameters};
@@ -351,7 +365,7 @@ static void test_loss_and_log_probabilities_agree_with_double_precision(void **s
         free(hidden);
     }
     print_message("loss in double precision %.9f; hone %+.1e, PEFT %+.1e\n", loss, mine - loss, expected_number("loss", 0) - loss);
-    assert_true(fabs(mine - loss) < 1e-5 * loss);
+    assert_true(fabs(loss - LOSS_IN_DOUBLE_PRECISION) < 1e-9);
     free(parameters);
     end_lora(&r);
 }
@@ -398,7 +412,8 @@ int main(void)
         cmocka_unit_test(test_greedy_continuations_agree_with_transformers),
         cmocka_unit_test(test_loss_and_every_gradient_agree_with_peft),
         cmocka_unit_test(test_five_steps_of_adamw_agree_with_peft),
-        cmocka_unit_test(test_loss_and_log_probabilities_agree_with_double_precision),
+        cmocka_unit_test(test_log_probabilities_agree_with_double_precision),
+        cmocka_unit_test(test_training_loss_agrees_with_double_precision),
     };
     enum { FAST = 2 };
     if (!hone_test_model())
