@@ -12,11 +12,13 @@
 #include "base/hash.h"
 #include "base/rng.h"
 
+#include <dirent.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MICRO_BATCH_ROWS = 640, MAX_STEPS = 10000000, PLAN_AFTER_STEPS = 4 };
 
@@ -66,27 +68,41 @@ static hone_status check(const run *r)
         if ((int64_t)e->n_ids > context)
             return hone_fail(r->err, HONE_BAD_INPUT, "example %zu has %zu tokens; the model's context is %lld. Shorten or remove it", i + 1, e->n_ids,
                              (long long)context);
+        for (size_t j = 0; j < e->n_ids; j++)
+            if (e->ids[j] < 0 || e->ids[j] >= r->model->config.n_vocab)
+                return hone_fail(r->err, HONE_BAD_INPUT, "example %zu: token %zu is %d; the model has tokens 0 to %lld", i + 1, j + 1, e->ids[j],
+                                 (long long)r->model->config.n_vocab - 1);
     }
     return HONE_OK;
 }
 
-/* What must be equal for a checkpoint to be continued. */
+/* What must be equal for a checkpoint to be continued: settings in words, and their hash with the full identity of model and data. */
 static void take_fingerprint(run *r)
 {
-    hone_sha256 *h = hone_sha256_create();
     const hone_train_options *o = r->options;
+    const char *model = hone_engine_model_hash(r->engine);
+    hone_sha256 *data = hone_sha256_create(), *h = hone_sha256_create();
+    char digest[65] = "";
+    for (size_t i = 0; data && i < r->n_examples; i++) {
+        hone_sha256_update(data, &r->examples[i].n_prompt, sizeof r->examples[i].n_prompt);
+        hone_sha256_update(data, &r->examples[i].n_ids, sizeof r->examples[i].n_ids);
+        hone_sha256_update(data, r->examples[i].ids, r->examples[i].n_ids * sizeof *r->examples[i].ids);
+    }
+    if (data)
+        hone_sha256_finish(data, digest);
+    snprintf(r->state.settings, sizeof r->state.settings,
+             "model %.12s, numbers %s %s, examples %zu, content %.12s, rank %d, alpha %.9g, learning rate %.9g, epochs %.9g, batch %d, warm-up %.9g, "
+             "clipping %.9g, weight decay %.9g, seed %llu, scores an epoch %d, time limit %.9g, rows a micro-batch %d",
+             model, hone_engine_numerics_class(r->engine), hone_engine_isa(r->engine), r->n_examples, digest, o->rank, o->alpha, o->learning_rate, o->epochs,
+             o->batch, o->warmup_fraction, o->clip_norm, o->weight_decay, (unsigned long long)o->seed, r->score ? o->scores_per_epoch : 0, o->max_seconds,
+             MICRO_BATCH_ROWS);
     if (!h)
         return;
-    char settings[512];
-    int n = snprintf(settings, sizeof settings, "train 1|%s|%s|%s|%d|%.17g|%.17g|%.17g|%d|%.17g|%.17g|%.17g|%llu|%d|%.17g|%d|%zu", hone_engine_model_hash(r->engine),
-                     hone_engine_numerics_class(r->engine), hone_engine_isa(r->engine), o->rank, o->alpha, o->learning_rate, o->epochs, o->batch,
-                     o->warmup_fraction, o->clip_norm, o->weight_decay, (unsigned long long)o->seed, r->score ? o->scores_per_epoch : 0, o->max_seconds,
-                     MICRO_BATCH_ROWS, r->n_examples);
-    hone_sha256_update(h, settings, (size_t)n);
-    for (size_t i = 0; i < r->n_examples; i++) {
-        hone_sha256_update(h, &r->examples[i].n_prompt, sizeof r->examples[i].n_prompt);
-        hone_sha256_update(h, r->examples[i].ids, r->examples[i].n_ids * sizeof *r->examples[i].ids);
-    }
+    const double exact[] = {o->alpha, o->learning_rate, o->epochs, o->warmup_fraction, o->clip_norm, o->weight_decay, o->max_seconds};
+    hone_sha256_update(h, exact, sizeof exact);
+    hone_sha256_update(h, r->state.settings, strlen(r->state.settings));
+    hone_sha256_update(h, model, strlen(model));
+    hone_sha256_update(h, digest, strlen(digest));
     hone_sha256_finish(h, r->state.fingerprint);
 }
 
@@ -121,8 +137,7 @@ static hone_status prepare(run *r)
     r->state.second_moment = calloc(n, sizeof(float));
     r->state.losses = calloc((size_t)r->state.total_steps, sizeof(float));
     r->order = calloc(r->n_examples, sizeof *r->order);
-    r->checkpoint_path = hone_path_join(o->folder, "checkpoint.bin");
-    if (!r->gradient || !r->state.first_moment || !r->state.second_moment || !r->state.losses || !r->order || !r->checkpoint_path)
+    if (!r->gradient || !r->state.first_moment || !r->state.second_moment || !r->state.losses || !r->order)
         return hone_fail(r->err, HONE_NO_MEMORY, "out of memory for an adapter of %zu parameters", n);
     snprintf(r->adapter->base_hash, sizeof r->adapter->base_hash, "%s", hone_engine_model_hash(r->engine));
     hone_adapter_init(r->adapter, o->seed);
@@ -294,9 +309,27 @@ static hone_status write_record(const run *r, const hone_train_result *result)
     return status;
 }
 
+/* Temporary files of writers that were killed. The caller holds the folder's lock, so nobody is writing them. */
+static void remove_leftovers(const char *folder)
+{
+    static const char *const files[] = {"checkpoint.bin.tmp-", "adapter_model.safetensors.tmp-", "adapter_config.json.tmp-", "hone.json.tmp-"};
+    DIR *entries = opendir(folder);
+    for (struct dirent *e; entries && (e = readdir(entries));)
+        for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+            if (strncmp(e->d_name, files[i], strlen(files[i])) == 0)
+                unlinkat(dirfd(entries), e->d_name, 0);
+    if (entries)
+        closedir(entries);
+}
+
 /* True when the folder holds the finished result of this very run. */
 static bool read_finished(const run *r, hone_train_result *result)
 {
+    char *adapter = hone_path_join(r->options->folder, "adapter_model.safetensors");
+    bool there = adapter && hone_file_exists(adapter);
+    free(adapter);
+    if (!there)
+        return false;
     char *path = hone_path_join(r->options->folder, "hone.json");
     json_t *record = path ? json_load_file(path, 0, NULL) : NULL, *outcome = json_object_get(record, "result");
     const char *fingerprint = json_string_value(json_object_get(record, "run_fingerprint"));
@@ -349,9 +382,16 @@ hone_status hone_train(hone_engine *engine, const hone_train_example *examples, 
         status = (lock_path = hone_path_join(options->folder, ".lock")) ? hone_lock_take(lock_path, &lock, r.err) : hone_fail(r.err, HONE_NO_MEMORY, "out of memory");
     if (status != HONE_OK)
         goto done;
+    remove_leftovers(options->folder);
     take_fingerprint(&r);
-    if (read_finished(&r, result))
+    if (!(r.checkpoint_path = hone_path_join(options->folder, "checkpoint.bin"))) {
+        status = hone_fail(r.err, HONE_NO_MEMORY, "out of memory");
         goto done;
+    }
+    if (read_finished(&r, result)) {
+        remove(r.checkpoint_path); /* of a run killed between its last two steps */
+        goto done;
+    }
     if ((status = prepare(&r)) != HONE_OK)
         goto done;
     status = hone_checkpoint_read(r.checkpoint_path, &r.state, r.adapter, r.err);
