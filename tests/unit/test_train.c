@@ -1,0 +1,589 @@
+/* test_train.c - the trainer's promises, on a tiny model that the test writes: killed at any instant and continued it ends with the same
+ * bits; the same seed gives the same bits on any number of threads; what is wrong is refused with the reason; a full disk loses nothing. */
+#include "base/cancel.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "model/adapter.h"
+#include "numbers.h"
+#include "tiny_model.h"
+#include "train/train.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "unit/temporary.h"
+
+enum { N_EXAMPLES = 12, MOST_TOKENS = 40, RANK = 4, BATCH = 4, EPOCHS = 2, STEPS = 6, PREFIX = 10 };
+
+static char model_path[300];
+static hone_engine *engine; /* 2 threads; child processes open their own */
+static int32_t ids[N_EXAMPLES][MOST_TOKENS];
+static hone_train_example examples[N_EXAMPLES];
+
+static hone_train_options options_for(const char *folder)
+{
+    static char kept[64][300]; /* a test uses far fewer at a time */
+    static int next;
+    hone_train_options o;
+    hone_train_options_defaults(&o);
+    o.folder = strcpy(kept[next++ % 64], temporary_path(folder));
+    o.rank = RANK;
+    o.alpha = 8;
+    o.batch = BATCH;
+    o.epochs = EPOCHS;
+    o.learning_rate = 1e-2;
+    o.seed = 5;
+    o.checkpoint_seconds = 0; /* after every step */
+    return o;
+}
+
+static hone_engine *open_engine(int threads)
+{
+    hone_engine_options o = {.n_threads = threads, .cache_bytes = 1 << 20, .max_batch_rows = 64};
+    hone_engine *e;
+    hone_error err;
+    if (hone_engine_open(model_path, &o, &e, &err) != HONE_OK) {
+        fprintf(stderr, "%s\n", err.message);
+        return NULL;
+    }
+    return e;
+}
+
+static const char *adapter_hash(const char *folder)
+{
+    static char hex[8][65];
+    static int next;
+    char path[300], *to = hex[next++ % 8];
+    snprintf(path, sizeof path, "%s/adapter_model.safetensors", temporary_path(folder));
+    if (hone_sha256_file(path, to, NULL) != HONE_OK)
+        strcpy(to, "no file");
+    return to;
+}
+
+static hone_status train(hone_engine *e, const hone_train_options *o, hone_train_result *result, hone_error *err)
+{
+    memset(err, 0, sizeof *err);
+    return hone_train(e, examples, N_EXAMPLES, o, NULL, NULL, NULL, result, err);
+}
+
+/* Trains without interruption into the folder "whole" unless that was done. */
+static const char *whole_run(void)
+{
+    hone_train_options o = options_for("whole");
+    hone_train_result result;
+    hone_error err;
+    if (train(engine, &o, &result, &err) != HONE_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(result.steps, STEPS);
+    return adapter_hash("whole");
+}
+
+/* ---- the course of a run ---- */
+static void test_training_lowers_the_loss_and_leaves_a_loadable_adapter(void **state)
+{
+    (void)state;
+    hone_train_options o = options_for("long");
+    hone_train_result result;
+    hone_error err;
+    o.epochs = 25;
+    o.checkpoint_seconds = 1000;
+    if (train(engine, &o, &result, &err) != HONE_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(result.steps, 75);
+    assert_false(result.resumed);
+    assert_true(isnan(result.best_score));
+    int64_t tokens = 0;
+    for (int i = 0; i < N_EXAMPLES; i++)
+        tokens += (int64_t)examples[i].n_ids;
+    assert_int_equal(result.tokens, 25 * tokens); /* prompt and completion, times epochs */
+    print_message("final loss %.3f (uniform over the vocabulary: %.3f)\n", result.final_loss, log(TINY_VOCAB));
+    assert_true(result.final_loss < 0.5 * log(TINY_VOCAB));
+    hone_adapter *a;
+    if (hone_engine_load_adapter(engine, o.folder, &a, &err) != HONE_OK)
+        fail_msg("%s", err.message);
+    /* What the engine says of a training example: more likely than under the base by what was learnt. */
+    double loss[2] = {0};
+    for (int adapted = 0; adapted < 2; adapted++) {
+        hone_request request = {.ids = examples[3].ids, .n_ids = examples[3].n_ids, .adapter = adapted ? a : NULL, .want_prompt_logprobs = true};
+        hone_response response = {0};
+        assert_int_equal(hone_engine_run(engine, &request, 1, &response, NULL, &err), HONE_OK);
+        for (size_t i = examples[3].n_prompt; i < examples[3].n_ids; i++)
+            loss[adapted] -= (double)response.prompt_logprobs[i] / (double)(examples[3].n_ids - examples[3].n_prompt);
+        hone_response_clear(&response);
+    }
+    assert_true(loss[1] < 0.7 * loss[0]);
+    hone_engine_drop_adapter(engine, a);
+    assert_false(hone_file_exists(temporary_path("long/checkpoint.bin")));
+}
+
+static void test_same_seed_same_bits_with_any_number_of_threads(void **state)
+{
+    (void)state;
+    const char *expected = whole_run();
+    static const int threads[] = {1, 3, 5};
+    for (int i = 0; i < 3; i++) {
+        char folder[32];
+        hone_train_result result;
+        hone_error err;
+        snprintf(folder, sizeof folder, "threads%d", threads[i]);
+        hone_train_options o = options_for(folder);
+        hone_engine *e = open_engine(threads[i]);
+        assert_int_equal(train(e, &o, &result, &err), HONE_OK);
+        assert_string_equal(adapter_hash(folder), expected);
+        hone_engine_close(e);
+    }
+    hone_train_options o = options_for("seed6");
+    hone_train_result result;
+    hone_error err;
+    o.seed = 6;
+    assert_int_equal(train(engine, &o, &result, &err), HONE_OK);
+    assert_string_not_equal(adapter_hash("seed6"), expected);
+}
+
+static void test_what_is_finished_is_not_done_again(void **state)
+{
+    (void)state;
+    const char *expected = whole_run();
+    hone_train_options o = options_for("whole");
+    hone_train_result result;
+    hone_error err;
+    double start = hone_cpu_seconds();
+    assert_int_equal(train(engine, &o, &result, &err), HONE_OK);
+    assert_true(result.resumed && result.steps == STEPS && hone_cpu_seconds() - start < 1);
+    assert_string_equal(adapter_hash("whole"), expected);
+    /* but when the adapter was removed since, it is */
+    unlink(temporary_path("whole/adapter_model.safetensors"));
+    assert_int_equal(train(engine, &o, &result, &err), HONE_OK);
+    assert_string_equal(adapter_hash("whole"), expected);
+}
+
+/* ---- interruption ---- */
+/* In a child process: trains and exits with the status. */
+static pid_t train_in_child(const hone_train_options *o, rlim_t file_limit, bool cancelled)
+{
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child > 0)
+        return child;
+    hone_engine *e = open_engine(2);
+    hone_train_result result;
+    hone_error err;
+    if (!e)
+        _exit(100);
+    if (file_limit > 0) {
+        struct rlimit limit = {file_limit, file_limit};
+        signal(SIGXFSZ, SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &limit);
+    }
+    if (cancelled)
+        hone_cancel_request();
+    hone_status status = train(e, o, &result, &err);
+    int fd = open(temporary_path("message"), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (fd >= 0 && write(fd, err.message, strlen(err.message)) < 0)
+        _exit(101);
+    _exit((int)status);
+}
+
+static int wait_for(pid_t child)
+{
+    int status;
+    assert_true(waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static void assert_message_says(const char *text)
+{
+    hone_buffer message = {0};
+    hone_file_read(temporary_path("message"), 0, &message, NULL);
+    if (!message.data || !strstr(message.data, text))
+        fail_msg("the message is:\n  %s\nand should hold:\n  %s", message.data ? message.data : "", text);
+    hone_buffer_clear(&message);
+}
+
+static int count_leftovers(const char *folder)
+{
+    int n = 0;
+    DIR *d = opendir(temporary_path(folder));
+    for (struct dirent *e; d && (e = readdir(d));)
+        n += strstr(e->d_name, ".tmp-") != NULL;
+    if (d)
+        closedir(d);
+    return n;
+}
+
+static void test_killed_at_any_instant_and_continued_it_ends_with_the_same_bits(void **state)
+{
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__)
+    enum { ROUNDS = 2 };
+#else
+    enum { ROUNDS = 8 };
+#endif
+    const char *expected = whole_run();
+    hone_train_options o = options_for("timing");
+    double start = hone_clock_seconds();
+    assert_int_equal(wait_for(train_in_child(&o, 0, false)), HONE_OK);
+    double whole_seconds = hone_clock_seconds() - start;
+    int kills = 0, resumed = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        char folder[32];
+        snprintf(folder, sizeof folder, "killed%d", round);
+        o = options_for(folder);
+        for (int attempt = 0; attempt < 3; attempt++) {
+            double wait = 0.8 * whole_seconds * hone_rng_uniform((hone_rng_key){(uint64_t)round, HONE_RNG_TEST, 1}, (uint64_t)attempt);
+            pid_t child = train_in_child(&o, 0, false);
+            usleep((useconds_t)(wait * 1e6));
+            kill(child, SIGKILL);
+            kills += wait_for(child) == -SIGKILL;
+        }
+        hone_train_result result;
+        hone_error err;
+        if (train(engine, &o, &result, &err) != HONE_OK)
+            fail_msg("%s", err.message);
+        resumed += result.resumed;
+        assert_int_equal(result.steps, STEPS);
+        assert_string_equal(adapter_hash(folder), expected);
+        assert_int_equal(count_leftovers(folder), 0);
+        snprintf(folder + strlen(folder), sizeof folder - strlen(folder), "/checkpoint.bin");
+        assert_false(hone_file_exists(temporary_path(folder)));
+    }
+    print_message("%d kills, %d of %d runs continued from a checkpoint\n", kills, resumed, ROUNDS);
+    assert_true(kills > 0);
+}
+
+/* The checkpoint of a run that was asked to stop. */
+static void leave_checkpoint(const char *folder)
+{
+    hone_train_options o = options_for(folder);
+    int status = wait_for(train_in_child(&o, 0, true));
+    assert_int_equal(status, HONE_CANCELLED);
+    assert_message_says("the same command continues");
+}
+
+static void test_a_request_to_stop_saves_the_state(void **state)
+{
+    (void)state;
+    const char *expected = whole_run();
+    leave_checkpoint("stopped");
+    assert_true(hone_file_exists(temporary_path("stopped/checkpoint.bin")));
+    hone_train_options o = options_for("stopped");
+    hone_train_result result;
+    hone_error err;
+    assert_int_equal(train(engine, &o, &result, &err), HONE_OK);
+    assert_true(result.resumed);
+    assert_string_equal(adapter_hash("stopped"), expected);
+}
+
+static void test_anothers_checkpoint_is_refused_and_the_difference_named(void **state)
+{
+    (void)state;
+    leave_checkpoint("other");
+    hone_train_result result;
+    hone_error err;
+    hone_train_options o = options_for("other");
+    o.rank = 2;
+    assert_int_equal(train(engine, &o, &result, &err), HONE_BAD_INPUT);
+    assert_says(err, "there rank 4, now rank 2");
+    o = options_for("other");
+    o.learning_rate = 0.0005;
+    assert_int_equal(train(engine, &o, &result, &err), HONE_BAD_INPUT);
+    assert_says(err, "there learning rate 0.01, now learning rate 0.0005");
+    o = options_for("other");
+    o.seed = 99;
+    assert_int_equal(train(engine, &o, &result, &err), HONE_BAD_INPUT);
+    assert_says(err, "there seed 5, now seed 99");
+    o = options_for("other");
+    ids[7][3] ^= 1; /* one token of one example */
+    assert_int_equal(train(engine, &o, &result, &err), HONE_BAD_INPUT);
+    assert_says(err, "content");
+    ids[7][3] ^= 1;
+    examples[7].n_prompt++; /* the same tokens, one label fewer */
+    assert_int_equal(train(engine, &o, &result, &err), HONE_BAD_INPUT);
+    examples[7].n_prompt--;
+    assert_int_equal(train(engine, &o, &result, &err), HONE_OK); /* the right one is welcome, its checkpoint still whole */
+    assert_true(result.resumed);
+}
+
+static void test_a_damaged_checkpoint_is_refused(void **state)
+{
+    (void)state;
+    const char *expected = whole_run();
+    hone_buffer whole = {0};
+    hone_train_result result;
+    hone_error err;
+    leave_checkpoint("damaged");
+    hone_train_options o = options_for("damaged");
+    assert_int_equal(hone_file_read(temporary_path("damaged/checkpoint.bin"), 0, &whole, &err), HONE_OK);
+    size_t cuts[] = {0, 1, 8, 100, whole.length / 2, whole.length - 64, whole.length - 1};
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+        temporary_bytes("damaged/checkpoint.bin", whole.data, cuts[i]);
+        if (train(engine, &o, &result, &err) != HONE_BAD_FORMAT)
+            fail_msg("cut to %zu bytes: %s", cuts[i], err.message);
+        assert_says(err, "checkpoint.bin");
+        assert_says(err, "remove it to start again");
+    }
+    for (size_t i = 0; i < 40; i++) { /* one bit, anywhere */
+        size_t at = i < 10 ? i * 7 : (size_t)hone_rng_below((hone_rng_key){1, HONE_RNG_TEST, 2}, i, whole.length);
+        whole.data[at] ^= 16;
+        temporary_bytes("damaged/checkpoint.bin", whole.data, whole.length);
+        assert_int_equal(train(engine, &o, &result, &err), HONE_BAD_FORMAT);
+        whole.data[at] ^= 16;
+    }
+    temporary_bytes("damaged/checkpoint.bin", whole.data, whole.length);
+    assert_int_equal(train(engine, &o, &result, &err), HONE_OK);
+    assert_string_equal(adapter_hash("damaged"), expected);
+    hone_buffer_clear(&whole);
+}
+
+static void test_two_trainers_do_not_share_a_folder(void **state)
+{
+    (void)state;
+    hone_train_options o = options_for("busy");
+    hone_train_result result;
+    hone_lock lock;
+    hone_error err;
+    assert_int_equal(hone_folder_create(o.folder, &err), HONE_OK);
+    assert_int_equal(hone_lock_take(temporary_path("busy/.lock"), &lock, &err), HONE_OK);
+    assert_int_equal(wait_for(train_in_child(&o, 0, false)), HONE_BUSY);
+    assert_message_says("another hone");
+    hone_lock_release(&lock);
+    assert_int_equal(train(engine, &o, &result, &err), HONE_OK);
+}
+
+static void test_a_full_disk_leaves_the_last_good_state(void **state)
+{
+    (void)state;
+    const char *expected = whole_run();
+    char before[65], after[65];
+    leave_checkpoint("full");
+    hone_train_options o = options_for("full");
+    assert_int_equal(hone_sha256_file(temporary_path("full/checkpoint.bin"), before, NULL), HONE_OK);
+    assert_int_equal(wait_for(train_in_child(&o, 4096, false)), HONE_IO); /* files of at most 4 KiB: write fails as on a full disk */
+    assert_message_says("checkpoint.bin");
+    assert_message_says("cannot write");
+    assert_int_equal(hone_sha256_file(temporary_path("full/checkpoint.bin"), after, NULL), HONE_OK);
+    assert_string_equal(before, after);
+    assert_int_equal(count_leftovers("full"), 0);
+    hone_train_result result;
+    hone_error err;
+    assert_int_equal(train(engine, &o, &result, &err), HONE_OK); /* there is room again */
+    assert_true(result.resumed);
+    assert_string_equal(adapter_hash("full"), expected);
+}
+
+/* ---- scores ---- */
+typedef struct judge {
+    int asked, best_at, fail_at;
+} judge;
+
+static hone_status give_score(void *context, const hone_adapter *adapter, double *score, hone_error *err)
+{
+    judge *j = context;
+    assert_true(strlen(adapter->hash) == 64);
+    if (++j->asked == j->fail_at)
+        return hone_fail(err, HONE_IO, "the judge is ill");
+    *score = j->asked == j->best_at ? 1 : 0.5 - 0.01 * j->asked;
+    return HONE_OK;
+}
+
+static void test_the_best_checkpoint_is_kept(void **state)
+{
+    (void)state;
+    char best[65] = "", other[65] = "";
+    for (int best_at = 1; best_at <= 4; best_at++) {
+        char folder[32];
+        snprintf(folder, sizeof folder, "best%d", best_at);
+        hone_train_options o = options_for(folder);
+        judge j = {.best_at = best_at};
+        hone_train_result result;
+        hone_error err;
+        o.epochs = 4;
+        o.scores_per_epoch = 1;
+        assert_int_equal(hone_train(engine, examples, N_EXAMPLES, &o, give_score, &j, NULL, &result, &err), HONE_OK);
+        assert_int_equal(j.asked, 4); /* once an epoch */
+        assert_int_equal(result.best_step, best_at * 3);
+        assert_true(result.best_score == 1);
+        strcpy(best_at == 1 ? best : other, adapter_hash(folder));
+        assert_true(best_at == 1 || strcmp(best, other) != 0);
+    }
+}
+
+static void test_a_run_whose_scoring_fails_continues_with_the_same_bits(void **state)
+{
+    (void)state;
+    hone_train_result result;
+    hone_error err;
+    for (int interrupted = 0; interrupted < 2; interrupted++) {
+        hone_train_options o = options_for(interrupted ? "ill" : "well");
+        judge j = {.best_at = 2, .fail_at = 3};
+        o.epochs = 4;
+        if (interrupted) {
+            assert_int_equal(hone_train(engine, examples, N_EXAMPLES, &o, give_score, &j, NULL, &result, &err), HONE_IO);
+            assert_says(err, "the judge is ill");
+            j.asked = 2;
+        }
+        j.fail_at = 0;
+        assert_int_equal(hone_train(engine, examples, N_EXAMPLES, &o, give_score, &j, NULL, &result, &err), HONE_OK);
+        assert_int_equal(result.resumed, interrupted);
+        assert_int_equal(result.best_step, 6);
+    }
+    assert_string_equal(adapter_hash("ill"), adapter_hash("well"));
+}
+
+/* ---- refusals ---- */
+static void test_examples_that_cannot_be_trained_on_are_refused(void **state)
+{
+    (void)state;
+    static int32_t tokens[TINY_CONTEXT + 1];
+    const struct {
+        hone_train_example example;
+        int32_t first;
+        const char *says;
+    } cases[] = {{{tokens, TINY_CONTEXT + 1, 5}, 1, "example 1 has 257 tokens; the model's context is 256"}, {{tokens, 5, 5}, 1, "nothing to learn"},
+                 {{tokens, 5, 0}, 1, "nothing to learn"},       {{tokens, 0, 0}, 1, "nothing to learn"},
+                 {{tokens, 5, 2}, TINY_VOCAB, "token 1 is 260"}, {{tokens, 5, 2}, -1, "token 1 is -1"}};
+    hone_train_result result;
+    hone_error err;
+    hone_train_options o = options_for("refused");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tokens[0] = cases[i].first;
+        assert_int_equal(hone_train(engine, &cases[i].example, 1, &o, NULL, NULL, NULL, &result, &err), HONE_BAD_INPUT);
+        assert_says(err, cases[i].says);
+    }
+    assert_int_equal(hone_train(engine, examples, 0, &o, NULL, NULL, NULL, &result, &err), HONE_BAD_INPUT);
+    assert_says(err, "no examples");
+    assert_false(hone_folder_exists(o.folder)); /* nothing was begun */
+    tokens[0] = 1;
+    hone_train_example longest = {tokens, TINY_CONTEXT, 5}; /* just fits */
+    o.epochs = 1;
+    assert_int_equal(hone_train(engine, &longest, 1, &o, NULL, NULL, NULL, &result, &err), HONE_OK);
+}
+
+static void test_options_outside_what_makes_sense_are_refused(void **state)
+{
+    (void)state;
+    hone_train_result result;
+    hone_error err;
+    for (int i = 0; i < 14; i++) {
+        hone_train_options o = options_for("senseless");
+        switch (i) {
+        case 0: o.learning_rate = 0; break;
+        case 1: o.learning_rate = NAN; break;
+        case 2: o.learning_rate = 1; break;
+        case 3: o.epochs = 0; break;
+        case 4: o.epochs = INFINITY; break;
+        case 5: o.batch = 0; break;
+        case 6: o.batch = 1 << 20; break;
+        case 7: o.warmup_fraction = -0.1; break;
+        case 8: o.warmup_fraction = NAN; break;
+        case 9: o.rank = 0; break;
+        case 10: o.rank = 33; break; /* the smallest matrix has 32 rows */
+        case 11: o.alpha = 0; break;
+        case 12: o.alpha = NAN; break;
+        case 13: o.rank = -1; break;
+        }
+        hone_status status = train(engine, &o, &result, &err);
+        if (status != HONE_BAD_INPUT)
+            fail_msg("case %d: %s", i, hone_status_name(status));
+        assert_true(strlen(err.message) > 10);
+    }
+}
+
+static void test_a_run_that_breaks_down_stops_with_a_message(void **state)
+{
+    (void)state;
+    char broken[300];
+    hone_buffer file = {0};
+    hone_gguf gguf;
+    hone_error err;
+    snprintf(broken, sizeof broken, "%s", temporary_path("broken.gguf"));
+    assert_int_equal(hone_file_read(model_path, 0, &file, &err), HONE_OK);
+    assert_int_equal(hone_gguf_open(model_path, &gguf, &err), HONE_OK);
+    const hone_gguf_tensor *norm = hone_gguf_find_tensor(&gguf, "output_norm.weight");
+    for (int i = 0; i < TINY_EMBD; i++) { /* logits beyond what a float holds */
+        float huge = 3e38f;
+        memcpy(file.data + (norm->data - gguf.map.data) + 4 * i, &huge, 4);
+    }
+    hone_gguf_close(&gguf);
+    temporary_bytes("broken.gguf", file.data, file.length);
+    hone_buffer_clear(&file);
+    hone_engine *e;
+    assert_int_equal(hone_engine_open(broken, NULL, &e, &err), HONE_OK);
+    hone_train_options o = options_for("broken");
+    hone_train_result result;
+    assert_int_equal(train(e, &o, &result, &err), HONE_BAD_INPUT);
+    assert_says(err, "training broke down at step 1");
+    assert_says(err, "lower learning rate than 0.01");
+    assert_false(hone_file_exists(temporary_path("broken/adapter_model.safetensors")));
+    hone_engine_close(e);
+}
+
+static void test_a_folder_that_cannot_be_made_is_an_error(void **state)
+{
+    (void)state;
+    hone_train_options o = options_for("x");
+    hone_train_result result;
+    hone_error err;
+    temporary_file("file", "");
+    o.folder = temporary_path("file/below");
+    assert_int_not_equal(train(engine, &o, &result, &err), HONE_OK);
+    assert_says(err, "file");
+}
+
+static int open_all(void **state)
+{
+    hone_error err;
+    if (temporary_begin(state) != 0)
+        return -1;
+    snprintf(model_path, sizeof model_path, "%s", temporary_path("tiny.gguf"));
+    if (tiny_model_write(model_path, &err) != HONE_OK) {
+        print_error("%s\n", err.message);
+        return -1;
+    }
+    for (int i = 0; i < N_EXAMPLES; i++) {
+        size_t n = (size_t)(22 + 3 * (i % 5));
+        for (size_t j = 0; j < n; j++) /* a common beginning, then what differs */
+            ids[i][j] = (int32_t)hone_rng_below((hone_rng_key){3, HONE_RNG_TEST, j < PREFIX ? 1000 : (uint32_t)i}, j, TINY_VOCAB);
+        examples[i] = (hone_train_example){ids[i], n, n - 2 - (size_t)(i % 4)};
+    }
+    engine = open_engine(2);
+    return engine ? 0 : -1;
+}
+
+static int close_all(void **state)
+{
+    hone_engine_close(engine);
+    return temporary_end(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_training_lowers_the_loss_and_leaves_a_loadable_adapter),
+        cmocka_unit_test(test_same_seed_same_bits_with_any_number_of_threads),
+        cmocka_unit_test(test_what_is_finished_is_not_done_again),
+        cmocka_unit_test(test_killed_at_any_instant_and_continued_it_ends_with_the_same_bits),
+        cmocka_unit_test(test_a_request_to_stop_saves_the_state),
+        cmocka_unit_test(test_anothers_checkpoint_is_refused_and_the_difference_named),
+        cmocka_unit_test(test_a_damaged_checkpoint_is_refused),
+        cmocka_unit_test(test_two_trainers_do_not_share_a_folder),
+        cmocka_unit_test(test_a_full_disk_leaves_the_last_good_state),
+        cmocka_unit_test(test_the_best_checkpoint_is_kept),
+        cmocka_unit_test(test_a_run_whose_scoring_fails_continues_with_the_same_bits),
+        cmocka_unit_test(test_examples_that_cannot_be_trained_on_are_refused),
+        cmocka_unit_test(test_options_outside_what_makes_sense_are_refused),
+        cmocka_unit_test(test_a_run_that_breaks_down_stops_with_a_message),
+        cmocka_unit_test(test_a_folder_that_cannot_be_made_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, open_all, close_all);
+}
