@@ -67,6 +67,8 @@ typedef struct hone_kernels {
 void hone_kernels_scalar(hone_kernels *table);
 void hone_kernels_rowwise_scalar(hone_kernels *table);
 #if defined(__x86_64__)
+bool hone_cpu_has_avx2(void); /* with FMA and F16C */
+bool hone_cpu_has_avx512(void); /* F, BW, DQ, VL */
 void hone_kernels_avx2(hone_kernels *table);
 void hone_kernels_rowwise_avx2(hone_kernels *table);
 void hone_kernels_avx512(hone_kernels *table);
