@@ -30,23 +30,10 @@ static bool always(void)
 }
 
 #if defined(__x86_64__)
-static bool has_avx2(void)
-{
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-}
-
 static void fill_avx2(hone_kernels *table)
 {
     hone_kernels_scalar(table);
     hone_kernels_avx2(table);
-}
-
-static bool has_avx512(void)
-{
-    __builtin_cpu_init();
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
 static void fill_avx512(hone_kernels *table)
@@ -59,8 +46,8 @@ static void fill_avx512(hone_kernels *table)
 static const instruction_set sets[] = {
     {"scalar", always, hone_kernels_scalar},
 #if defined(__x86_64__)
-    {"avx2", has_avx2, fill_avx2},
-    {"avx512", has_avx512, fill_avx512},
+    {"avx2", hone_cpu_has_avx2, fill_avx2},
+    {"avx512", hone_cpu_has_avx512, fill_avx512},
 #endif
 };
 
@@ -536,7 +523,7 @@ static void test_half_precision_agrees_with_the_processor(void **state)
 {
     (void)state;
 #if defined(__x86_64__)
-    if (!has_avx2())
+    if (!hone_cpu_has_avx2())
         skip();
     for (uint32_t h = 0; h < 65536; h++) {
         float ours = hone_f16_to_f32((uint16_t)h), theirs = hardware_half_to_float((uint16_t)h);

@@ -452,7 +452,7 @@ static void test_a_saved_adapter_gives_the_same_bits_when_loaded(void **state)
 {
     const rig *r = *state;
     const char *folder = temporary_path(r->name);
-    hone_adapter *loaded;
+    hone_adapter *loaded = NULL;
     hone_error err;
     if (hone_adapter_save(r->adapters[0], folder, "base", &err) != HONE_OK || hone_adapter_load(r->model, folder, &loaded, &err) != HONE_OK)
         fail_msg("%s", err.message);

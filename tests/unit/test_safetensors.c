@@ -2,6 +2,7 @@
  * huggingface/safetensors, README "Format": u64 header length, JSON header, bytes. */
 #include "format/safetensors.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -58,12 +59,13 @@ static hone_status open_and_close(hone_error *err)
     memset(err, 0, sizeof *err);
     hone_status status = hone_safetensors_open(path, &file, err);
     if (status == HONE_OK) { /* every byte that it promises can be read */
-        volatile float sum = 0;
+        float sum = 0;
         for (size_t i = 0; i < file.n_tensors; i++) {
             const hone_safetensor *t = &file.tensors[i];
             for (int64_t j = 0; j < t->shape[0] * t->shape[1] * t->shape[2] * t->shape[3]; j++)
                 sum += hone_safetensor_at(t, j);
         }
+        assert_true(sum == sum || isnan(sum)); /* uses it */
         hone_safetensors_close(&file);
     } else {
         assert_non_null(strstr(err->message, path)); /* the message names the place */
