@@ -4,6 +4,7 @@
  *
  * Everything runs on a tiny model that the test writes; the same-bits claims again on the real one where HONE_TEST_MODEL names it. */
 #include "exact_model.h"
+#include "format/safetensors.h"
 #include "numbers.h"
 #include "real_model.h"
 #include "tiny_model.h"
@@ -469,6 +470,34 @@ static void test_a_saved_adapter_gives_the_same_bits_when_loaded(void **state)
     hone_adapter_free(loaded);
 }
 
+/* PEFT's files have Hugging Face's order of rows, where a rotary pair is (i, i + dim/2); a llama-architecture GGUF has (2i, 2i+1). The
+ * formula is llama.cpp's, which reshapes a head's rows to [2, dim/2] and swaps the axes. */
+static void test_a_saved_adapter_has_the_row_order_of_hugging_face(void **state)
+{
+    const rig *r = *state;
+    const hone_adapter *a = r->adapters[0];
+    int64_t dim = r->model->config.head_dim;
+    hone_safetensors file;
+    assert_int_equal(hone_adapter_save(a, temporary_path("order"), "base", NULL), HONE_OK);
+    assert_int_equal(hone_safetensors_open(temporary_path("order/adapter_model.safetensors"), &file, NULL), HONE_OK);
+    assert_int_equal(file.n_tensors, 2 * HONE_N_LINEARS * r->model->config.n_layers);
+    for (int which = 0; which < HONE_N_LINEARS; which++) {
+        const hone_lora *l = hone_adapter_at(a, 1, (hone_linear)which);
+        char name[160];
+        snprintf(name, sizeof name, "base_model.model.model.layers.1.%s.lora_B.weight", hone_linear_path((hone_linear)which));
+        const hone_safetensor *t = hone_safetensors_find(&file, name);
+        assert_non_null(t);
+        for (int64_t head = 0; head < l->n_out / dim; head++)
+            for (int64_t i = 0; i < dim; i++) {
+                bool turned = which == HONE_ATTN_Q || which == HONE_ATTN_K;
+                int64_t theirs = head * dim + (turned ? i % 2 * (dim / 2) + i / 2 : i);
+                for (int k = 0; k < a->rank; k++)
+                    assert_true(hone_safetensor_at(t, theirs * a->rank + k) == l->b_t[k * l->n_out + head * dim + i]);
+            }
+    }
+    hone_safetensors_close(&file);
+}
+
 /* Copies the adapter's config with one text replaced. */
 static hone_status load_changed(const rig *r, const char *find, const char *replace, hone_error *err)
 {
@@ -637,6 +666,7 @@ int main(void)
         cmocka_unit_test_prestate(test_gradient_has_the_same_bits_with_any_number_of_threads, &tiny),
         cmocka_unit_test_prestate(test_log_probabilities_are_those_of_the_model_in_double_precision, &tiny),
         cmocka_unit_test_prestate(test_gradient_of_every_kind_of_layer_is_the_slope_of_the_loss, &tiny),
+        cmocka_unit_test_prestate(test_a_saved_adapter_has_the_row_order_of_hugging_face, &tiny),
         cmocka_unit_test_prestate(test_adapters_that_hone_cannot_load_are_refused_by_name, &tiny),
     };
     const struct CMUnitTest real_tests[] = {SAME_BITS(&real)};

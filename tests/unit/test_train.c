@@ -7,7 +7,7 @@
 #include "model/adapter.h"
 #include "numbers.h"
 #include "tiny_model.h"
-#include "train/train.h"
+#include "train/batch.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -123,6 +123,71 @@ static void test_training_lowers_the_loss_and_leaves_a_loadable_adapter(void **s
     assert_true(loss[1] < 0.7 * loss[0]);
     hone_engine_drop_adapter(engine, a);
     assert_false(hone_file_exists(temporary_path("long/checkpoint.bin")));
+}
+
+/* The run once more by hand, from what train.h promises: counted order of the examples, mean loss over a batch's labels, clipping at
+ * clip_norm, a rate that rises over the warm-up and then falls to zero in equal steps, AdamW as in PyTorch with step 1, 2, 3... */
+static void test_a_run_is_the_steps_that_its_header_promises(void **state)
+{
+    (void)state;
+    enum { WARM = 2 };
+    static const float rates[STEPS] = {1.0f / 3, 2.0f / 3, 1, 0.75f, 0.5f, 0.25f}; /* of 1e-2: 2 steps up, 4 down */
+    const hone_model *model = hone_engine_get_model(engine);
+    const hone_model_config *c = &model->config;
+    hone_train_options o = options_for("promised");
+    hone_train_result result;
+    hone_error err;
+    o.warmup_fraction = (double)WARM / STEPS + 0.01;
+    o.clip_norm = 0.3;
+    o.weight_decay = 0.1;
+    assert_int_equal(train(engine, &o, &result, &err), HONE_OK);
+    hone_adapter *a, *trained;
+    hone_train_batch *batch;
+    hone_kv_pool *pool;
+    hone_workspace *ws;
+    hone_tape *tape;
+    assert_int_equal(hone_adapter_create(c, RANK, 8, &a, &err), HONE_OK);
+    assert_int_equal(hone_train_batch_create(MOST_TOKENS, 1, &batch, &err), HONE_OK);
+    assert_int_equal(hone_kv_pool_create(batch->max_pages, c->n_layers, c->n_kv_heads, c->head_dim, &pool, &err), HONE_OK);
+    assert_int_equal(hone_workspace_create(model, MOST_TOKENS, RANK, &ws, &err), HONE_OK);
+    assert_int_equal(hone_tape_create(model, MOST_TOKENS, RANK, &tape, &err), HONE_OK);
+    int64_t n = (int64_t)a->n_parameters;
+    float *g = new_floats(n), *m = new_floats(n), *v = new_floats(n);
+    bool clipped = false;
+    double loss = 0;
+    hone_adapter_init(a, o.seed);
+    for (int step = 0; step < STEPS; step++) {
+        size_t order[N_EXAMPLES], *mine = order + step % 3 * BATCH, labels = 0;
+        hone_rng_permutation((hone_rng_key){o.seed, HONE_RNG_SHUFFLE, (uint32_t)(step / 3)}, N_EXAMPLES, order);
+        for (int i = 0; i < BATCH; i++)
+            labels += examples[mine[i]].n_ids - examples[mine[i]].n_prompt;
+        memset(g, 0, (size_t)n * sizeof *g);
+        loss = 0;
+        hone_adapter_refresh(model->ops, a);
+        for (int i = 0; i < BATCH; i++) { /* one example at a time */
+            assert_int_equal(hone_train_batch_fill(batch, examples, mine + i, 1, 1.0f / (float)labels, a), 1);
+            hone_model_forward(model, pool, &batch->rows, ws, tape);
+            loss += hone_model_backward(model, pool, &batch->rows, ws, tape, batch->labels, batch->n_labels, g);
+        }
+        double norm = sqrt(hone_op_sum_squares(model->ops, n, g));
+        clipped |= norm > 0.3;
+        hone_adamw s = {.learning_rate = 1e-2f * rates[step], .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .weight_decay = 0.1f, .step = step + 1,
+                        .gradient_scale = norm > 0.3 ? (float)(0.3 / norm) : 1.0f};
+        hone_op_adamw(model->ops, &s, n, g, m, v, a->parameters);
+    }
+    assert_true(clipped);
+    assert_true(fabs(result.final_loss - loss) < 1e-5 * loss); /* the last tenth of six steps: the last */
+    assert_int_equal(hone_adapter_load(model, o.folder, &trained, &err), HONE_OK);
+    double apart = relative_l2f(trained->parameters, a->parameters, n);
+    print_message("the trainer's adapter and the one by hand: apart by %.1e\n", apart);
+    assert_true(apart < 1e-4);
+    free(g), free(m), free(v);
+    hone_adapter_free(a);
+    hone_adapter_free(trained);
+    hone_train_batch_free(batch);
+    hone_kv_pool_free(pool);
+    hone_workspace_free(ws);
+    hone_tape_free(tape);
 }
 
 static void test_same_seed_same_bits_with_any_number_of_threads(void **state)
@@ -574,6 +639,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_training_lowers_the_loss_and_leaves_a_loadable_adapter),
+        cmocka_unit_test(test_a_run_is_the_steps_that_its_header_promises),
         cmocka_unit_test(test_same_seed_same_bits_with_any_number_of_threads),
         cmocka_unit_test(test_what_is_finished_is_not_done_again),
         cmocka_unit_test(test_killed_at_any_instant_and_continued_it_ends_with_the_same_bits),
