@@ -348,6 +348,21 @@ static bool read_finished(const run *r, hone_train_result *result)
     return finished;
 }
 
+/* A finished adapter of another run is somebody's work: it is not overwritten. */
+static hone_status refuse_other_finished(const run *r)
+{
+    char *path = hone_path_join(r->options->folder, "hone.json");
+    json_t *record = path ? json_load_file(path, 0, NULL) : NULL;
+    const char *fingerprint = json_string_value(json_object_get(record, "run_fingerprint"));
+    hone_status status = HONE_OK;
+    if (fingerprint && strcmp(fingerprint, r->state.fingerprint) != 0)
+        status = hone_fail(r->err, HONE_BAD_INPUT, "%s: holds the finished adapter of another run (other data, model or settings); remove the folder or choose another with -o",
+                           r->options->folder);
+    json_decref(record);
+    free(path);
+    return status;
+}
+
 static void clean_up(run *r)
 {
     hone_adapter_free(r->adapter);
@@ -392,7 +407,7 @@ hone_status hone_train(hone_engine *engine, const hone_train_example *examples, 
         remove(r.checkpoint_path); /* of a run killed between its last two steps */
         goto done;
     }
-    if ((status = prepare(&r)) != HONE_OK)
+    if ((status = refuse_other_finished(&r)) != HONE_OK || (status = prepare(&r)) != HONE_OK)
         goto done;
     status = hone_checkpoint_read(r.checkpoint_path, &r.state, r.adapter, r.err);
     resumed = status == HONE_OK;

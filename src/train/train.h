@@ -47,7 +47,8 @@ typedef struct hone_train_result {
 /* Trains, keeps the best checkpoint by score() (the last one when score is NULL) and leaves a PEFT adapter in
  * options->folder (adapter_config.json, adapter_model.safetensors, hone.json). Killed at any instant, the same call continues from the last
  * checkpoint with the same bits as if it had never stopped. HONE_CANCELLED: state saved.
- * HONE_BAD_INPUT: an example longer than the context, nothing labelled; a checkpoint of another run (the difference is named);
+ * HONE_BAD_INPUT: an example longer than the context, nothing labelled; a checkpoint of another run (the difference is named) or its
+ * finished adapter;
  * HONE_BUSY: another process trains in that folder. */
 hone_status hone_train(hone_engine *engine, const hone_train_example *examples, size_t n_examples,
                        const hone_train_options *options, hone_train_score score, void *score_context,

@@ -45,6 +45,12 @@ grep -q '"resumed": true' "$work/killed.json" || fail "the continued run does no
 train -o "$work/killed" --epochs 4 > "$work/again.json" 2> "$work/again.err" || fail "asking again"
 grep -q '"resumed": true' "$work/again.json" || fail "a finished run was trained again"
 
+kept=$(adapter killed)
+train -o "$work/killed" --epochs 2 > /dev/null 2> "$work/over.err"
+[ $? -eq 2 ] || fail "the finished adapter of another run was overwritten"
+grep -q "finished adapter of another run" "$work/over.err" || fail "the refusal does not say why"
+[ "$kept" = "$(adapter killed)" ] || fail "the finished adapter changed"
+
 # Another run's checkpoint is refused.
 env HONE_CHECKPOINT_SECONDS=0 "$hone" train -m "$HONE_TEST_MODEL" "$work/data.jsonl" $settings -o "$work/other" --epochs 40 \
     > /dev/null 2> "$work/other.err" &
