@@ -160,11 +160,6 @@ static int64_t block_rows_for(int64_t longest, int64_t group)
     return rows < 1 ? 1 : rows > QUERY_BLOCK ? QUERY_BLOCK : rows;
 }
 
-static int64_t attention_need(int64_t rows, int64_t group, int64_t head_dim, int64_t longest)
-{
-    return rows * group * (2 * head_dim + longest);
-}
-
 hone_status hone_ops_reserve_attention(hone_ops *ops, int64_t longest, int64_t n_heads, int64_t n_kv_heads, int64_t head_dim,
                                        hone_error *err)
 {
@@ -192,7 +187,7 @@ void hone_op_attention(hone_ops *ops, const hone_kv_pool *pool, int64_t layer, c
             longest = spans[s].first_position + spans[s].n_rows;
     longest = round_up(longest, HONE_PAGE_TOKENS);
     int64_t rows = block_rows_for(longest, group);
-    assert(attention_need(rows, group, pool->head_dim, longest) <= ops->attention_floats);
+    assert(rows * group * (2 * pool->head_dim + longest) <= ops->attention_floats);
     enum { MAX_SPANS_ON_STACK = 1024 };
     int64_t on_stack[MAX_SPANS_ON_STACK + 1];
     for (int64_t start = 0; start < n_spans; start += MAX_SPANS_ON_STACK) {
