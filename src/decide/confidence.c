@@ -48,10 +48,11 @@ static void doubt_comparisons(doubts *d)
     bool unplanned = false, thin = false;
     double least = INFINITY;
     for (size_t i = 0; i < j->c->n_approaches; i++) {
-        if (!hone_pairs_find(j, j->chosen, (int)i, &pair))
+        if (!hone_pairs_find(j, j->chosen, (int)i, &pair)) {
+            unplanned = unplanned || ((int)i != j->chosen && j->standing[i].eligible && hone_standing_cheaper(j, (int)i, j->chosen) < 0);
             continue;
+        }
         n++;
-        unplanned = unplanned || !pair.planned;
         thin = thin || (pair.differs && pair.difference > 0 && pair.p_adjusted >= 0.01);
         if (pair.differs && pair.difference > 0)
             least = fmin(least, pair.low);
@@ -59,7 +60,7 @@ static void doubt_comparisons(doubts *d)
     if (n == 0)
         doubt(d, LOW, "it was compared with nothing else on the test");
     if (unplanned)
-        doubt(d, MODERATE, "not all of these comparisons were planned before the test was opened");
+        doubt(d, MODERATE, "not every cheaper approach was among the comparisons planned before the test was opened");
     if (thin)
         doubt(d, MODERATE, "");
     if (j->c->approaches[j->chosen].family == HONE_FAMILY_TUNED && least < seed_margin)

@@ -37,7 +37,7 @@ typedef struct hone_standing {
 
 typedef struct hone_judged { /* a minus b */
     int a, b;
-    bool planned, differs, exact;
+    bool differs, exact;
     double difference, low, high;
     double p, p_adjusted;
     int64_t only_a, only_b;
@@ -48,6 +48,7 @@ typedef enum hone_open_question { /* why there is not enough data */
     HONE_OPEN_NO_LEADER,  /* select names nobody */
     HONE_OPEN_DIFFERENCE, /* a cheaper approach may be as good, or much worse */
     HONE_OPEN_DEARER,     /* a dearer one may be much better */
+    HONE_OPEN_REFUTED,    /* the test does not confirm what select named; another did better there */
     HONE_OPEN_MINIMUM,
     HONE_OPEN_GUESSING
 } hone_open_question;
@@ -64,11 +65,11 @@ typedef struct hone_judgement {
     const hone_task_use *use;
     hone_standing *standing; /* [n_approaches] */
     const int64_t *cluster;  /* [n_test] or NULL */
-    hone_judged *pairs;      /* the planned ones first, in their order; then what the rule needed besides */
+    hone_judged *pairs;      /* the planned ones, in their order; no others are made */
     size_t n_pairs;
     double guess;            /* what guessing scores */
     int leader;              /* -1: none */
-    bool refuted;            /* the test has shown another to be better than the winner named on select */
+    bool refuted;            /* a planned comparison shows another to be better than the leader */
     int chosen;              /* -1: none */
     int other;               /* the approach that the verdict sets against the chosen one or the leader, or -1 */
     hone_open_question open;
@@ -81,8 +82,6 @@ typedef struct hone_judgement {
 /* ---- pairs.c */
 /* Scores by row and clusters; the planned pairs judged as one family. */
 hone_status hone_pairs_judge_planned(hone_judgement *j, hone_error *err);
-/* Adds comparisons of the leader with the approaches others[n], and judges all anew as one family. */
-hone_status hone_pairs_judge_also(hone_judgement *j, const int *others, size_t n, hone_error *err);
 /* The comparison of a with b, turned round where needed. False when there is none. */
 bool hone_pairs_find(const hone_judgement *j, int a, int b, hone_judged *out);
 /* The highest score of those that were compared with `index`, guessing only where there is nothing else; not of the
@@ -90,7 +89,7 @@ bool hone_pairs_find(const hone_judgement *j, int a, int b, hone_judged *out);
 int hone_pairs_best_compared(const hone_judgement *j, int index, int apart, hone_judged *pair);
 /* Test rows that show HONE_MATTERS with 80 % power where rows differ as they do here; more than there are. */
 int64_t hone_pairs_rows_needed(const hone_judgement *j, const hone_judged *pair);
-/* Writes the planned ones into the comparison. */
+/* Writes them into the comparison. */
 void hone_pairs_publish(const hone_judgement *j);
 
 /* ---- standing.c */

@@ -95,7 +95,7 @@ static hone_status judge(hone_judgement *j, hone_error *err)
         if (!both_tested(j, pair))
             continue;
         const hone_paired_comparison *f = &found[n++];
-        *pair = (hone_judged){.a = pair->a, .b = pair->b, .planned = pair->planned, .differs = f->differs,
+        *pair = (hone_judged){.a = pair->a, .b = pair->b, .differs = f->differs,
                               .exact = f->exact, .difference = f->difference, .low = f->interval.low,
                               .high = f->interval.high, .p = f->p, .p_adjusted = f->p_adjusted, .only_a = f->only_a,
                               .only_b = f->only_b};
@@ -114,20 +114,13 @@ hone_status hone_pairs_judge_planned(hone_judgement *j, hone_error *err)
         status = take_scores(j, i, err);
     if (status != HONE_OK)
         return status;
-    j->pairs = hone_arena_array(c->arena, c->n_pairs + c->n_approaches * c->n_approaches / 2 + 1, sizeof *j->pairs);
+    j->pairs = hone_arena_array(c->arena, c->n_pairs + 1, sizeof *j->pairs);
     if (!j->pairs)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for %zu comparisons", c->n_pairs);
     for (size_t i = 0; i < c->n_pairs; i++)
-        j->pairs[i] = (hone_judged){.a = c->pairs[i].a, .b = c->pairs[i].b, .planned = true, .difference = NAN};
+        j->pairs[i] = (hone_judged){.a = c->pairs[i].a, .b = c->pairs[i].b, .difference = NAN};
     j->n_pairs = c->n_pairs;
     return judge(j, err);
-}
-
-hone_status hone_pairs_judge_also(hone_judgement *j, const int *others, size_t n, hone_error *err)
-{
-    for (size_t i = 0; i < n; i++)
-        j->pairs[j->n_pairs++] = (hone_judged){.a = j->leader, .b = others[i], .difference = NAN};
-    return n ? judge(j, err) : HONE_OK;
 }
 
 bool hone_pairs_find(const hone_judgement *j, int a, int b, hone_judged *out)

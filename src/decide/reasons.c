@@ -79,23 +79,19 @@ static void because_of_limits(hone_judgement *j)
 /* How the leader came to lead. */
 static void because_of_select(hone_judgement *j)
 {
-    hone_judged pair;
     int winner = j->c->winner;
     if (j->leader < 0 || winner < 0)
         return;
-    if (j->leader == winner) {
+    if (j->leader == winner)
         because(j, hone_words(j, "%s was named on select (%s there) before the test was opened", approach(j, winner)->name,
                               isfinite(approach(j, winner)->select_name_score)
                                   ? hone_words_score_of(j, approach(j, winner)->select_name_score, winner)
                                   : "not scored"));
-        return;
-    }
-    if (!j->refuted)
+    else
         because(j, hone_words(j, "%s was named on select but is out; %s is the next best there", approach(j, winner)->name,
                               hone_words_name(j, j->leader)));
-    else if (hone_pairs_find(j, j->leader, winner, &pair))
-        because(j, hone_words(j, "the test does not confirm %s, the winner named on select: %s is %s", approach(j, winner)->name,
-                              hone_words_name(j, j->leader), hone_words_compared(j, &pair)));
+    if (j->refuted)
+        because(j, hone_words(j, "the test does not confirm %s", hone_words_name(j, j->leader)));
 }
 
 static void because_of_comparisons(hone_judgement *j)

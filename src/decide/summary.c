@@ -66,9 +66,7 @@ static const char *summary_of_choice(hone_judgement *j)
 
 static const char *rank_of_leader(const hone_judgement *j)
 {
-    return j->refuted                    ? "the best on the test"
-           : j->leader == j->c->winner ? "the best on select"
-                                         : "the best on select of those within your limits";
+    return j->leader == j->c->winner ? "the best on select" : "the best on select of those within your limits";
 }
 
 static const char *summary_of_cheaper(hone_judgement *j)
@@ -148,6 +146,24 @@ static const char *summary_of_dearer(hone_judgement *j)
                       rows_needed(j, "show a difference of 5 points"), hone_words_name(j, j->leader));
 }
 
+/* A lead is named, not followed: choosing by the scores of the locked test would make them worthless. */
+static const char *summary_of_refuted(hone_judgement *j)
+{
+    hone_judged pair;
+    const char *name = hone_words_sentence_name(j, j->leader), *what, *advice =
+        "A choice by the locked test would not be a test, so this is a lead, not a verdict: compare again on test rows that nobody has looked at.";
+    if (hone_pairs_find(j, j->other, j->leader, &pair) && pair.differs && pair.difference > 0)
+        what = hone_words(j, "%s, %s, is not confirmed: %s scores %s on the locked test, %s.", name, rank_of_leader(j), hone_words_name(j, j->other),
+                          hone_words_score(j, j->other), hone_words_compared(j, &pair));
+    else
+        what = hone_words(j, "%s, %s, is not confirmed: it scores %s on the locked test (%s), %s. %s scores %s there.", name, rank_of_leader(j),
+                          hone_words_score(j, j->leader), hone_words_interval(j, j->leader),
+                          j->standing[j->leader].below_minimum ? hone_words(j, "all of it below your minimum of %s", hone_words_minimum(j))
+                                                               : "which is not shown to beat guessing",
+                          hone_words_sentence_name(j, j->other), hone_words_score(j, j->other));
+    return hone_words(j, "%s %s", what, advice);
+}
+
 /* Variance of a score times (z of 5 % two-sided + z of 80 % power)^2 = 2.80^2, over the squared distance to tell. */
 static double rows_to_tell(double score, double distance)
 {
@@ -197,6 +213,8 @@ static const char *summary_of_not_enough(hone_judgement *j)
         return summary_of_difference(j);
     case HONE_OPEN_DEARER:
         return summary_of_dearer(j);
+    case HONE_OPEN_REFUTED:
+        return summary_of_refuted(j);
     case HONE_OPEN_MINIMUM:
         return summary_of_open_minimum(j);
     case HONE_OPEN_GUESSING:

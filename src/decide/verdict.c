@@ -14,65 +14,48 @@ static bool leads_more(const hone_judgement *j, int x, int y)
     return a > b || (a == b && hone_standing_cheaper(j, x, y) < 0);
 }
 
-/* The winner, or where it is out the best on select of those that are not. -1: none. */
+/* Tested, within the limits of time, and more than guessing: what is known without looking at a score on the test. */
+static bool may_lead(const hone_judgement *j, int index)
+{
+    const hone_standing *s = &j->standing[index];
+    return s->scores && !s->too_slow && !s->too_late && !s->guesses;
+}
+
+/* The winner named on select, or where it breaks a limit of time the next best on select. -1: none. The test has no say:
+ * it can only confirm or refute (docs/design.md, rule 6). */
 static int find_leader(const hone_judgement *j)
 {
     int best = -1;
-    if (j->c->winner >= 0 && j->standing[j->c->winner].eligible)
+    if (j->c->winner >= 0 && may_lead(j, j->c->winner))
         return j->c->winner;
     for (size_t i = 0; i < j->c->n_approaches; i++)
-        if (j->standing[i].eligible && isfinite(j->c->approaches[i].select_name_score) &&
-            (best < 0 || leads_more(j, (int)i, best)))
+        if (may_lead(j, (int)i) && isfinite(j->c->approaches[i].select_name_score) && (best < 0 || leads_more(j, (int)i, best)))
             best = (int)i;
     return best;
 }
 
-/* The best on the test of those that it shows to be better than the leader, or -1. */
-static int find_better(const hone_judgement *j)
+/* One that costs no less and that a planned comparison shows to be better than the leader; the most so. -1: none. */
+static int find_refuting(const hone_judgement *j)
 {
     int best = -1;
+    double most = 0;
     hone_judged pair;
     for (size_t i = 0; i < j->c->n_approaches; i++)
-        if (j->standing[i].eligible && hone_pairs_find(j, j->leader, (int)i, &pair) && pair.differs &&
-            pair.difference < 0 && (best < 0 || j->c->approaches[i].score > j->c->approaches[best].score))
+        if (may_lead(j, (int)i) && hone_pairs_find(j, (int)i, j->leader, &pair) && pair.differs && pair.difference > most &&
+            hone_standing_cheaper(j, (int)i, j->leader) >= 0) {
+            most = pair.difference;
             best = (int)i;
+        }
     return best;
 }
 
-/* What the rule must know and nobody planned: the leader against whatever costs less. */
-static hone_status compare_leader(hone_judgement *j, int *others, hone_error *err)
+static bool is_refuted(const hone_judgement *j)
 {
-    size_t n = 0;
     hone_judged pair;
     for (size_t i = 0; i < j->c->n_approaches; i++)
-        if ((int)i != j->leader && hone_standing_in_play(j, (int)i) && hone_standing_cheaper(j, (int)i, j->leader) < 0 &&
-            !hone_pairs_find(j, j->leader, (int)i, &pair))
-            others[n++] = (int)i;
-    return hone_pairs_judge_also(j, others, n, err);
-}
-
-static hone_status settle_leader(hone_judgement *j, hone_error *err)
-{
-    hone_status status = HONE_OK;
-    int *others = malloc((j->c->n_approaches + 1) * sizeof *others), better;
-    if (!others)
-        return hone_fail(err, HONE_NO_MEMORY, "out of memory for a verdict");
-    j->leader = find_leader(j);
-    /* Each turn's leader has a higher score than the one before, so this ends. */
-    for (bool settled = false; !settled && j->leader >= 0 && status == HONE_OK;) {
-        better = find_better(j);
-        if (better < 0) {
-            status = compare_leader(j, others, err);
-            better = status == HONE_OK ? find_better(j) : -1;
-        }
-        settled = better < 0;
-        if (!settled) {
-            j->refuted = j->refuted || j->leader == j->c->winner;
-            j->leader = better;
-        }
-    }
-    free(others);
-    return status;
+        if (may_lead(j, (int)i) && hone_pairs_find(j, (int)i, j->leader, &pair) && pair.differs && pair.difference > 0)
+            return true;
+    return false;
 }
 
 /* ---- what is taken */
@@ -149,23 +132,6 @@ static void choose(hone_judgement *j, int index, hone_verdict_kind kind)
     j->chosen = index;
 }
 
-static void decide_with_leader(hone_judgement *j)
-{
-    int sound = cheapest(j, true), any = cheapest(j, false), dearer;
-    if (sound >= 0) {
-        choose(j, sound, HONE_VERDICT_CHEAPER);
-        j->other = j->leader;
-    } else if (!j->standing[j->leader].meets_minimum) {
-        not_enough(j, HONE_OPEN_MINIMUM, -1);
-    } else if (any >= 0) {
-        not_enough(j, HONE_OPEN_DIFFERENCE, any);
-    } else if (!something_is_worse(j) && (dearer = open_dearer(j)) >= 0) {
-        not_enough(j, HONE_OPEN_DEARER, dearer);
-    } else {
-        choose(j, j->leader, HONE_VERDICT_CHOOSE);
-    }
-}
-
 /* ---- nobody leads */
 
 typedef struct tally {
@@ -210,6 +176,45 @@ static void decide_without_leader(hone_judgement *j)
         not_enough(j, HONE_OPEN_GUESSING, -1);
     else
         neither(j, HONE_DEAD_GUESSING);
+}
+
+/* ---- somebody leads */
+
+/* The leader has failed on the test, and nothing cheaper was shown to do: is that so of all, or of what select named? */
+static void decide_without_confirmation(hone_judgement *j)
+{
+    int best = -1;
+    for (size_t i = 0; i < j->c->n_approaches; i++)
+        if (j->standing[i].eligible && (best < 0 || j->c->approaches[i].score > j->c->approaches[best].score))
+            best = (int)i; /* to be named as a lead, never to be chosen */
+    if (best >= 0) {
+        not_enough(j, HONE_OPEN_REFUTED, best);
+        return;
+    }
+    j->leader = -1;
+    decide_without_leader(j);
+}
+
+static void decide_with_leader(hone_judgement *j)
+{
+    int refuting = find_refuting(j), sound = cheapest(j, true), any = cheapest(j, false), dearer;
+    j->refuted = is_refuted(j);
+    if (refuting >= 0) {
+        not_enough(j, HONE_OPEN_REFUTED, refuting);
+    } else if (sound >= 0) {
+        choose(j, sound, HONE_VERDICT_CHEAPER);
+        j->other = j->leader;
+    } else if (!j->standing[j->leader].eligible) {
+        decide_without_confirmation(j);
+    } else if (!j->standing[j->leader].meets_minimum) {
+        not_enough(j, HONE_OPEN_MINIMUM, -1);
+    } else if (any >= 0) {
+        not_enough(j, HONE_OPEN_DIFFERENCE, any);
+    } else if (!something_is_worse(j) && (dearer = open_dearer(j)) >= 0) {
+        not_enough(j, HONE_OPEN_DEARER, dearer);
+    } else {
+        choose(j, j->leader, HONE_VERDICT_CHOOSE);
+    }
 }
 
 /* ---- all of it */
@@ -266,9 +271,7 @@ hone_status hone_decide(hone_comparison *c, hone_error *err)
     if (status != HONE_OK)
         return status;
     hone_standing_judge(&j);
-    status = settle_leader(&j, err);
-    if (status != HONE_OK)
-        return status;
+    j.leader = find_leader(&j);
     if (j.leader >= 0)
         decide_with_leader(&j);
     else

@@ -80,12 +80,18 @@ double hone_request_cost(double tokens_in, double tokens_static, double tokens_o
     return tokens_in - tokens_static + cached_read_price * tokens_static + tokens_out;
 }
 
+static bool goes_before(const hone_candidate *x, const hone_candidate *y)
+{
+    if (x->beyond_limits != y->beyond_limits)
+        return y->beyond_limits;
+    return x->select_score > y->select_score || (x->select_score == y->select_score && x->cost < y->cost);
+}
+
 int hone_plan_winner(const hone_candidate *candidates, size_t n)
 {
     int best = -1;
     for (size_t i = 0; i < n; i++)
-        if (best < 0 || candidates[i].select_score > candidates[best].select_score ||
-            (candidates[i].select_score == candidates[best].select_score && candidates[i].cost < candidates[best].cost))
+        if (best < 0 || goes_before(&candidates[i], &candidates[best]))
             best = (int)i;
     return best;
 }
@@ -94,12 +100,10 @@ int hone_plan_winner(const hone_candidate *candidates, size_t n)
 static int best_other(const hone_candidate *candidates, size_t n, int winner, bool baseline)
 {
     int best = -1;
-    for (size_t i = 0; i < n; i++) {
-        if ((int)i == winner || (candidates[i].family == HONE_APPROACH_BASELINE) != baseline)
-            continue;
-        if (best < 0 || candidates[i].select_score > candidates[best].select_score)
+    for (size_t i = 0; i < n; i++)
+        if ((int)i != winner && (candidates[i].family == HONE_APPROACH_BASELINE) == baseline &&
+            (best < 0 || candidates[i].select_score > candidates[best].select_score))
             best = (int)i;
-    }
     return best;
 }
 
@@ -111,9 +115,10 @@ size_t hone_plan_pairs(const hone_candidate *candidates, size_t n, int winner, i
     int baseline = best_other(candidates, n, winner, true), other = best_other(candidates, n, winner, false);
     bool only_baselines = true;
     for (size_t i = 0; i < n; i++) {
-        if ((int)i == winner || (candidates[i].cost >= candidates[winner].cost && (int)i != baseline))
+        const hone_candidate *c = &candidates[i];
+        if ((int)i == winner || c->beyond_limits || (c->cost >= candidates[winner].cost && (int)i != baseline))
             continue;
-        only_baselines = only_baselines && candidates[i].family == HONE_APPROACH_BASELINE;
+        only_baselines = only_baselines && c->family == HONE_APPROACH_BASELINE;
         against[n_pairs++] = (int)i;
     }
     if (only_baselines && other >= 0)

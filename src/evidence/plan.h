@@ -43,16 +43,19 @@ typedef struct hone_candidate {
     double select_score; /* on select_name */
     double cost;         /* a request in operation, in computed tokens (hone_request_cost) */
     hone_approach_family family;
+    bool beyond_limits;  /* breaks use.latency_p95_ms or use.deadline_days, as measured on select */
 } hone_candidate;
 
 /* A request's operating cost in computed tokens: what must be computed, plus the static prefix read from the cache at a
  * tenth (EVIDENCE, Cost: kappa 0.1). The same on any machine, so the plan does not hang on a timing. 0 without a model. */
 double hone_request_cost(double tokens_in, double tokens_static, double tokens_out);
 
-/* The best select_score; the cheaper of equals, then the first. -1 when there are none. */
+/* The best select_score of those within the limits (of all, where none is); the cheaper of equals, then the first. -1 when
+ * there are none. */
 int hone_plan_winner(const hone_candidate *candidates, size_t n);
-/* Whom the winner is tested against: every cheaper approach and the best baseline; where that leaves only baselines, the
- * best of the others too, so that the verdict can say what the larger effort would have brought.
+/* Whom the winner is tested against: every cheaper approach and the best baseline, those beyond the limits left out; where
+ * that leaves only baselines, the best of all others too, so that the verdict can say what the larger effort would have
+ * brought. The verdict makes no other comparisons.
  * against: [n]. Returns how many. */
 size_t hone_plan_pairs(const hone_candidate *candidates, size_t n, int winner, int *against);
 

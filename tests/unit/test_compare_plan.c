@@ -48,6 +48,22 @@ static void test_a_winning_baseline_meets_the_best_of_the_others(void **state)
     assert_int_equal(against[1], 3);
 }
 
+static void test_what_breaks_a_limit_of_time_is_not_named_and_is_no_rival(void **state)
+{
+    (void)state;
+    hone_candidate c[] = {majority, logistic, zero_shot, tuned};
+    int against[4];
+    c[3].beyond_limits = c[2].beyond_limits = true; /* tuned is the best on select, but too slow */
+    assert_int_equal(hone_plan_winner(c, 4), 1);
+    /* The best of the others is shown all the same, as what the larger effort would bring. */
+    assert_int_equal(hone_plan_pairs(c, 4, 1, against), 2);
+    assert_int_equal(against[0], 0);
+    assert_int_equal(against[1], 3);
+    for (int i = 0; i < 4; i++)
+        c[i].beyond_limits = true;
+    assert_int_equal(hone_plan_winner(c, 4), 3);
+}
+
 static void test_a_lone_approach_has_no_pairs(void **state)
 {
     (void)state;
@@ -88,6 +104,7 @@ int main(void)
         cmocka_unit_test(test_winner_is_the_best_on_select_and_the_cheaper_of_equals),
         cmocka_unit_test(test_winner_meets_every_cheaper_approach_and_the_best_baseline_only),
         cmocka_unit_test(test_a_winning_baseline_meets_the_best_of_the_others),
+        cmocka_unit_test(test_what_breaks_a_limit_of_time_is_not_named_and_is_no_rival),
         cmocka_unit_test(test_a_lone_approach_has_no_pairs),
         cmocka_unit_test(test_a_cached_prefix_costs_a_tenth),
         cmocka_unit_test(test_a_smaller_budget_never_gets_a_more_thorough_level),

@@ -209,23 +209,51 @@ static void test_the_test_can_refute_what_select_named(void **state)
 {
     (void)state;
     built b;
-    built_sketch(&b);
+    built_sketch(&b); /* by a cheaper one: the rule settled beforehand takes the cheapest that is not shown to be worse */
     answers(&b, LOGISTIC, 0, 900);
     decide(&b);
     assert_int_equal(b.c.verdict.choose, LOGISTIC);
     assert_int_equal(b.c.verdict.kind, HONE_VERDICT_BASELINE);
     assert_string_equal(b.pairs[1].finding, "worse");
-    BECAUSE(b, "the test does not confirm tuned, the winner named on select");
+    BECAUSE(b, "tuned was named on select");
+    BECAUSE(b, "the test does not confirm tuned");
     assert_string_not_equal(b.c.verdict.confidence, "high");
     built_end(&b);
-    /* A dearer one, too; it must then hold against what costs less than it. */
-    built_sketch(&b);
+    built_sketch(&b); /* by a dearer one: that is a lead, and no choice */
     answers(&b, RETRIEVED, 0, 900);
     decide(&b);
-    assert_int_equal(b.c.verdict.choose, RETRIEVED);
-    assert_string_equal(b.c.verdict.headline, "Prompt it: retrieved few-shot (10).");
-    BECAUSE(b, "not all of these comparisons were planned");
-    assert_string_not_equal(b.c.verdict.confidence, "high");
+    assert_int_equal(b.c.verdict.kind, HONE_VERDICT_NOT_ENOUGH_DATA);
+    assert_int_equal(b.c.verdict.choose, -1);
+    assert_has(b.c.verdict.summary, "tuned, the best on select, is not confirmed: retrieved few-shot (10) scores 0.900");
+    assert_has(b.c.verdict.summary, "7.6 points above tuned");
+    assert_has(b.c.verdict.summary, "test rows that nobody has looked at");
+    built_end(&b);
+}
+
+/* Rule 6 of docs/design.md: select names, the locked test confirms or refutes and never picks. */
+static void test_the_locked_test_never_picks(void **state)
+{
+    (void)state;
+    built b;
+    built_sketch(&b); /* not planned against, all rows right, and cheaper: still no choice, and the doubt is said */
+    answers(&b, LOGISTIC, 0, 1000);
+    built_plan(&b, TUNED, (const int[]){MAJORITY, RETRIEVED}, 2);
+    decide(&b);
+    assert_int_equal(b.c.verdict.choose, TUNED);
+    assert_int_equal(b.c.n_pairs, 2);
+    BECAUSE(b, "not every cheaper approach was among the comparisons planned");
+    built_end(&b);
+    built_sketch(&b); /* the winner fails the minimum, one that costs more reaches it: a lead, and no choice */
+    answers(&b, TUNED, 0, 400);
+    answers(&b, LOGISTIC, 0, 390);
+    answers(&b, RETRIEVED, 0, 900);
+    b.task.use.min_score = 0.7;
+    built_plan(&b, TUNED, (const int[]){MAJORITY, LOGISTIC}, 2);
+    decide(&b);
+    assert_int_equal(b.c.verdict.kind, HONE_VERDICT_NOT_ENOUGH_DATA);
+    assert_int_equal(b.c.verdict.choose, -1);
+    assert_has(b.c.verdict.summary, "all of it below your minimum of 0.70");
+    assert_has(b.c.verdict.summary, "retrieved few-shot (10) scores 0.900 there");
     built_end(&b);
 }
 
@@ -485,12 +513,13 @@ static void test_one_approach_and_no_pairs_is_never_certain(void **state)
     assert_string_equal(b.c.verdict.confidence, "low");
     BECAUSE(b, "it was compared with nothing else");
     built_end(&b);
-    built_sketch(&b); /* several, none planned: what costs less is compared all the same, and that is said */
+    built_sketch(&b); /* several, none planned: none is made after the test was seen, and that is said */
     b.c.n_pairs = 0;
     decide(&b);
     assert_int_equal(b.c.verdict.choose, TUNED);
-    assert_string_equal(b.c.verdict.confidence, "moderate");
-    BECAUSE(b, "not all of these comparisons were planned");
+    assert_int_equal(b.c.n_pairs, 0);
+    assert_string_equal(b.c.verdict.confidence, "low");
+    BECAUSE(b, "it was compared with nothing else");
     built_end(&b);
 }
 
@@ -617,6 +646,23 @@ static void assert_clean(const char *text, bool clause)
         fail_msg("%s", text);
 }
 
+/* The winner, or where it is too slow the best on select that is not; never by a score on the test. */
+static int leads_on_select(const built *b)
+{
+    int best = -1;
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < (int)b->c.n_approaches; i++) {
+            const hone_approach_result *a = &b->approaches[i];
+            if (a->latency_p95_ms > b->task.use.latency_p95_ms || strcmp(a->name, "majority") == 0)
+                continue;
+            if (pass == 0 && i == b->c.winner)
+                return i;
+            if (pass == 1 && (best < 0 || a->select_name_score > b->approaches[best].select_name_score))
+                best = i;
+        }
+    return best;
+}
+
 static void assert_sound(const built *b)
 {
     const hone_verdict *v = &b->c.verdict;
@@ -640,6 +686,14 @@ static void assert_sound(const built *b)
         if (chooses && p->b == v->choose && isnan(b->task.use.latency_p95_ms) && p->a == b->c.winner &&
             v->kind != HONE_VERDICT_CHOOSE)
             assert_true(!(excludes && p->difference > 0) && (p->ci_high <= 0.1 + 1e-9));
+    }
+    if (chooses) { /* by select and the planned comparisons alone: the one that leads on select, or one planned against it */
+        int leader = leads_on_select(b);
+        bool planned = leader == v->choose;
+        for (size_t i = 0; i < b->c.n_pairs; i++)
+            planned = planned || (b->pairs[i].a == leader && b->pairs[i].b == v->choose) ||
+                      (b->pairs[i].b == leader && b->pairs[i].a == v->choose);
+        assert_true(planned);
     }
     if (!chooses)
         assert_true(isnan(v->break_even_requests));
@@ -753,6 +807,7 @@ int main(void)
         cmocka_unit_test(test_a_dearer_one_that_may_be_much_better_is_left_open),
         cmocka_unit_test(test_a_baseline_that_wins_is_said_to_do_the_work),
         cmocka_unit_test(test_the_test_can_refute_what_select_named),
+        cmocka_unit_test(test_the_locked_test_never_picks),
         cmocka_unit_test(test_nothing_that_reaches_the_minimum_is_neither),
         cmocka_unit_test(test_a_minimum_inside_the_interval_is_not_decided),
         cmocka_unit_test(test_a_score_is_never_rounded_over_the_minimum),
