@@ -1,6 +1,7 @@
 /* standing.c - what is known of each approach by itself: score with interval, costs, constraints. */
 #include "decide/judgement.h"
 
+#include "evidence/plan.h"
 #include "stats/bootstrap.h"
 #include "stats/summary.h"
 
@@ -184,8 +185,8 @@ void hone_standing_judge(hone_judgement *j)
     for (size_t i = 0; i < j->c->n_approaches; i++) {
         const hone_approach_result *a = &j->c->approaches[i];
         hone_standing *s = &j->standing[i];
-        s->too_slow = is_amount(use->latency_p95_ms) && isfinite(a->latency_p95_ms) && a->latency_p95_ms > use->latency_p95_ms;
-        s->too_late = is_amount(use->deadline_days) && known(a->build_seconds) > 86400.0 * use->deadline_days;
+        s->too_slow = hone_is_too_slow(use, a->latency_p95_ms);
+        s->too_late = hone_is_too_late(use, a->build_seconds);
         bool asked = isfinite(use->min_score);
         s->below_minimum = asked && s->scores && a->ci_high < use->min_score;
         s->meets_minimum = s->scores && (!asked || a->score >= use->min_score);

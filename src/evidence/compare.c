@@ -129,9 +129,9 @@ static hone_status settle_pairs(hone_comparing *run, hone_error *err)
     if (!part) {
         for (size_t i = 0; i < run->n; i++) {
             const hone_approach_result *r = &c->approaches[i];
-            const hone_task_use *use = &run->task->use; /* NAN where nothing is asked: then no comparison is true */
+            const hone_task_use *use = &run->task->use;
             candidates[i] = (hone_candidate){
-                .beyond_limits = r->latency_p95_ms > use->latency_p95_ms || r->build_seconds > 86400.0 * use->deadline_days,
+                .beyond_limits = hone_is_too_slow(use, r->latency_p95_ms) || hone_is_too_late(use, r->build_seconds),
                 .select_score = r->select_name_score, .family = run->types[i]->family,
                 .cost = run->types[i]->messages ? hone_request_cost(r->tokens_in, r->tokens_static, r->tokens_out) : 0};
         }

@@ -80,6 +80,16 @@ double hone_request_cost(double tokens_in, double tokens_static, double tokens_o
     return tokens_in - tokens_static + cached_read_price * tokens_static + tokens_out;
 }
 
+bool hone_is_too_slow(const hone_task_use *use, double latency_p95_ms)
+{
+    return use->latency_p95_ms > 0 && latency_p95_ms > use->latency_p95_ms;
+}
+
+bool hone_is_too_late(const hone_task_use *use, double build_seconds)
+{
+    return use->deadline_days > 0 && build_seconds > 86400.0 * use->deadline_days;
+}
+
 static bool goes_before(const hone_candidate *x, const hone_candidate *y)
 {
     if (x->beyond_limits != y->beyond_limits)

@@ -50,6 +50,11 @@ typedef struct hone_candidate {
  * tenth (EVIDENCE, Cost: kappa 0.1). The same on any machine, so the plan does not hang on a timing. 0 without a model. */
 double hone_request_cost(double tokens_in, double tokens_static, double tokens_out);
 
+/* Whether a request, or building the approach, takes longer than the task allows. What is not asked (NAN or 0) or was not
+ * measured (NAN) breaks nothing. The plan and the verdict ask the same two questions. */
+bool hone_is_too_slow(const hone_task_use *use, double latency_p95_ms);
+bool hone_is_too_late(const hone_task_use *use, double build_seconds);
+
 /* The best select_score of those within the limits (of all, where none is); the cheaper of equals, then the first. -1 when
  * there are none. */
 int hone_plan_winner(const hone_candidate *candidates, size_t n);

@@ -1,6 +1,7 @@
 /* test_compare_plan.c - what a comparison settles before it starts. Expected values worked out by hand. */
 #include "evidence/plan.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -64,6 +65,16 @@ static void test_what_breaks_a_limit_of_time_is_not_named_and_is_no_rival(void *
     assert_int_equal(hone_plan_winner(c, 4), 3);
 }
 
+static void test_what_is_not_asked_or_not_measured_breaks_no_limit(void **state)
+{
+    (void)state;
+    hone_task_use asked = {.latency_p95_ms = 300, .deadline_days = 1}, zero = {0}, nothing = {.latency_p95_ms = NAN, .deadline_days = NAN};
+    assert_true(hone_is_too_slow(&asked, 301) && !hone_is_too_slow(&asked, 300) && !hone_is_too_slow(&asked, NAN));
+    assert_true(hone_is_too_late(&asked, 86401) && !hone_is_too_late(&asked, 86400) && !hone_is_too_late(&asked, NAN));
+    assert_false(hone_is_too_slow(&zero, 1e9) || hone_is_too_slow(&nothing, 1e9));
+    assert_false(hone_is_too_late(&zero, 1e9) || hone_is_too_late(&nothing, 1e9));
+}
+
 static void test_a_lone_approach_has_no_pairs(void **state)
 {
     (void)state;
@@ -105,6 +116,7 @@ int main(void)
         cmocka_unit_test(test_winner_meets_every_cheaper_approach_and_the_best_baseline_only),
         cmocka_unit_test(test_a_winning_baseline_meets_the_best_of_the_others),
         cmocka_unit_test(test_what_breaks_a_limit_of_time_is_not_named_and_is_no_rival),
+        cmocka_unit_test(test_what_is_not_asked_or_not_measured_breaks_no_limit),
         cmocka_unit_test(test_a_lone_approach_has_no_pairs),
         cmocka_unit_test(test_a_cached_prefix_costs_a_tenth),
         cmocka_unit_test(test_a_smaller_budget_never_gets_a_more_thorough_level),
