@@ -1,7 +1,8 @@
-/* exact_model.h - the llama model in double precision, written for clarity: what hone's forward pass is measured against.
+/* exact_model.h - the llama model in double precision, written for clarity: what hone's forward pass is measured
+ * against.
  *
- * One sequence at a time, no cache, no batching; weights are decoded from the file a row at a time by file_rows.h. Touvron et al. 2023,
- * arXiv 2302.13971; LoRA: Hu et al. 2021, arXiv 2106.09685, y = W x + scale * B (A x). */
+ * One sequence at a time, no cache, no batching; weights are decoded from the file a row at a time by file_rows.h.
+ * Touvron et al. 2023, arXiv 2302.13971; LoRA: Hu et al. 2021, arXiv 2106.09685, y = W x + scale * B (A x). */
 #ifndef HONE_TESTS_EXACT_MODEL_H
 #define HONE_TESTS_EXACT_MODEL_H
 
@@ -16,8 +17,8 @@
 typedef struct exact_model {
     const hone_gguf *file;
     const hone_model_config *config;
-    const hone_adapter *adapter;  /* shapes and scale, or NULL */
-    const double *parameters;     /* the adapter's values */
+    const hone_adapter *adapter; /* shapes and scale, or NULL */
+    const double *parameters;    /* the adapter's values */
 } exact_model;
 
 static inline const format *exact_format(hone_dtype dtype)
@@ -37,7 +38,8 @@ static inline double *exact_array(int64_t n)
 }
 
 /* y[t][o] = W[o] . x[t] for the named matrix. Columns of x are gathered so that the inner loop runs over tokens. */
-static inline void exact_product(const exact_model *m, const char *name, int64_t n_out, int64_t n_in, int64_t n, const double *x, double *y)
+static inline void exact_product(const exact_model *m, const char *name, int64_t n_out, int64_t n_in, int64_t n,
+                                 const double *x, double *y)
 {
     const hone_gguf_tensor *t = hone_gguf_find_tensor(m->file, name);
     if (!t || t->ne[0] != n_in || t->ne[1] != n_out)
@@ -62,7 +64,8 @@ static inline void exact_product(const exact_model *m, const char *name, int64_t
     free(sum);
 }
 
-static inline void exact_linear(const exact_model *m, int64_t layer, hone_linear which, const char *gguf_name, int64_t n, const double *x, double *y)
+static inline void exact_linear(const exact_model *m, int64_t layer, hone_linear which, const char *gguf_name,
+                                int64_t n, const double *x, double *y)
 {
     int64_t n_out, n_in;
     char name[64];
@@ -104,14 +107,16 @@ static inline void exact_rope(const exact_model *m, int64_t n, int64_t n_heads, 
     for (int64_t t = 0; t < n; t++)
         for (int64_t h = 0; h < n_heads; h++)
             for (int64_t i = 0; i < dim; i += 2) {
-                double angle = (double)t * pow(m->config->rope_base, -(double)i / (double)dim), *p = x + (t * n_heads + h) * dim + i;
+                double angle = (double)t * pow(m->config->rope_base, -(double)i / (double)dim),
+                       *p = x + (t * n_heads + h) * dim + i;
                 double a = p[0], b = p[1];
                 p[0] = a * cos(angle) - b * sin(angle);
                 p[1] = a * sin(angle) + b * cos(angle);
             }
 }
 
-static inline void exact_attention(const exact_model *m, int64_t n, const double *q, const double *k, const double *v, double *o)
+static inline void exact_attention(const exact_model *m, int64_t n, const double *q, const double *k, const double *v,
+                                   double *o)
 {
     const hone_model_config *c = m->config;
     double *score = exact_array(n);
@@ -122,7 +127,8 @@ static inline void exact_attention(const exact_model *m, int64_t n, const double
             for (int64_t p = 0; p <= t; p++) {
                 score[p] = 0;
                 for (int64_t d = 0; d < c->head_dim; d++)
-                    score[p] += q[(t * c->n_heads + h) * c->head_dim + d] * k[(p * c->n_kv_heads + kv) * c->head_dim + d];
+                    score[p] +=
+                        q[(t * c->n_heads + h) * c->head_dim + d] * k[(p * c->n_kv_heads + kv) * c->head_dim + d];
                 score[p] /= sqrt((double)c->head_dim);
                 top = fmax(top, score[p]);
             }
@@ -143,12 +149,15 @@ static inline void exact_forward(const exact_model *m, const int32_t *ids, int64
     int64_t q_width = c->n_heads * c->head_dim, kv_width = c->n_kv_heads * c->head_dim;
     const hone_gguf_tensor *embeddings = hone_gguf_find_tensor(m->file, "token_embd.weight");
     const format *f = exact_format(embeddings->dtype);
-    double *normed = exact_array(n * c->n_embd), *q = exact_array(n * q_width), *k = exact_array(n * kv_width), *v = exact_array(n * kv_width);
-    double *o = exact_array(n * q_width), *gate = exact_array(n * c->n_ff), *up = exact_array(n * c->n_ff), *y = exact_array(n * c->n_embd);
+    double *normed = exact_array(n * c->n_embd), *q = exact_array(n * q_width), *k = exact_array(n * kv_width),
+           *v = exact_array(n * kv_width);
+    double *o = exact_array(n * q_width), *gate = exact_array(n * c->n_ff), *up = exact_array(n * c->n_ff),
+           *y = exact_array(n * c->n_embd);
     char name[64];
     for (int64_t t = 0; t < n; t++)
         for (int64_t i = 0; i < c->n_embd; i++)
-            x[t * c->n_embd + i] = (double)decoded(f, embeddings->data + (size_t)ids[t] * (size_t)(c->n_embd / f->block_weights * f->block_bytes), i);
+            x[t * c->n_embd + i] = (double)decoded(
+                f, embeddings->data + (size_t)ids[t] * (size_t)(c->n_embd / f->block_weights * f->block_bytes), i);
     for (int64_t l = 0; l < c->n_layers; l++) {
         snprintf(name, sizeof name, "blk.%lld.attn_norm.weight", (long long)l);
         exact_norm(m, name, n, x, normed);
@@ -180,7 +189,8 @@ static inline void exact_logprobs(const exact_model *m, const double *x, int64_t
     const hone_model_config *c = m->config;
     double *normed = exact_array(n * c->n_embd), *logits = exact_array(n * c->n_vocab);
     exact_norm(m, "output_norm.weight", n, x, normed);
-    exact_product(m, hone_gguf_find_tensor(m->file, "output.weight") ? "output.weight" : "token_embd.weight", c->n_vocab, c->n_embd, n, normed, logits);
+    exact_product(m, hone_gguf_find_tensor(m->file, "output.weight") ? "output.weight" : "token_embd.weight",
+                  c->n_vocab, c->n_embd, n, normed, logits);
     for (int64_t t = 0; t < n; t++) {
         double top = -INFINITY, sum = 0;
         for (int64_t i = 0; i < c->n_vocab; i++)

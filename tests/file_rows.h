@@ -15,7 +15,7 @@ typedef struct format {
     int block_weights, block_bytes;
 } format;
 
-static const format formats[] = {{"F32", HONE_F32, 1, 4},    {"F16", HONE_F16, 1, 2},    {"BF16", HONE_BF16, 1, 2},
+static const format formats[] = {{"F32", HONE_F32, 1, 4},     {"F16", HONE_F16, 1, 2},     {"BF16", HONE_BF16, 1, 2},
                                  {"Q8_0", HONE_Q8_0, 32, 34}, {"Q4_0", HONE_Q4_0, 32, 18}, {"Q4_1", HONE_Q4_1, 32, 20}};
 enum { N_FORMATS = sizeof formats / sizeof *formats };
 
@@ -30,7 +30,8 @@ static inline double half_value(const unsigned char *p)
     return bits & 0x8000 ? -magnitude : magnitude;
 }
 
-/* Weight i of a row, by the definitions in ggml's documentation (tensor/dtype.h repeats them); rounded to float once. */
+/* Weight i of a row, by the definitions in ggml's documentation (tensor/dtype.h repeats them); rounded to float once.
+ */
 static inline float decoded(const format *f, const unsigned char *row, int64_t i)
 {
     const unsigned char *block = row + i / f->block_weights * f->block_bytes;
@@ -54,7 +55,8 @@ static inline float decoded(const format *f, const unsigned char *row, int64_t i
     case HONE_Q4_0:
         return (float)(half_value(block) * (double)((j < 16 ? block[2 + j] & 15 : block[2 + j - 16] >> 4) - 8));
     default:
-        return (float)(half_value(block) * (double)(j < 16 ? block[4 + j] & 15 : block[4 + j - 16] >> 4) + half_value(block + 2));
+        return (float)(half_value(block) * (double)(j < 16 ? block[4 + j] & 15 : block[4 + j - 16] >> 4) +
+                       half_value(block + 2));
     }
 }
 
@@ -72,7 +74,10 @@ static inline unsigned char *new_rows(const format *f, int64_t n_out, int64_t n_
     for (size_t b = 0; b < n_blocks; b++) {
         unsigned char *p = rows + b * (size_t)f->block_bytes;
         float v = (float)(size * hone_rng_normal(key, 1000000000 + b));
-        uint16_t h = hone_f32_to_f16(f->dtype == HONE_Q8_0 ? v / 64 : f->block_weights > 1 ? v / 8 : v), m = hone_f32_to_f16(-v * 0.9f);
+        uint16_t h = hone_f32_to_f16(f->dtype == HONE_Q8_0  ? v / 64
+                                     : f->block_weights > 1 ? v / 8
+                                                            : v),
+                 m = hone_f32_to_f16(-v * 0.9f);
         if (f->dtype == HONE_BF16)
             h = hone_f32_to_bf16(v);
         if (f->dtype == HONE_F32)

@@ -78,11 +78,20 @@ static inline void fill_wild(float *x, int64_t n, uint32_t stream)
         uint64_t r = hone_rng_u64(key, (uint64_t)i);
         double v = hone_rng_normal(key, (uint64_t)i);
         switch (r % 8) {
-        case 0: v = r & 256 ? 0.0 : -0.0; break;
-        case 1: v *= 0x1p-140; break;
-        case 2: v *= 0x1p-70; break;
-        case 3: v *= 30; break;
-        default: break;
+        case 0:
+            v = r & 256 ? 0.0 : -0.0;
+            break;
+        case 1:
+            v *= 0x1p-140;
+            break;
+        case 2:
+            v *= 0x1p-70;
+            break;
+        case 3:
+            v *= 30;
+            break;
+        default:
+            break;
         }
         x[i] = (float)v;
     }

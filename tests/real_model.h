@@ -1,4 +1,5 @@
-/* real_model.h - where tests find the default model. A test that needs it is skipped, with a message, when it is absent. */
+/* real_model.h - where tests find the default model. A test that needs it is skipped, with a message, when it is
+ * absent. */
 #ifndef HONE_TESTS_REAL_MODEL_H
 #define HONE_TESTS_REAL_MODEL_H
 

@@ -1,5 +1,6 @@
-/* tiny_model.h - writes a whole llama model with random weights, small enough for sanitizers: 2 layers, 4 heads on 2 key-value heads
- * of 16, 64 wide, a byte-level vocabulary of 260 tokens (no multiple of 16), every weight format that hone computes with. */
+/* tiny_model.h - writes a whole llama model with random weights, small enough for sanitizers: 2 layers, 4 heads on 2
+ * key-value heads of 16, 64 wide, a byte-level vocabulary of 260 tokens (no multiple of 16), every weight format that
+ * hone computes with. */
 #ifndef HONE_TESTS_TINY_MODEL_H
 #define HONE_TESTS_TINY_MODEL_H
 
@@ -9,14 +10,24 @@
 
 #include <stdio.h>
 
-enum { TINY_LAYERS = 2, TINY_EMBD = 64, TINY_HEADS = 4, TINY_KV_HEADS = 2, TINY_HEAD_DIM = 16, TINY_FF = 96, TINY_VOCAB = 260, TINY_CONTEXT = 256 };
+enum {
+    TINY_LAYERS = 2,
+    TINY_EMBD = 64,
+    TINY_HEADS = 4,
+    TINY_KV_HEADS = 2,
+    TINY_HEAD_DIM = 16,
+    TINY_FF = 96,
+    TINY_VOCAB = 260,
+    TINY_CONTEXT = 256
+};
 
 typedef struct tiny_tensors {
     hone_buffer directory, data;
     uint64_t n;
 } tiny_tensors;
 
-static inline void tiny_add(tiny_tensors *t, const char *name, int which_format, int64_t n_out, int64_t n_in, double gain)
+static inline void tiny_add(tiny_tensors *t, const char *name, int which_format, int64_t n_out, int64_t n_in,
+                            double gain)
 {
     const format *f = &formats[which_format];
     size_t bytes;
@@ -75,7 +86,8 @@ static inline void tiny_vocabulary(gguf_writer *w)
 
 static inline hone_status tiny_model_write(const char *path, hone_error *err)
 {
-    static const char *const linears[] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
+    static const char *const linears[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
+                                          "ffn_gate", "ffn_up", "ffn_down"};
     static const int shapes[7][2] = {{64, 64}, {32, 64}, {32, 64}, {64, 64}, {96, 64}, {96, 64}, {64, 96}};
     gguf_writer w = {0};
     tiny_tensors t = {0};
@@ -116,7 +128,8 @@ static inline hone_status tiny_model_write(const char *path, hone_error *err)
     while (file.length % 32)
         hone_buffer_putc(&file, 0);
     hone_buffer_append(&file, t.data.data, t.data.length);
-    hone_status status = file.failed ? hone_fail(err, HONE_NO_MEMORY, "out of memory") : hone_file_write_atomic(path, file.data, file.length, err);
+    hone_status status = file.failed ? hone_fail(err, HONE_NO_MEMORY, "out of memory")
+                                     : hone_file_write_atomic(path, file.data, file.length, err);
     hone_buffer_clear(&file);
     hone_buffer_clear(&w.values);
     hone_buffer_clear(&t.directory);

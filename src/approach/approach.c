@@ -16,9 +16,9 @@
 enum { COMMIT_ROWS = 64, MAX_TYPES = 32 };
 
 const hone_approach_type *const hone_approach_types[] = {
-    &hone_approach_majority,   &hone_approach_nearest_neighbour,  &hone_approach_tfidf_logistic,
-    &hone_approach_zero_shot,  &hone_approach_few_shot,           &hone_approach_retrieved_few_shot,
-    &hone_approach_tuned,      &hone_approach_tuned_prompt,       NULL,
+    &hone_approach_majority,  &hone_approach_nearest_neighbour, &hone_approach_tfidf_logistic,
+    &hone_approach_zero_shot, &hone_approach_few_shot,          &hone_approach_retrieved_few_shot,
+    &hone_approach_tuned,     &hone_approach_tuned_prompt,      NULL,
 };
 
 hone_status hone_approach_find(const char *name, const hone_approach_type **out, hone_error *err)
@@ -38,12 +38,14 @@ hone_status hone_approach_find(const char *name, const hone_approach_type **out,
     hone_buffer list = {0};
     for (size_t i = 0; i < n; i++)
         hone_buffer_printf(&list, "%s%s", i ? ", " : "", words[i]);
-    hone_status status = hone_fail(err, HONE_NOT_FOUND, "unknown approach \"%s\"; there are: %s", name, list.data ? list.data : "");
+    hone_status status =
+        hone_fail(err, HONE_NOT_FOUND, "unknown approach \"%s\"; there are: %s", name, list.data ? list.data : "");
     hone_buffer_clear(&list);
     return status;
 }
 
-hone_status hone_approach_create(const hone_approach_type *type, hone_workbench *bench, hone_approach **out, hone_error *err)
+hone_status hone_approach_create(const hone_approach_type *type, hone_workbench *bench, hone_approach **out,
+                                 hone_error *err)
 {
     *out = NULL;
     hone_approach *a = calloc(1, sizeof *a);
@@ -78,7 +80,8 @@ void hone_approach_free(hone_approach *a)
 hone_status hone_approach_build(hone_approach *a, hone_progress *progress, hone_error *err)
 {
     if (a->type->needs_labels && !hone_task_has_labels(a->bench->task))
-        return hone_fail(err, HONE_UNSUPPORTED, "%s needs a task with labels (output.kind label or choice)", a->type->name);
+        return hone_fail(err, HONE_UNSUPPORTED, "%s needs a task with labels (output.kind label or choice)",
+                         a->type->name);
     if (a->type->messages && !a->bench->engine)
         return hone_fail(err, HONE_BAD_INPUT, "%s needs a model; name one with -m", a->type->name);
     hone_status status = a->type->build(a, progress, err);
@@ -98,7 +101,8 @@ hone_status hone_approach_describe(hone_approach *a, hone_error *err, const char
     return a->description ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory for a description");
 }
 
-hone_status hone_approach_encode(hone_approach *a, const hone_row *row, hone_token_list *ids, size_t *n_skipped, hone_error *err)
+hone_status hone_approach_encode(hone_approach *a, const hone_row *row, hone_token_list *ids, size_t *n_skipped,
+                                 hone_error *err)
 {
     hone_engine *engine = a->bench->engine;
     int64_t context = hone_engine_context_tokens(engine);
@@ -120,14 +124,15 @@ hone_status hone_approach_encode(hone_approach *a, const hone_row *row, hone_tok
             return HONE_OK;
         }
         if (skip >= a->n_demonstrations)
-            return hone_fail(err, HONE_BAD_INPUT, "%s:%lld: prompt and answer take %lld tokens, the model's context holds %lld. "
+            return hone_fail(err, HONE_BAD_INPUT,
+                             "%s:%lld: prompt and answer take %lld tokens, the model's context holds %lld. "
                              "Shorten or remove the row, or choose a model with a longer context.",
                              row->file ? row->file : "row", (long long)row->line, (long long)n, (long long)context);
     }
 }
 
-static hone_status predict_rows(hone_approach *a, const hone_row *const *rows, size_t n, hone_arena *arena, hone_answer *out,
-                                hone_error *err)
+static hone_status predict_rows(hone_approach *a, const hone_row *const *rows, size_t n, hone_arena *arena,
+                                hone_answer *out, hone_error *err)
 {
     double start = hone_clock_seconds();
     for (size_t i = 0; i < n; i++) {
@@ -148,11 +153,11 @@ static hone_status predict_rows(hone_approach *a, const hone_row *const *rows, s
     return HONE_OK;
 }
 
-static hone_status take_response(hone_approach *a, const hone_row *row, const hone_response *response, hone_arena *arena,
-                                 hone_answer *out, hone_error *err)
+static hone_status take_response(hone_approach *a, const hone_row *row, const hone_response *response,
+                                 hone_arena *arena, hone_answer *out, hone_error *err)
 {
-    *out = (hone_answer){.tokens_in = response->tokens_in, .tokens_out = response->tokens_out,
-                         .tokens_cached = response->tokens_cached};
+    *out = (hone_answer){
+        .tokens_in = response->tokens_in, .tokens_out = response->tokens_out, .tokens_cached = response->tokens_cached};
     out->raw = hone_arena_strdup(arena, response->text ? response->text : "");
     if (!out->raw)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for answers");
@@ -160,8 +165,8 @@ static hone_status take_response(hone_approach *a, const hone_row *row, const ho
 }
 
 /* Prompts of a batch: the ids one after another, offsets[n + 1]. */
-static hone_status encode_rows(hone_approach *a, const hone_row *const *rows, size_t n, hone_token_list *ids, size_t *offsets,
-                               hone_error *err)
+static hone_status encode_rows(hone_approach *a, const hone_row *const *rows, size_t n, hone_token_list *ids,
+                               size_t *offsets, hone_error *err)
 {
     for (size_t i = 0; i < n; i++) {
         size_t skipped;
@@ -213,8 +218,8 @@ done:
     return status;
 }
 
-hone_status hone_approach_answer(hone_approach *a, const hone_row *const *rows, size_t n, bool restricted, hone_arena *arena,
-                                 hone_answer *out, hone_progress *progress, hone_error *err)
+hone_status hone_approach_answer(hone_approach *a, const hone_row *const *rows, size_t n, bool restricted,
+                                 hone_arena *arena, hone_answer *out, hone_progress *progress, hone_error *err)
 {
     if (n == 0)
         return HONE_OK;
@@ -243,8 +248,11 @@ static void recall_row(void *context, const hone_ledger_outcome *o)
         return;
     hone_answer *answer = &r->out[o->position];
     *answer = (hone_answer){.answer = o->answer ? hone_arena_strdup(r->arena, o->answer) : NULL,
-                            .raw = o->raw ? hone_arena_strdup(r->arena, o->raw) : NULL, .score = o->score,
-                            .tokens_in = o->tokens_in, .tokens_out = o->tokens_out, .tokens_cached = o->tokens_cached,
+                            .raw = o->raw ? hone_arena_strdup(r->arena, o->raw) : NULL,
+                            .score = o->score,
+                            .tokens_in = o->tokens_in,
+                            .tokens_out = o->tokens_out,
+                            .tokens_cached = o->tokens_cached,
                             .seconds = o->seconds};
     if ((o->answer && !answer->answer) || (o->raw && !answer->raw))
         r->failed = true;
@@ -252,17 +260,23 @@ static void recall_row(void *context, const hone_ledger_outcome *o)
     r->n_found++;
 }
 
-static hone_status remember(hone_ledger *ledger, const char *key, const hone_row *rows, const size_t *positions, size_t n,
-                            const hone_answer *answers, hone_error *err)
+static hone_status remember(hone_ledger *ledger, const char *key, const hone_row *rows, const size_t *positions,
+                            size_t n, const hone_answer *answers, hone_error *err)
 {
     hone_status status = hone_ledger_begin(ledger, err);
     if (status != HONE_OK)
         return status;
     for (size_t i = 0; i < n && status == HONE_OK; i++) {
         const hone_answer *a = &answers[i];
-        hone_ledger_outcome o = {.row_id = rows[positions[i]].id, .position = (int64_t)positions[i], .answer = a->answer,
-                                 .raw = a->raw, .score = a->score, .tokens_in = a->tokens_in, .tokens_out = a->tokens_out,
-                                 .tokens_cached = a->tokens_cached, .seconds = a->seconds};
+        hone_ledger_outcome o = {.row_id = rows[positions[i]].id,
+                                 .position = (int64_t)positions[i],
+                                 .answer = a->answer,
+                                 .raw = a->raw,
+                                 .score = a->score,
+                                 .tokens_in = a->tokens_in,
+                                 .tokens_out = a->tokens_out,
+                                 .tokens_cached = a->tokens_cached,
+                                 .seconds = a->seconds};
         status = hone_ledger_put_outcome(ledger, key, &o, err);
     }
     if (status == HONE_OK)
@@ -272,7 +286,8 @@ static hone_status remember(hone_ledger *ledger, const char *key, const hone_row
 }
 
 /* Answers what is missing, COMMIT_ROWS at a time. */
-static hone_status answer_missing(hone_approach *a, const char *key, recall *r, hone_progress *progress, hone_error *err)
+static hone_status answer_missing(hone_approach *a, const char *key, recall *r, hone_progress *progress,
+                                  hone_error *err)
 {
     const hone_row *batch[COMMIT_ROWS];
     size_t positions[COMMIT_ROWS];
@@ -300,8 +315,9 @@ static hone_status answer_missing(hone_approach *a, const char *key, recall *r, 
     return HONE_OK;
 }
 
-hone_status hone_approach_evaluate(hone_approach *a, const char *split, const hone_row *rows, size_t n, hone_arena *arena,
-                                   hone_answer *out, double *mean, double *seconds, hone_progress *progress, hone_error *err)
+hone_status hone_approach_evaluate(hone_approach *a, const char *split, const hone_row *rows, size_t n,
+                                   hone_arena *arena, hone_answer *out, double *mean, double *seconds,
+                                   hone_progress *progress, hone_error *err)
 {
     char key[65];
     hone_status status = hone_workbench_key(a->bench, a->type->word, a->settings, split, key, err);
@@ -344,8 +360,8 @@ hone_status hone_approach_try(hone_approach *a, double *mean, hone_progress *pro
     hone_answer *answers = arena ? hone_arena_array(arena, n + 1, sizeof *answers) : NULL;
     hone_status status = answers ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory for %zu answers", n);
     if (status == HONE_OK)
-        status = hone_approach_evaluate(a, "select_tune", a->bench->task->select_tune.items, n, arena, answers, mean, &seconds,
-                                        progress, err);
+        status = hone_approach_evaluate(a, "select_tune", a->bench->task->select_tune.items, n, arena, answers, mean,
+                                        &seconds, progress, err);
     a->build_seconds += seconds;
     hone_arena_free(arena);
     return status;

@@ -1,24 +1,28 @@
 /* approach.h - one interface for every way to do a task.
  *
- * An approach builds itself on train, chooses its settings on select_tune and then answers rows. It is one file with one
- * hone_approach_type. There are two sorts: those that predict (classical baselines) and those that send messages to the
- * model; for the latter approach.c does the sending, so that a prompt, a tuned model and a latency measurement all go
- * through one path.
+ * An approach builds itself on train, chooses its settings on select_tune and then answers rows. It is one file with
+ * one hone_approach_type. There are two sorts: those that predict (classical baselines) and those that send messages to
+ * the model; for the latter approach.c does the sending, so that a prompt, a tuned model and a latency measurement all
+ * go through one path.
  *
- * Everything an approach chose stands in `settings`, which is part of the key of its answers. build() may be called again
- * after a kill: what it found out is in the ledger, so it comes to the same settings without the work. */
+ * Everything an approach chose stands in `settings`, which is part of the key of its answers. build() may be called
+ * again after a kill: what it found out is in the ledger, so it comes to the same settings without the work. */
 #ifndef HONE_APPROACH_APPROACH_H
 #define HONE_APPROACH_APPROACH_H
 
 #include "approach/workbench.h"
 
-typedef enum hone_approach_family { HONE_APPROACH_BASELINE, HONE_APPROACH_PROMPT, HONE_APPROACH_TUNED } hone_approach_family;
+typedef enum hone_approach_family {
+    HONE_APPROACH_BASELINE,
+    HONE_APPROACH_PROMPT,
+    HONE_APPROACH_TUNED
+} hone_approach_family;
 
 typedef struct hone_approach hone_approach;
 
 typedef struct hone_approach_type {
-    const char *name;  /* as shown: "tuned + prompt" */
-    const char *word;  /* as typed: "tuned-prompt" */
+    const char *name; /* as shown: "tuned + prompt" */
+    const char *word; /* as typed: "tuned-prompt" */
     hone_approach_family family;
     bool needs_labels; /* only for tasks with a label set */
     hone_status (*build)(hone_approach *a, hone_progress *progress, hone_error *err);
@@ -31,18 +35,18 @@ typedef struct hone_approach_type {
 
 struct hone_approach {
     const hone_approach_type *type;
-    hone_workbench *bench;       /* borrowed */
+    hone_workbench *bench; /* borrowed */
     hone_arena *arena;
     json_t *settings;            /* what was chosen */
     const char *description;     /* one line, after build */
     size_t n_demonstrations;     /* most that messages() can leave out */
     const hone_adapter *adapter; /* NULL: the base model */
     const char *adapter_folder;
-    int64_t labels_used;         /* labelled rows it needs, in operation or training */
-    double build_seconds;        /* training, fitting, searching, over all runs that it took */
+    int64_t labels_used;  /* labelled rows it needs, in operation or training */
+    double build_seconds; /* training, fitting, searching, over all runs that it took */
     double train_tokens_per_second;
-    double select_tune_score;    /* with the settings chosen; NAN when nothing was chosen */
-    int64_t n_shortened;         /* prompts that lost demonstrations to fit the context */
+    double select_tune_score; /* with the settings chosen; NAN when nothing was chosen */
+    int64_t n_shortened;      /* prompts that lost demonstrations to fit the context */
     void *state;
 };
 
@@ -52,24 +56,27 @@ extern const hone_approach_type *const hone_approach_types[];
 hone_status hone_approach_find(const char *name, const hone_approach_type **out, hone_error *err);
 
 /* Not yet built. The workbench must outlive it. */
-hone_status hone_approach_create(const hone_approach_type *type, hone_workbench *bench, hone_approach **out, hone_error *err);
+hone_status hone_approach_create(const hone_approach_type *type, hone_workbench *bench, hone_approach **out,
+                                 hone_error *err);
 void hone_approach_free(hone_approach *a);
 /* Builds; afterwards settings, description and the costs are set. */
 hone_status hone_approach_build(hone_approach *a, hone_progress *progress, hone_error *err);
 
 /* Answers rows[n] in one go, nothing remembered. restricted: from the label set where the task has one. */
-hone_status hone_approach_answer(hone_approach *a, const hone_row *const *rows, size_t n, bool restricted, hone_arena *arena,
-                                 hone_answer *out, hone_progress *progress, hone_error *err);
+hone_status hone_approach_answer(hone_approach *a, const hone_row *const *rows, size_t n, bool restricted,
+                                 hone_arena *arena, hone_answer *out, hone_progress *progress, hone_error *err);
 /* Answers the first n rows of a split and remembers each in the ledger; rows answered before are not asked again.
  * out: [n]. *mean (may be NULL): their mean score. *seconds (may be NULL): their sum, earlier runs included. */
-hone_status hone_approach_evaluate(hone_approach *a, const char *split, const hone_row *rows, size_t n, hone_arena *arena,
-                                   hone_answer *out, double *mean, double *seconds, hone_progress *progress, hone_error *err);
+hone_status hone_approach_evaluate(hone_approach *a, const char *split, const hone_row *rows, size_t n,
+                                   hone_arena *arena, hone_answer *out, double *mean, double *seconds,
+                                   hone_progress *progress, hone_error *err);
 /* Same without keeping the answers: for choosing settings on select_tune. Adds the time to build_seconds. */
 hone_status hone_approach_try(hone_approach *a, double *mean, hone_progress *progress, hone_error *err);
 
-/* The prompt of a row as token ids, appended; *n_skipped (may be NULL): demonstrations left out so that it fits. Only for approaches
- * with messages(). */
-hone_status hone_approach_encode(hone_approach *a, const hone_row *row, hone_token_list *ids, size_t *n_skipped, hone_error *err);
+/* The prompt of a row as token ids, appended; *n_skipped (may be NULL): demonstrations left out so that it fits. Only
+ * for approaches with messages(). */
+hone_status hone_approach_encode(hone_approach *a, const hone_row *row, hone_token_list *ids, size_t *n_skipped,
+                                 hone_error *err);
 
 /* Sets a->description from a format; the text lives in a->arena. */
 hone_status hone_approach_describe(hone_approach *a, hone_error *err, const char *format, ...)

@@ -1,9 +1,9 @@
 /* few_shot.c - a fixed set of demonstrations, chosen among random candidate sets by their score on select_tune.
  *
  * Candidate c uses demonstration set c/2, drawn from train by counted randomness (different labels first, so that a set
- * shows as many kinds of answer as it can hold), with the list of labels for even c, without it for odd c. A task without labels
- * has one candidate a set. Random search over demonstration sets follows Khattab et al. 2023, arXiv 2310.03714 (bootstrap
- * few-shot with random search), with the task's own answers as demonstrations. */
+ * shows as many kinds of answer as it can hold), with the list of labels for even c, without it for odd c. A task
+ * without labels has one candidate a set. Random search over demonstration sets follows Khattab et al. 2023, arXiv
+ * 2310.03714 (bootstrap few-shot with random search), with the task's own answers as demonstrations. */
 #include "approach/approach.h"
 
 #include "base/rng.h"
@@ -99,8 +99,8 @@ static hone_status build(hone_approach *a, hone_progress *progress, hone_error *
         return status;
     const few_shot *s = a->state;
     a->labels_used = (int64_t)(s->n + (can_choose ? hone_workbench_tune_rows(a->bench) : 0));
-    return hone_approach_describe(a, err, "%zu fixed demonstrations%s, the best of %d candidates on %zu select rows", s->n,
-                                  s->labels ? " and the list of labels" : "", can_choose ? candidates : 1,
+    return hone_approach_describe(a, err, "%zu fixed demonstrations%s, the best of %d candidates on %zu select rows",
+                                  s->n, s->labels ? " and the list of labels" : "", can_choose ? candidates : 1,
                                   hone_workbench_tune_rows(a->bench));
 }
 

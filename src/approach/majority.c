@@ -1,5 +1,5 @@
-/* majority.c - always the answer that train has most often (the first by bytes among equals): what knowing nothing of the
- * input achieves. */
+/* majority.c - always the answer that train has most often (the first by bytes among equals): what knowing nothing of
+ * the input achieves. */
 #include "approach/approach.h"
 
 #include "base/clock.h"

@@ -17,8 +17,9 @@ static hone_status build(hone_approach *a, hone_progress *progress, hone_error *
         return status;
     a->labels_used = (int64_t)a->bench->task->train.n;
     a->build_seconds = hone_clock_seconds() - start;
-    return hone_approach_describe(a, err, "the answer of the most similar of %zu training rows (TF-IDF of words and word pairs, cosine)",
-                                  a->bench->task->train.n);
+    return hone_approach_describe(
+        a, err, "the answer of the most similar of %zu training rows (TF-IDF of words and word pairs, cosine)",
+        a->bench->task->train.n);
 }
 
 static hone_status predict(hone_approach *a, const hone_row *row, const char **answer, hone_error *err)

@@ -1,7 +1,7 @@
 /* retrieved_few_shot.c - for each row the k most similar training rows are its demonstrations, the nearest one last.
  *
- * k is chosen on select_tune. Retrieved demonstrations are worth many fixed ones (Liu et al. 2022, arXiv 2101.06804), but they differ from
- * row to row, so that no cache saves their tokens. */
+ * k is chosen on select_tune. Retrieved demonstrations are worth many fixed ones (Liu et al. 2022, arXiv 2101.06804),
+ * but they differ from row to row, so that no cache saves their tokens. */
 #include "approach/approach.h"
 
 #include "approach/train_index.h"
@@ -26,7 +26,8 @@ static hone_status messages(hone_approach *a, const hone_row *row, size_t skip, 
         rows[n - 1 - i] = &r->index.train->items[nearest[i]];
     if (skip > n)
         skip = n;
-    return hone_prompt_messages(a->bench->task, (hone_prompt_style){.instruction = true}, rows + skip, n - skip, row, out, err);
+    return hone_prompt_messages(a->bench->task, (hone_prompt_style){.instruction = true}, rows + skip, n - skip, row,
+                                out, err);
 }
 
 static hone_status set_neighbours(hone_approach *a, int k, hone_error *err)
@@ -65,9 +66,13 @@ static hone_status build(hone_approach *a, hone_progress *progress, hone_error *
         return status;
     a->labels_used = (int64_t)(a->bench->task->train.n + n_tune);
     if (n_tune == 0)
-        return hone_approach_describe(a, err, "role, instruction and the %zu most similar training rows as demonstrations", r->k);
-    return hone_approach_describe(a, err, "role, instruction and the %zu most similar training rows as demonstrations, the best of %d "
-                                  "numbers on %zu select rows", r->k, effort->n_neighbours, n_tune);
+        return hone_approach_describe(
+            a, err, "role, instruction and the %zu most similar training rows as demonstrations", r->k);
+    return hone_approach_describe(
+        a, err,
+        "role, instruction and the %zu most similar training rows as demonstrations, the best of %d "
+        "numbers on %zu select rows",
+        r->k, effort->n_neighbours, n_tune);
 }
 
 static void clear(hone_approach *a)

@@ -1,5 +1,5 @@
-/* scoring.c - the task's metric applied to an answer. The lenient reading decides (an answer wrapped in a sentence is still
- * the answer); how often answers keep strictly to the form is measured apart. */
+/* scoring.c - the task's metric applied to an answer. The lenient reading decides (an answer wrapped in a sentence is
+ * still the answer); how often answers keep strictly to the form is measured apart. */
 #include "approach/scoring.h"
 
 #include "metric/fold.h"
@@ -13,12 +13,15 @@ bool hone_task_has_form(const hone_task *task)
 
 static const hone_metric *metric_of(const hone_task *task)
 {
-    /* "accuracy" is the share of right answers; what right means for a number or a JSON document, its output kind says. */
+    /* "accuracy" is the share of right answers; what right means for a number or a JSON document, its output kind says.
+     */
     bool labels = task->output_kind == HONE_OUTPUT_LABEL || task->output_kind == HONE_OUTPUT_CHOICE;
-    return labels && task->metric ? hone_metric_find(task->metric) : hone_metric_for_output(hone_output_kind_name(task->output_kind));
+    return labels && task->metric ? hone_metric_find(task->metric)
+                                  : hone_metric_for_output(hone_output_kind_name(task->output_kind));
 }
 
-static hone_status score(const hone_task *task, const char *raw, const char *reference, hone_metric_score *out, hone_error *err)
+static hone_status score(const hone_task *task, const char *raw, const char *reference, hone_metric_score *out,
+                         hone_error *err)
 {
     const hone_metric *metric = metric_of(task);
     if (!metric)
@@ -48,7 +51,8 @@ static hone_status parsed_answer(const hone_task *task, hone_arena *arena, hone_
     return out->answer ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory for answers");
 }
 
-hone_status hone_score_answer(const hone_task *task, const hone_row *row, hone_arena *arena, hone_answer *out, hone_error *err)
+hone_status hone_score_answer(const hone_task *task, const hone_row *row, hone_arena *arena, hone_answer *out,
+                              hone_error *err)
 {
     hone_metric_score found;
     out->answer = NULL;

@@ -57,7 +57,8 @@ static hone_status score_on_select(hone_approach *a, double *score, hone_error *
     return HONE_OK;
 }
 
-static hone_status fit(hone_approach *a, const int32_t *labels, double strength, hone_thread_pool *pool, hone_error *err)
+static hone_status fit(hone_approach *a, const int32_t *labels, double strength, hone_thread_pool *pool,
+                       hone_error *err)
 {
     classifier *c = a->state;
     if (c->model)
@@ -67,7 +68,8 @@ static hone_status fit(hone_approach *a, const int32_t *labels, double strength,
                              (hone_logistic_options){.c = strength}, pool, &c->model, err);
 }
 
-static hone_status choose(hone_approach *a, const int32_t *labels, hone_thread_pool *pool, double *best, hone_error *err)
+static hone_status choose(hone_approach *a, const int32_t *labels, hone_thread_pool *pool, double *best,
+                          hone_error *err)
 {
     *best = strengths[0];
     if (a->bench->task->select_tune.n == 0)
@@ -101,10 +103,12 @@ static hone_status build(hone_approach *a, hone_progress *progress, hone_error *
     for (size_t i = 0; i < task->train.n; i++) {
         labels[i] = label_of(task, task->train.items[i].output);
         if (labels[i] < 0)
-            return hone_fail(err, HONE_BAD_INPUT, "%s:%lld: \"%.60s\" is none of the task's labels", task->train.items[i].file,
-                             (long long)task->train.items[i].line, task->train.items[i].output);
+            return hone_fail(err, HONE_BAD_INPUT, "%s:%lld: \"%.60s\" is none of the task's labels",
+                             task->train.items[i].file, (long long)task->train.items[i].line,
+                             task->train.items[i].output);
     }
-    hone_status status = hone_thread_pool_create(a->bench->engine ? hone_engine_threads(a->bench->engine) : 1, &pool, err);
+    hone_status status =
+        hone_thread_pool_create(a->bench->engine ? hone_engine_threads(a->bench->engine) : 1, &pool, err);
     if (status == HONE_OK)
         status = hone_train_index_init(&c->index, &task->train, err);
     if (status == HONE_OK)
@@ -116,8 +120,11 @@ static hone_status build(hone_approach *a, hone_progress *progress, hone_error *
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for settings");
     a->labels_used = (int64_t)(task->train.n + task->select_tune.n);
     a->build_seconds = hone_clock_seconds() - start;
-    return hone_approach_describe(a, err, "%zu words and word pairs by TF-IDF, multinomial logistic regression, C = %g chosen on "
-                                  "%zu select rows", hone_tfidf_terms(c->index.tfidf), best, task->select_tune.n);
+    return hone_approach_describe(
+        a, err,
+        "%zu words and word pairs by TF-IDF, multinomial logistic regression, C = %g chosen on "
+        "%zu select rows",
+        hone_tfidf_terms(c->index.tfidf), best, task->select_tune.n);
 }
 
 static hone_status predict(hone_approach *a, const hone_row *row, const char **answer, hone_error *err)

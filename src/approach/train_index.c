@@ -29,8 +29,8 @@ void hone_train_index_clear(hone_train_index *index)
     memset(index, 0, sizeof *index);
 }
 
-hone_status hone_train_index_nearest(const hone_train_index *index, const char *input, size_t k, size_t *nearest, size_t *n,
-                                     hone_error *err)
+hone_status hone_train_index_nearest(const hone_train_index *index, const char *input, size_t k, size_t *nearest,
+                                     size_t *n, hone_error *err)
 {
     hone_sparse *query;
     double similarity[HONE_MAX_NEIGHBOURS];

@@ -1,5 +1,5 @@
-/* tuned.c - a LoRA adapter that learned bare input -> output pairs: no role, no instruction, so the shortest prompt. What
- * the model's own chat template adds stays. */
+/* tuned.c - a LoRA adapter that learned bare input -> output pairs: no role, no instruction, so the shortest prompt.
+ * What the model's own chat template adds stays. */
 #include "approach/tuning.h"
 
 static hone_status build(hone_approach *a, hone_progress *progress, hone_error *err)

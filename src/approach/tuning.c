@@ -1,8 +1,8 @@
 /* tuning.c - from training rows to a loaded adapter.
  *
- *   probe    one short run for each candidate learning rate, scored on select_tune; the best is taken (skipped for one candidate)
- *   train    the full run; the best checkpoint by the task metric on select_tune is kept
- *   load     the adapter serves from the same engine that trained it
+ *   probe    one short run for each candidate learning rate, scored on select_tune; the best is taken (skipped for one
+ * candidate) train    the full run; the best checkpoint by the task metric on select_tune is kept load     the adapter
+ * serves from the same engine that trained it
  *
  * A finished probe or run is a part in the ledger; an unfinished one goes on from the trainer's own checkpoint. */
 #include "approach/tuning.h"
@@ -52,8 +52,10 @@ static hone_status encode_example(hone_approach *a, const hone_row *row, hone_to
         return hone_fail_within(err, status, "%s:%lld", file, (long long)row->line);
     int64_t context = hone_engine_context_tokens(a->bench->engine);
     if ((int64_t)ids->n > context)
-        return hone_fail(err, HONE_BAD_INPUT, "%s:%lld: the example takes %zu tokens, the model's context holds %lld. Shorten or "
-                         "remove the row.", file, (long long)row->line, ids->n, (long long)context);
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "%s:%lld: the example takes %zu tokens, the model's context holds %lld. Shorten or "
+                         "remove the row.",
+                         file, (long long)row->line, ids->n, (long long)context);
     *out = (hone_train_example){.ids = ids->data, .n_ids = ids->n, .n_prompt = n_prompt};
     return HONE_OK;
 }
@@ -106,7 +108,8 @@ static void named_note(hone_progress *p, const char *text)
 static void init_named(named_progress *n, hone_progress *to)
 {
     n->to = to;
-    n->base = (hone_progress){.context = n, .begin = named_begin, .update = named_update, .end = named_end, .note = named_note};
+    n->base = (hone_progress){
+        .context = n, .begin = named_begin, .update = named_update, .end = named_end, .note = named_note};
 }
 
 /* hone_train_score: the task metric on the tuning half of select, answers as they will be served. */
@@ -166,10 +169,11 @@ static double real_of(const json_t *part, const char *name)
 
 static json_t *pack_result(const hone_train_result *r)
 {
-    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I}", "steps", (json_int_t)r->steps, "tokens", (json_int_t)r->tokens,
-                     "seconds", real_or_null(r->seconds), "score_seconds", real_or_null(r->score_seconds), "tokens_per_second",
-                     real_or_null(r->tokens_per_second), "final_loss", real_or_null(r->final_loss), "best_score",
-                     real_or_null(r->best_score), "best_step", (json_int_t)r->best_step);
+    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I}", "steps", (json_int_t)r->steps, "tokens",
+                     (json_int_t)r->tokens, "seconds", real_or_null(r->seconds), "score_seconds",
+                     real_or_null(r->score_seconds), "tokens_per_second", real_or_null(r->tokens_per_second),
+                     "final_loss", real_or_null(r->final_loss), "best_score", real_or_null(r->best_score), "best_step",
+                     (json_int_t)r->best_step);
 }
 
 static bool has_adapter(const char *folder)
@@ -180,10 +184,11 @@ static bool has_adapter(const char *folder)
     return exists;
 }
 
-/* Trains with the given settings, or finds that this was done. *folder belongs to a->arena, *part is a new reference. */
-static hone_status train_once(hone_approach *a, const examples *e, const hone_train_options *wanted, const json_t *settings,
-                              const char *purpose, bool keep_best, named_progress *progress, const char **folder,
-                              json_t **part, hone_error *err)
+/* Trains with the given settings, or finds that this was done. *folder belongs to a->arena, *part is a new reference.
+ */
+static hone_status train_once(hone_approach *a, const examples *e, const hone_train_options *wanted,
+                              const json_t *settings, const char *purpose, bool keep_best, named_progress *progress,
+                              const char **folder, json_t **part, hone_error *err)
 {
     char key[65], name[128];
     *part = NULL;
@@ -211,8 +216,8 @@ static hone_status train_once(hone_approach *a, const examples *e, const hone_tr
     options.folder = *folder;
     options.description = a->type->name;
     bool can_score = keep_best && hone_workbench_tune_rows(a->bench) > 0;
-    status = hone_train(a->bench->engine, e->items, e->n, &options, can_score ? score_checkpoint : NULL, a, &progress->base,
-                        &result, err);
+    status = hone_train(a->bench->engine, e->items, e->n, &options, can_score ? score_checkpoint : NULL, a,
+                        &progress->base, &result, err);
     if (status != HONE_OK)
         return status;
     *part = pack_result(&result);
@@ -230,8 +235,8 @@ static json_t *pack_settings(const hone_approach *a, const hone_train_options *o
 }
 
 /* One probing run: trained briefly, scored on select_tune, remembered, and its adapter thrown away. */
-static hone_status probe(hone_approach *a, const examples *e, const hone_train_options *options, named_progress *progress,
-                         double *score, hone_error *err)
+static hone_status probe(hone_approach *a, const examples *e, const hone_train_options *options,
+                         named_progress *progress, double *score, hone_error *err)
 {
     char key[65];
     const char *folder = NULL;
@@ -276,8 +281,8 @@ done:
     return status;
 }
 
-static hone_status choose_learning_rate(hone_approach *a, const examples *e, hone_train_options *options, named_progress *progress,
-                                        hone_error *err)
+static hone_status choose_learning_rate(hone_approach *a, const examples *e, hone_train_options *options,
+                                        named_progress *progress, hone_error *err)
 {
     const hone_effort *effort = &a->bench->effort;
     if (effort->n_learning_rates > 0)
@@ -311,15 +316,17 @@ static hone_status describe(hone_approach *a, const hone_train_options *o, const
     if (effort->n_learning_rates > 1)
         snprintf(rate, sizeof rate, ", the best of %d tried", effort->n_learning_rates);
     return hone_approach_describe(
-        a, err, "LoRA rank %d on all linear layers, %s; %lld rows, %lld steps of %d (%g epochs planned), learning rate %g%s; "
-        "best checkpoint on %zu select rows", o->rank,
+        a, err,
+        "LoRA rank %d on all linear layers, %s; %lld rows, %lld steps of %d (%g epochs planned), learning rate %g%s; "
+        "best checkpoint on %zu select rows",
+        o->rank,
         style->instruction ? "trained and served with role and instruction" : "bare input and output, no instruction",
-        (long long)a->bench->task->train.n, (long long)json_integer_value(json_object_get(part, "steps")), o->batch, o->epochs,
-        o->learning_rate, rate, hone_workbench_tune_rows(a->bench));
+        (long long)a->bench->task->train.n, (long long)json_integer_value(json_object_get(part, "steps")), o->batch,
+        o->epochs, o->learning_rate, rate, hone_workbench_tune_rows(a->bench));
 }
 
-static hone_status train_and_load(hone_approach *a, const examples *e, hone_train_options *options, named_progress *progress,
-                                  hone_error *err)
+static hone_status train_and_load(hone_approach *a, const examples *e, hone_train_options *options,
+                                  named_progress *progress, hone_error *err)
 {
     json_t *part = NULL;
     hone_adapter *adapter;
@@ -339,7 +346,8 @@ static hone_status train_and_load(hone_approach *a, const examples *e, hone_trai
             a->build_seconds += real_of(part, "score_seconds");
         a->train_tokens_per_second = real_of(part, "tokens_per_second");
         a->select_tune_score = real_of(part, "best_score");
-        /* A time limit makes the number of steps depend on the machine: the adapter is known by what really happened. */
+        /* A time limit makes the number of steps depend on the machine: the adapter is known by what really happened.
+         */
         json_object_set(a->settings, "steps", json_object_get(part, "steps"));
         json_object_set(a->settings, "best_step", json_object_get(part, "best_step"));
         status = describe(a, options, part, err);

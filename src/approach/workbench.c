@@ -54,12 +54,12 @@ static json_t *describe(hone_workbench *bench)
     json_t *labels = json_array();
     for (size_t i = 0; labels && i < task->n_labels; i++)
         json_array_append_new(labels, json_string(task->labels[i]));
-    json_t *identity = json_pack(
-        "{s:i, s:i, s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:o?, s:s, s:s, s:I}", "approach_revision",
-        HONE_APPROACH_REVISION, "prompt_revision", HONE_PROMPT_REVISION, "version", HONE_VERSION, "kind",
-        hone_output_kind_name(task->output_kind), "metric", task->metric, "role", task->role, "instruction",
-        task->instruction, "context", task->context, "labels", labels, "train", train, "select_tune", tune,
-        "seed", (json_int_t)bench->seed);
+    json_t *identity =
+        json_pack("{s:i, s:i, s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:o?, s:s, s:s, s:I}", "approach_revision",
+                  HONE_APPROACH_REVISION, "prompt_revision", HONE_PROMPT_REVISION, "version", HONE_VERSION, "kind",
+                  hone_output_kind_name(task->output_kind), "metric", task->metric, "role", task->role, "instruction",
+                  task->instruction, "context", task->context, "labels", labels, "train", train, "select_tune", tune,
+                  "seed", (json_int_t)bench->seed);
     if (!identity || !bench->engine)
         return identity;
     json_object_set_new(identity, "model", json_string(hone_engine_model_hash(bench->engine)));

@@ -14,17 +14,17 @@ enum { HONE_EFFORT_CHOICES = 4 };
 
 /* How much is spent on choosing settings and on training. The same for every approach of a family. */
 typedef struct hone_effort {
-    size_t tune_rows;            /* rows of select_tune on which settings are chosen, 0: all */
-    int demonstrations;          /* in a fixed prompt */
-    int demonstration_sets;      /* candidates tried */
+    size_t tune_rows;                    /* rows of select_tune on which settings are chosen, 0: all */
+    int demonstrations;                  /* in a fixed prompt */
+    int demonstration_sets;              /* candidates tried */
     int neighbours[HONE_EFFORT_CHOICES]; /* retrieved demonstrations: candidates tried */
     int n_neighbours;
     double learning_rates[HONE_EFFORT_CHOICES];
-    int n_learning_rates;        /* 1: no probing */
-    double probe_epochs;         /* length of a probing run */
+    int n_learning_rates; /* 1: no probing */
+    double probe_epochs;  /* length of a probing run */
     double epochs;
     int batch;
-    double train_seconds;        /* at most, for each tuned approach; 0: no limit */
+    double train_seconds; /* at most, for each tuned approach; 0: no limit */
 } hone_effort;
 
 typedef struct hone_workbench {
@@ -32,11 +32,11 @@ typedef struct hone_workbench {
     hone_engine *engine;         /* NULL when only baselines run */
     const hone_choices *choices; /* the labels; NULL unless answers are restricted to them */
     hone_ledger *ledger;
-    const char *adapters;        /* folder for adapters */
+    const char *adapters; /* folder for adapters */
     hone_effort effort;
     uint64_t seed;
-    int max_new_tokens;          /* of a free answer */
-    json_t *identity;            /* what every key contains; owned */
+    int max_new_tokens; /* of a free answer */
+    json_t *identity;   /* what every key contains; owned */
 } hone_workbench;
 
 /* One answer to one row. Strings belong to the arena that the caller passed. */
@@ -45,7 +45,7 @@ typedef struct hone_answer {
     const char *raw;
     double score;
     int64_t tokens_in, tokens_out, tokens_cached;
-    double seconds;     /* its share of the batch's time; not a latency */
+    double seconds; /* its share of the batch's time; not a latency */
 } hone_answer;
 
 /* Changes when an approach would answer differently than before with the same settings. */

@@ -6,8 +6,8 @@
 static hone_status messages(hone_approach *a, const hone_row *row, size_t skip, json_t **out, hone_error *err)
 {
     (void)skip;
-    return hone_prompt_messages(a->bench->task, (hone_prompt_style){.instruction = true, .labels = true}, NULL, 0, row, out,
-                                err);
+    return hone_prompt_messages(a->bench->task, (hone_prompt_style){.instruction = true, .labels = true}, NULL, 0, row,
+                                out, err);
 }
 
 static hone_status build(hone_approach *a, hone_progress *progress, hone_error *err)

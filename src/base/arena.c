@@ -14,7 +14,7 @@ typedef struct block {
 } block;
 
 struct hone_arena {
-    block *first;   /* every block, newest first */
+    block *first; /* every block, newest first */
     size_t held_bytes;
 };
 

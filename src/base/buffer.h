@@ -14,8 +14,8 @@ typedef struct hone_buffer {
     bool failed;
 } hone_buffer;
 
-void hone_buffer_clear(hone_buffer *b);              /* frees; the struct may be used again */
-void hone_buffer_reset(hone_buffer *b);              /* length 0, memory kept */
+void hone_buffer_clear(hone_buffer *b); /* frees; the struct may be used again */
+void hone_buffer_reset(hone_buffer *b); /* length 0, memory kept */
 void hone_buffer_append(hone_buffer *b, const void *data, size_t length);
 void hone_buffer_puts(hone_buffer *b, const char *s);
 void hone_buffer_putc(hone_buffer *b, char c);

@@ -4,9 +4,9 @@
 
 #include <stddef.h>
 
-double hone_clock_seconds(void);                    /* monotonic, arbitrary start */
-double hone_cpu_seconds(void);                      /* processor time of the whole process */
-void hone_clock_iso8601(char *out, size_t size);    /* now in UTC, "2026-01-31T12:00:00Z", needs 21 bytes */
-size_t hone_peak_resident_bytes(void);              /* peak resident set of the process */
+double hone_clock_seconds(void);                 /* monotonic, arbitrary start */
+double hone_cpu_seconds(void);                   /* processor time of the whole process */
+void hone_clock_iso8601(char *out, size_t size); /* now in UTC, "2026-01-31T12:00:00Z", needs 21 bytes */
+size_t hone_peak_resident_bytes(void);           /* peak resident set of the process */
 
 #endif

@@ -9,8 +9,8 @@
 typedef struct hone_map {
     const unsigned char *data;
     size_t size_bytes;
-    char *path;           /* owned copy, for messages */
-    int64_t modified_ns;  /* modification time at opening, to notice a file that changes while open */
+    char *path;          /* owned copy, for messages */
+    int64_t modified_ns; /* modification time at opening, to notice a file that changes while open */
     uint64_t inode;
 } hone_map;
 

@@ -29,7 +29,8 @@ hone_status hone_fail_within(hone_error *err, hone_status code, const char *form
     int n = vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
     if (n >= 0 && (size_t)n + 2 < sizeof err->message)
-        snprintf(err->message + n, sizeof err->message - (size_t)n, ": %.*s", (int)(sizeof err->message - (size_t)n - 3), inner);
+        snprintf(err->message + n, sizeof err->message - (size_t)n, ": %.*s",
+                 (int)(sizeof err->message - (size_t)n - 3), inner);
     err->code = code;
     return code;
 }

@@ -92,8 +92,8 @@ bool hone_parse_bytes(const char *text, uint64_t *out)
     static const struct {
         const char *name;
         double factor;
-    } units[] = {{"", 1},       {"B", 1},          {"k", 1e3},      {"kB", 1e3},       {"MB", 1e6},
-                 {"GB", 1e9},   {"TB", 1e12},      {"M", 1e6},      {"G", 1e9},        {"KiB", 1024.0},
+    } units[] = {{"", 1},         {"B", 1},        {"k", 1e3},     {"kB", 1e3}, {"MB", 1e6},
+                 {"GB", 1e9},     {"TB", 1e12},    {"M", 1e6},     {"G", 1e9},  {"KiB", 1024.0},
                  {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
     char *end;
     if (!isdigit((unsigned char)*text) && *text != '.')

@@ -10,8 +10,8 @@
  * NULL. candidates[n_candidates]; the result is one of them. */
 const char *hone_suggest(const char *word, const char *const *candidates, size_t n_candidates);
 
-/* "30m", "1h30m", "45s", "90" (seconds) -> seconds. "4GiB", "512MiB", "2GB", "1000" -> bytes. "200k", "1.5M", "12" -> count.
- * False when the text is not such a quantity. */
+/* "30m", "1h30m", "45s", "90" (seconds) -> seconds. "4GiB", "512MiB", "2GB", "1000" -> bytes. "200k", "1.5M", "12" ->
+ * count. False when the text is not such a quantity. */
 bool hone_parse_seconds(const char *text, double *out);
 bool hone_parse_bytes(const char *text, uint64_t *out);
 bool hone_parse_count(const char *text, double *out);

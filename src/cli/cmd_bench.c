@@ -2,7 +2,8 @@
  *
  * Every figure is the median of several runs of the same code that serves and trains, with the spread beside it. FLOPs
  * are counted in the open: 2 for each weight of a linear layer and row, and for attention 4 * head_dim * heads for each
- * position seen; training counts forward, the gradient of the inputs, and three products for each adapter matrix pair. */
+ * position seen; training counts forward, the gradient of the inputs, and three products for each adapter matrix pair.
+ */
 #include "cli/commands.h"
 
 #include "base/clock.h"
@@ -44,7 +45,8 @@ static figure summarise(double *values, int n)
 }
 
 /* Runs n equal requests and returns the seconds. */
-static hone_status timed(hone_engine *engine, const int32_t *ids, size_t n_ids, int n_requests, int new_tokens, double *seconds, hone_error *err)
+static hone_status timed(hone_engine *engine, const int32_t *ids, size_t n_ids, int n_requests, int new_tokens,
+                         double *seconds, hone_error *err)
 {
     hone_request requests[64] = {0};
     hone_response responses[64];
@@ -52,7 +54,8 @@ static hone_status timed(hone_engine *engine, const int32_t *ids, size_t n_ids, 
     for (int i = 0; i < n_requests; i++) {
         memcpy(own[i], ids, n_ids * sizeof *ids);
         own[i][0] = 1000 + i; /* no request may find another's prefix */
-        requests[i] = (hone_request){.ids = own[i], .n_ids = n_ids, .max_new_tokens = new_tokens, .n_top = new_tokens ? 0 : 1};
+        requests[i] =
+            (hone_request){.ids = own[i], .n_ids = n_ids, .max_new_tokens = new_tokens, .n_top = new_tokens ? 0 : 1};
     }
     hone_engine_clear_cache(engine);
     double start = hone_clock_seconds();
@@ -77,7 +80,8 @@ static hone_status measure_decode(hone_engine *engine, const int32_t *ids, int n
     int32_t pages[64][16], tokens[64], positions[64], rows[64], next[64];
     hone_kv_write writes[64];
     hone_span spans[64];
-    hone_status status = hone_kv_pool_create(pages_each * n_requests, c->n_layers, c->n_kv_heads, c->head_dim, &pool, err);
+    hone_status status =
+        hone_kv_pool_create(pages_each * n_requests, c->n_layers, c->n_kv_heads, c->head_dim, &pool, err);
     if (status == HONE_OK)
         status = hone_workspace_create(model, 64, 16, &ws, err);
     for (int run = 0; run < RUNS && status == HONE_OK; run++) {
@@ -152,7 +156,8 @@ static hone_status measure_train(hone_engine *engine, const int32_t *ids, figure
         memset(state, 0, n * sizeof *state);
         hone_adapter_refresh(model->ops, adapter);
         for (int64_t at = 0; at < TRAIN_SEQUENCES;) {
-            at += hone_train_batch_fill(batch, examples, order + at, TRAIN_SEQUENCES - at, 1.0f / (TRAIN_SEQUENCES * TRAIN_TOKENS), adapter);
+            at += hone_train_batch_fill(batch, examples, order + at, TRAIN_SEQUENCES - at,
+                                        1.0f / (TRAIN_SEQUENCES * TRAIN_TOKENS), adapter);
             hone_model_forward(model, pool, &batch->rows, ws, tape);
             hone_model_backward(model, pool, &batch->rows, ws, tape, batch->labels, batch->n_labels, state);
         }
@@ -204,7 +209,8 @@ static hone_status measure(hone_engine *engine, report *r, bool train_only, hone
     for (int i = 0; i < PREFILL; i++)
         ids[i] = (1000 + i) % (int32_t)c->n_vocab;
     r->peak = hone_ops_measure_fma_peak(model->ops);
-    double attention = 4.0 * (double)(c->head_dim * c->n_heads * c->n_layers), head = 2.0 * (double)(c->n_vocab * c->n_embd);
+    double attention = 4.0 * (double)(c->head_dim * c->n_heads * c->n_layers),
+           head = 2.0 * (double)(c->n_vocab * c->n_embd);
     r->prefill_flops = PREFILL * block_flops(c) + attention * PREFILL * (PREFILL + 1) / 2 + head;
     r->train_flops = TRAIN_SEQUENCES * TRAIN_TOKENS * (2 * block_flops(c) + 3 * adapter_flops(c) + 2 * head) +
                      3.0 * attention * TRAIN_SEQUENCES * TRAIN_TOKENS * (TRAIN_TOKENS + 1) / 2;
@@ -241,12 +247,15 @@ static void print_json(const hone_engine *engine, const report *r)
     json_t *batch = json_array();
     for (int b = 0; b < BATCHES; b++)
         json_array_append_new(batch, figure_json("tokens_per_second", batch_sizes[b], r->batch[b]));
-    json_t *json = json_pack("{s:f, s:f, s:o, s:o, s:I, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:{s:[f,f], s:[f,f]}}", "prefill_tokens_per_second", r->prefill.median,
-                             "decode_tokens_per_second", r->decode.median, "batch", batch, "train", figure_json("tokens_per_second", 0, r->train), "peak_rss_bytes",
-                             (json_int_t)r->peak_rss_bytes, "isa", hone_engine_isa(engine), "threads", hone_engine_threads(engine), "fma_peak_gflops", r->peak / 1e9,
-                             "read_gigabytes_per_second", r->bandwidth / 1e9, "prefill_share_of_fma_peak", r->prefill_flops / PREFILL * r->prefill.median / r->peak,
-                             "train_share_of_fma_peak", r->train_flops / (TRAIN_SEQUENCES * TRAIN_TOKENS) * r->train.median / r->peak, "load_seconds", r->load_seconds, "spread",
-                             "prefill", r->prefill.low, r->prefill.high, "decode", r->decode.low, r->decode.high);
+    json_t *json = json_pack(
+        "{s:f, s:f, s:o, s:o, s:I, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:{s:[f,f], s:[f,f]}}",
+        "prefill_tokens_per_second", r->prefill.median, "decode_tokens_per_second", r->decode.median, "batch", batch,
+        "train", figure_json("tokens_per_second", 0, r->train), "peak_rss_bytes", (json_int_t)r->peak_rss_bytes, "isa",
+        hone_engine_isa(engine), "threads", hone_engine_threads(engine), "fma_peak_gflops", r->peak / 1e9,
+        "read_gigabytes_per_second", r->bandwidth / 1e9, "prefill_share_of_fma_peak",
+        r->prefill_flops / PREFILL * r->prefill.median / r->peak, "train_share_of_fma_peak",
+        r->train_flops / (TRAIN_SEQUENCES * TRAIN_TOKENS) * r->train.median / r->peak, "load_seconds", r->load_seconds,
+        "spread", "prefill", r->prefill.low, r->prefill.high, "decode", r->decode.low, r->decode.high);
     json_dumpf(json, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(json);
@@ -256,15 +265,17 @@ static void print_text(const hone_engine *engine, const report *r)
 {
     char memory[32];
     hone_format_bytes(r->peak_rss_bytes, memory);
-    printf("%s, %s, %d threads: fused multiply-add peak %.0f GFLOP/s, memory reads %.1f GB/s\n\n", hone_engine_isa(engine), hone_engine_numerics_class(engine),
-           hone_engine_threads(engine), r->peak / 1e9, r->bandwidth / 1e9);
+    printf("%s, %s, %d threads: fused multiply-add peak %.0f GFLOP/s, memory reads %.1f GB/s\n\n",
+           hone_engine_isa(engine), hone_engine_numerics_class(engine), hone_engine_threads(engine), r->peak / 1e9,
+           r->bandwidth / 1e9);
     printf("  work                               tokens/s   (low to high)      share of the FMA peak\n");
-    printf("  prefill %d                        %8.0f   (%.0f to %.0f)       %.0f %%\n", PREFILL, r->prefill.median, r->prefill.low, r->prefill.high,
-           100 * r->prefill_flops / PREFILL * r->prefill.median / r->peak);
+    printf("  prefill %d                        %8.0f   (%.0f to %.0f)       %.0f %%\n", PREFILL, r->prefill.median,
+           r->prefill.low, r->prefill.high, 100 * r->prefill_flops / PREFILL * r->prefill.median / r->peak);
     for (int b = 0; b < BATCHES; b++)
-        printf("  decode %d, %2d together             %8.0f   (%.0f to %.0f)\n", DECODE, batch_sizes[b], r->batch[b].median, r->batch[b].low, r->batch[b].high);
-    printf("  LoRA step, 16 x 64 tokens, r 16    %8.0f   (%.0f to %.0f)       %.0f %%\n", r->train.median, r->train.low, r->train.high,
-           100 * r->train_flops / (TRAIN_SEQUENCES * TRAIN_TOKENS) * r->train.median / r->peak);
+        printf("  decode %d, %2d together             %8.0f   (%.0f to %.0f)\n", DECODE, batch_sizes[b],
+               r->batch[b].median, r->batch[b].low, r->batch[b].high);
+    printf("  LoRA step, 16 x 64 tokens, r 16    %8.0f   (%.0f to %.0f)       %.0f %%\n", r->train.median, r->train.low,
+           r->train.high, 100 * r->train_flops / (TRAIN_SEQUENCES * TRAIN_TOKENS) * r->train.median / r->peak);
     printf("\n  load %.2f s, peak memory %s; medians of %d runs\n", r->load_seconds, memory, RUNS);
 }
 
@@ -274,8 +285,10 @@ const hone_command hone_command_bench = {
     .name = "bench",
     .usage = "-m MODEL [options]",
     .summary = "measure prefill, decoding and tuning on this machine",
-    .details = "Prefill of 512 tokens, decoding of 128 alone and together, LoRA steps of 16 x 64 tokens at rank 16 with every\n"
-               "token labelled and nothing shared. Medians of five runs, as whole steps of the code that serves and trains.",
+    .details =
+        "Prefill of 512 tokens, decoding of 128 alone and together, LoRA steps of 16 x 64 tokens at rank 16 with "
+        "every\n"
+        "token labelled and nothing shared. Medians of five runs, as whole steps of the code that serves and trains.",
     .run = run,
 };
 
@@ -291,7 +304,8 @@ static int run(int argc, char **argv)
         {"json", 0, HONE_OPTION_FLAG, &json, NULL, "the figures as JSON"},
     };
     hone_arguments arguments;
-    int code = hone_options_begin(&hone_command_bench, options, sizeof options / sizeof *options, argc, argv, &arguments);
+    int code =
+        hone_options_begin(&hone_command_bench, options, sizeof options / sizeof *options, argc, argv, &arguments);
     if (code >= 0)
         return code;
     hone_error err;

@@ -1,4 +1,5 @@
-/* cmd_compare.c - `hone compare`: the main job. Opens task and model, runs the comparison, judges it, shows and keeps the report. */
+/* cmd_compare.c - `hone compare`: the main job. Opens task and model, runs the comparison, judges it, shows and keeps
+ * the report. */
 #include "base/cancel.h"
 #include "base/text.h"
 #include "catalogue/models.h"
@@ -28,7 +29,8 @@ const hone_command hone_command_compare = {
         "train and tuned on select. The winner is named on select and confirmed on the locked test.\n"
         "Stop it at any time: the same command goes on where it was, and finished parts are not computed again.\n"
         "\n"
-        "Without --quick or --budget everything is done thoroughly: three epochs, learning rate probed, all test rows.\n"
+        "Without --quick or --budget everything is done thoroughly: three epochs, learning rate probed, all test "
+        "rows.\n"
         "\n"
         "  hone compare --quick                  a first answer in minutes\n"
         "  hone compare --budget 30m             as thorough as half an hour allows\n"
@@ -88,11 +90,13 @@ static void show_plan(void *context, const hone_comparison *c)
     hone_format_count((int64_t)t->train.n, counts[0]);
     hone_format_count((int64_t)(t->select_tune.n + t->select_name.n), counts[1]);
     hone_format_count((int64_t)c->n_test, counts[2]);
-    printf("%s · %s · %s train / %s select / %s test rows", t->name, c->model ? c->model : "no model", counts[0], counts[1], counts[2]);
+    printf("%s · %s · %s train / %s select / %s test rows", t->name, c->model ? c->model : "no model", counts[0],
+           counts[1], counts[2]);
     if (t->n_labels)
         printf(" · %zu labels", t->n_labels);
-    printf("\n%s\nThis test can detect differences of about %.0f points (up to %zu planned comparisons, 80 %% power).\n",
-           c->machine ? c->machine : "", 100 * c->detectable_difference, c->n_approaches > 1 ? c->n_approaches - 1 : 1);
+    printf(
+        "\n%s\nThis test can detect differences of about %.0f points (up to %zu planned comparisons, 80 %% power).\n",
+        c->machine ? c->machine : "", 100 * c->detectable_difference, c->n_approaches > 1 ? c->n_approaches - 1 : 1);
     if (c->quick_note)
         printf("Shortened: %s.\n", c->quick_note);
     printf("\n  %-30s %8s   %s\n", "approach", "select", "spent");
@@ -120,7 +124,8 @@ static hone_status print_all(const hone_buffer *b, hone_error *err)
 {
     if (b->length && fwrite(b->data, 1, b->length, stdout) != b->length)
         return hone_fail(err, HONE_IO, "cannot write to standard output: %s", strerror(errno));
-    return fflush(stdout) == 0 ? HONE_OK : hone_fail(err, HONE_IO, "cannot write to standard output: %s", strerror(errno));
+    return fflush(stdout) == 0 ? HONE_OK
+                               : hone_fail(err, HONE_IO, "cannot write to standard output: %s", strerror(errno));
 }
 
 static hone_status write_html(const json_t *document, const char *path, hone_error *err)
@@ -134,7 +139,8 @@ static hone_status write_html(const json_t *document, const char *path, hone_err
 }
 
 /* Document to ledger, page to disk, verdict to the person (or the program) that asked. */
-static hone_status publish(const settings *s, const hone_comparison *c, hone_ledger *ledger, int64_t run_id, hone_error *err)
+static hone_status publish(const settings *s, const hone_comparison *c, hone_ledger *ledger, int64_t run_id,
+                           hone_error *err)
 {
     json_t *document = NULL;
     hone_buffer text = {0};
@@ -182,11 +188,13 @@ static hone_status needs_model(const char *const *names, size_t n, bool *out, ho
     return HONE_OK;
 }
 
-static hone_status open_model(const settings *s, const hone_task *task, hone_engine **engine, const char **name, hone_error *err)
+static hone_status open_model(const settings *s, const hone_task *task, hone_engine **engine, const char **name,
+                              hone_error *err)
 {
     *name = s->model ? s->model : task->n_models ? task->models[0] : NULL;
     if (!*name)
-        return hone_fail(err, HONE_BAD_INPUT, "%s/task.yaml names no model; add `model: smollm2-135m` or give -m MODEL", task->folder);
+        return hone_fail(err, HONE_BAD_INPUT, "%s/task.yaml names no model; add `model: smollm2-135m` or give -m MODEL",
+                         task->folder);
     char *path;
     hone_status status = hone_model_resolve(*name, &path, err);
     if (status != HONE_OK)
@@ -200,13 +208,15 @@ static hone_status open_model(const settings *s, const hone_task *task, hone_eng
 static hone_status open_ledger(const hone_task *task, hone_ledger **out, hone_error *err)
 {
     char *state = hone_path_join(task->folder, ".hone"), *path = state ? hone_path_join(state, "ledger.sqlite") : NULL;
-    hone_status status = path ? hone_ledger_open(path, out, err) : hone_fail(err, HONE_NO_MEMORY, "out of memory for a path");
+    hone_status status =
+        path ? hone_ledger_open(path, out, err) : hone_fail(err, HONE_NO_MEMORY, "out of memory for a path");
     free(path);
     free(state);
     return status;
 }
 
-static hone_status compare(const settings *s, const char *const *names, size_t n_names, const char *command, hone_error *err)
+static hone_status compare(const settings *s, const char *const *names, size_t n_names, const char *command,
+                           hone_error *err)
 {
     hone_task *task = NULL;
     hone_engine *engine = NULL;
@@ -224,10 +234,16 @@ static hone_status compare(const settings *s, const char *const *names, size_t n
         status = open_ledger(task, &ledger, err);
     if (status != HONE_OK)
         goto done;
-    hone_compare_options options = {.approaches = names, .n_approaches = n_names, .quick = s->quick,
-                                    .budget_seconds = s->budget_seconds, .test_rows = (size_t)s->test_rows,
-                                    .seed = (uint64_t)s->seed, .model_name = model, .command = command,
-                                    .progress = hone_progress_bar(), .planned = s->json ? NULL : show_plan,
+    hone_compare_options options = {.approaches = names,
+                                    .n_approaches = n_names,
+                                    .quick = s->quick,
+                                    .budget_seconds = s->budget_seconds,
+                                    .test_rows = (size_t)s->test_rows,
+                                    .seed = (uint64_t)s->seed,
+                                    .model_name = model,
+                                    .command = command,
+                                    .progress = hone_progress_bar(),
+                                    .planned = s->json ? NULL : show_plan,
                                     .finished = s->json ? NULL : show_result};
     status = hone_compare(task, engine, ledger, &options, &comparison, &run_id, err);
     if (status == HONE_OK)
@@ -263,17 +279,22 @@ static int run(int argc, char **argv)
     settings s = {.seed = 1, .task = "."};
     const hone_option options[] = {
         {"quick", 0, HONE_OPTION_FLAG, &s.quick, NULL, "a first answer in minutes; says what it left out"},
-        {"budget", 0, HONE_OPTION_SECONDS, &s.budget_seconds, "TIME", "as thorough as this time allows: 30m (default: the task's)"},
-        {"approaches", 0, HONE_OPTION_TEXT, &s.approaches, "LIST", "only these, separated by commas; baselines always run"},
+        {"budget", 0, HONE_OPTION_SECONDS, &s.budget_seconds, "TIME",
+         "as thorough as this time allows: 30m (default: the task's)"},
+        {"approaches", 0, HONE_OPTION_TEXT, &s.approaches, "LIST",
+         "only these, separated by commas; baselines always run"},
         {"model", 'm', HONE_OPTION_TEXT, &s.model, "MODEL", "catalogue name or GGUF file (default: the task's)"},
-        {"threads", 0, HONE_OPTION_INTEGER, &s.threads, "N", "threads (default: all); any number gives the same results"},
+        {"threads", 0, HONE_OPTION_INTEGER, &s.threads, "N",
+         "threads (default: all); any number gives the same results"},
         {"seed", 0, HONE_OPTION_INTEGER, &s.seed, "S", "seed of everything random (default 1)"},
-        {"test-rows", 0, HONE_OPTION_INTEGER, &s.test_rows, "N", "only the first N test rows; counts as an opening all the same"},
+        {"test-rows", 0, HONE_OPTION_INTEGER, &s.test_rows, "N",
+         "only the first N test rows; counts as an opening all the same"},
         {"html", 0, HONE_OPTION_TEXT, &s.html, "FILE", "where the report goes (default TASK/.hone/report.html)"},
         {"json", 0, HONE_OPTION_FLAG, &s.json, NULL, "print the result as one JSON document"},
     };
     hone_arguments arguments;
-    int code = hone_options_begin(&hone_command_compare, options, sizeof options / sizeof *options, argc, argv, &arguments);
+    int code =
+        hone_options_begin(&hone_command_compare, options, sizeof options / sizeof *options, argc, argv, &arguments);
     if (code >= 0)
         return code;
     hone_error err = {.code = HONE_OK};

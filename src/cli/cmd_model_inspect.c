@@ -50,10 +50,13 @@ static json_t *inspect(const hone_gguf *file, const char *path)
             n *= t->ne[d];
         }
         weights += n;
-        json_array_append_new(tensors, json_pack("{s:s%, s:s, s:o, s:I}", "name", t->name.data, t->name.length, "type", info->name, "shape", shape, "bytes", (json_int_t)t->size_bytes));
-        json_object_set_new(types, info->name, json_integer(json_integer_value(json_object_get(types, info->name)) + 1));
+        json_array_append_new(tensors, json_pack("{s:s%, s:s, s:o, s:I}", "name", t->name.data, t->name.length, "type",
+                                                 info->name, "shape", shape, "bytes", (json_int_t)t->size_bytes));
+        json_object_set_new(types, info->name,
+                            json_integer(json_integer_value(json_object_get(types, info->name)) + 1));
     }
-    return json_pack("{s:s, s:I, s:i, s:I, s:o, s:o, s:o}", "path", path, "size_bytes", (json_int_t)file->map.size_bytes, "gguf_version", (int)file->version, "weights",
+    return json_pack("{s:s, s:I, s:i, s:I, s:o, s:o, s:o}", "path", path, "size_bytes",
+                     (json_int_t)file->map.size_bytes, "gguf_version", (int)file->version, "weights",
                      (json_int_t)weights, "types", types, "metadata", values, "tensors", tensors);
 }
 
@@ -64,8 +67,10 @@ static void print_text(const json_t *document)
     char size[32], weights[32];
     hone_format_bytes((uint64_t)json_integer_value(json_object_get(document, "size_bytes")), size);
     hone_format_count(json_integer_value(json_object_get(document, "weights")), weights);
-    printf("%s: GGUF version %lld, %s, %s weights in %zu tensors (", json_string_value(json_object_get(document, "path")),
-           json_integer_value(json_object_get(document, "gguf_version")), size, weights, json_array_size(json_object_get(document, "tensors")));
+    printf("%s: GGUF version %lld, %s, %s weights in %zu tensors (",
+           json_string_value(json_object_get(document, "path")),
+           json_integer_value(json_object_get(document, "gguf_version")), size, weights,
+           json_array_size(json_object_get(document, "tensors")));
     bool first = true;
     json_object_foreach(json_object_get(document, "types"), key, value)
     {
@@ -77,7 +82,8 @@ static void print_text(const json_t *document)
     {
         if (json_is_string(value)) {
             char text[LONGEST_TEXT + 8];
-            snprintf(text, sizeof text, "%.*s%s", LONGEST_TEXT, json_string_value(value), json_string_length(value) > LONGEST_TEXT ? "..." : "");
+            snprintf(text, sizeof text, "%.*s%s", LONGEST_TEXT, json_string_value(value),
+                     json_string_length(value) > LONGEST_TEXT ? "..." : "");
             for (char *c = text; *c; c++)
                 *c = (unsigned char)*c < 32 ? ' ' : *c;
             printf("  %-42s %s\n", key, text);
@@ -112,7 +118,8 @@ static int run(int argc, char **argv)
     hone_error err;
     char *path = NULL;
     hone_gguf file = {0};
-    hone_status status = arguments.n == 1 ? hone_model_resolve(arguments.items[0], &path, &err) : hone_fail(&err, HONE_BAD_INPUT, "name one model");
+    hone_status status = arguments.n == 1 ? hone_model_resolve(arguments.items[0], &path, &err)
+                                          : hone_fail(&err, HONE_BAD_INPUT, "name one model");
     if (status == HONE_OK)
         status = hone_gguf_open(path, &file, &err);
     if (status == HONE_OK) {

@@ -19,9 +19,10 @@ const hone_command hone_command_report = {
     .name = "report",
     .usage = "[TASK] [--html FILE] [--markdown FILE] [--json] [--open]",
     .summary = "show the last comparison of a task again: terminal, JSON, Markdown, HTML",
-    .details = "TASK is a task's folder or its task.yaml; the current folder when left out. Without options the verdict is\n"
-               "printed. FILE may be \"-\" for standard output. --open writes the HTML (to .hone/report.html in the task's\n"
-               "folder unless --html names a file) and opens it in the browser. Nothing is measured again.",
+    .details =
+        "TASK is a task's folder or its task.yaml; the current folder when left out. Without options the verdict is\n"
+        "printed. FILE may be \"-\" for standard output. --open writes the HTML (to .hone/report.html in the task's\n"
+        "folder unless --html names a file) and opens it in the browser. Nothing is measured again.",
     .run = run,
 };
 
@@ -61,7 +62,8 @@ static hone_status last_document(const char *folder, json_t **out, hone_error *e
             status = hone_ledger_last_run(ledger, out, err);
     }
     if (status == HONE_OK && !*out)
-        status = hone_fail(err, HONE_NOT_FOUND, "%s: no finished comparison here yet; run `hone compare %s` first", folder, folder);
+        status = hone_fail(err, HONE_NOT_FOUND, "%s: no finished comparison here yet; run `hone compare %s` first",
+                           folder, folder);
     hone_ledger_close(ledger);
     free(path);
     return status;
@@ -116,7 +118,8 @@ static int run(int argc, char **argv)
         {"open", 0, HONE_OPTION_FLAG, &open, NULL, "open the HTML report in the browser"},
     };
     hone_arguments arguments;
-    int code = hone_options_begin(&hone_command_report, options, sizeof options / sizeof *options, argc, argv, &arguments);
+    int code =
+        hone_options_begin(&hone_command_report, options, sizeof options / sizeof *options, argc, argv, &arguments);
     if (code >= 0)
         return code;
     hone_error err;

@@ -33,7 +33,8 @@ static const char *finish_name(hone_finish finish)
 }
 
 /* Adds one prompt: messages (borrowed) or text. */
-static hone_status add_prompt(run_state *s, const run_settings *o, const json_t *messages, const char *text, hone_error *err)
+static hone_status add_prompt(run_state *s, const run_settings *o, const json_t *messages, const char *text,
+                              hone_error *err)
 {
     if (s->n == s->capacity) {
         size_t capacity = s->capacity ? 2 * s->capacity : 16;
@@ -86,12 +87,15 @@ static hone_status read_prompts(run_state *s, const run_settings *o, hone_error 
         if (strspn(at, " \t\r") >= length)
             continue;
         json_error_t where;
-        json_t *object = json_loadb(at, length, JSON_REJECT_DUPLICATES, &where), *messages = json_object_get(object, "messages");
+        json_t *object = json_loadb(at, length, JSON_REJECT_DUPLICATES, &where),
+               *messages = json_object_get(object, "messages");
         const char *prompt = json_string_value(json_object_get(object, "prompt"));
         if (!object)
-            status = hone_fail(err, HONE_BAD_INPUT, "standard input:%lld: column %d: %s", (long long)line, where.column, where.text);
+            status = hone_fail(err, HONE_BAD_INPUT, "standard input:%lld: column %d: %s", (long long)line, where.column,
+                               where.text);
         else if (!prompt && !json_is_array(messages))
-            status = hone_fail(err, HONE_BAD_INPUT, "standard input:%lld: neither \"prompt\" nor \"messages\"", (long long)line);
+            status = hone_fail(err, HONE_BAD_INPUT, "standard input:%lld: neither \"prompt\" nor \"messages\"",
+                               (long long)line);
         else
             status = add_prompt(s, o, messages, prompt, err);
         json_decref(object);
@@ -110,11 +114,12 @@ static void print_response(const run_settings *o, const hone_response *r)
         printf("%s\n", r->text);
         return;
     }
-    json_t *line = json_pack("{s:s%, s:I, s:I, s:I, s:s}", "text", r->text, strlen(r->text), "tokens_in", (json_int_t)r->tokens_in, "tokens_out", (json_int_t)r->tokens_out,
-                             "tokens_cached", (json_int_t)r->tokens_cached, "finish", finish_name(r->finish));
+    json_t *line = json_pack("{s:s%, s:I, s:I, s:I, s:s}", "text", r->text, strlen(r->text), "tokens_in",
+                             (json_int_t)r->tokens_in, "tokens_out", (json_int_t)r->tokens_out, "tokens_cached",
+                             (json_int_t)r->tokens_cached, "finish", finish_name(r->finish));
     if (!line) { /* bytes that are not UTF-8 can only come from a cut sequence; show what JSON can hold */
-        line = json_pack("{s:s, s:I, s:I, s:s}", "text", "", "tokens_in", (json_int_t)r->tokens_in, "tokens_out", (json_int_t)r->tokens_out, "finish",
-                         finish_name(r->finish));
+        line = json_pack("{s:s, s:I, s:I, s:s}", "text", "", "tokens_in", (json_int_t)r->tokens_in, "tokens_out",
+                         (json_int_t)r->tokens_out, "finish", finish_name(r->finish));
     }
     if (r->choice >= 0)
         json_object_set_new(line, "logprob", json_real(r->choice_logprob));
@@ -143,8 +148,13 @@ static hone_status run_all(run_state *s, const run_settings *o, hone_error *err)
         int64_t room = context - (int64_t)s->prompts[i].n, most = o->max_new_tokens;
         if (most < 0) /* not given: a long answer, as far as the context reaches */
             most = room < 512 ? room : 512;
-        s->requests[i] = (hone_request){.ids = s->prompts[i].data, .n_ids = s->prompts[i].n, .adapter = s->adapter, .max_new_tokens = (int)most,
-                                        .temperature = o->temperature, .seed = (uint64_t)o->seed, .choices = s->choices};
+        s->requests[i] = (hone_request){.ids = s->prompts[i].data,
+                                        .n_ids = s->prompts[i].n,
+                                        .adapter = s->adapter,
+                                        .max_new_tokens = (int)most,
+                                        .temperature = o->temperature,
+                                        .seed = (uint64_t)o->seed,
+                                        .choices = s->choices};
     }
     status = hone_engine_run(s->engine, s->requests, s->n, s->responses, NULL, err);
     for (size_t i = 0; i < s->n && status == HONE_OK; i++)
@@ -158,9 +168,10 @@ const hone_command hone_command_run = {
     .name = "run",
     .usage = "-m MODEL [options] < prompt",
     .summary = "answer a prompt from standard input, or many with --jsonl",
-    .details = "Greedy unless --temperature is given. The prompt goes through the model's chat template; --raw sends it as\n"
-               "it is. With --jsonl each line is {\"prompt\":...} or {\"messages\":[...]} and the answers come as lines\n"
-               "{\"text\",\"tokens_in\",\"tokens_out\",\"finish\"} in the same order, computed together.",
+    .details =
+        "Greedy unless --temperature is given. The prompt goes through the model's chat template; --raw sends it as\n"
+        "it is. With --jsonl each line is {\"prompt\":...} or {\"messages\":[...]} and the answers come as lines\n"
+        "{\"text\",\"tokens_in\",\"tokens_out\",\"finish\"} in the same order, computed together.",
     .run = run,
 };
 
@@ -188,7 +199,8 @@ static int run(int argc, char **argv)
     run_state s = {0};
     hone_status status = HONE_OK;
     if (arguments.n > 0)
-        status = hone_fail(&err, HONE_BAD_INPUT, "unexpected argument \"%s\"; the prompt goes to standard input", arguments.items[0]);
+        status = hone_fail(&err, HONE_BAD_INPUT, "unexpected argument \"%s\"; the prompt goes to standard input",
+                           arguments.items[0]);
     else if (!(o.temperature >= 0))
         status = hone_fail(&err, HONE_BAD_INPUT, "--temperature %g; it is 0 or more", o.temperature);
     else if (o.max_new_tokens < -1 || o.max_new_tokens > 1 << 24)

@@ -11,7 +11,8 @@
 
 enum { LINES_AT_ONCE = 256, N_TOP = 10 };
 
-static hone_status read_line(hone_engine *engine, const char *text, size_t length, int64_t line, hone_token_list *ids, hone_error *err)
+static hone_status read_line(hone_engine *engine, const char *text, size_t length, int64_t line, hone_token_list *ids,
+                             hone_error *err)
 {
     json_error_t where;
     json_t *object = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where), *list = json_object_get(object, "ids");
@@ -25,9 +26,10 @@ static hone_status read_line(hone_engine *engine, const char *text, size_t lengt
         status = hone_fail(err, HONE_BAD_INPUT, "neither \"ids\" (a list of at least one) nor \"text\"");
     for (size_t i = 0; list && !plain && i < json_array_size(list) && status == HONE_OK; i++) {
         json_t *id = json_array_get(list, i);
-        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= hone_tokenizer_size(hone_engine_get_tokenizer(engine)))
-            status = hone_fail(err, HONE_BAD_INPUT, "element %zu of \"ids\" is not a token of this model (0 to %d)", i + 1,
-                               hone_tokenizer_size(hone_engine_get_tokenizer(engine)) - 1);
+        if (!json_is_integer(id) || json_integer_value(id) < 0 ||
+            json_integer_value(id) >= hone_tokenizer_size(hone_engine_get_tokenizer(engine)))
+            status = hone_fail(err, HONE_BAD_INPUT, "element %zu of \"ids\" is not a token of this model (0 to %d)",
+                               i + 1, hone_tokenizer_size(hone_engine_get_tokenizer(engine)) - 1);
         else
             status = hone_token_list_push(ids, (int32_t)json_integer_value(id), err);
     }
@@ -49,12 +51,17 @@ static void print_line(const hone_token_list *ids, const hone_response *r)
     printf("]}\n");
 }
 
-static hone_status score_batch(hone_engine *engine, const hone_adapter *adapter, const hone_token_list *lines, size_t n, hone_error *err)
+static hone_status score_batch(hone_engine *engine, const hone_adapter *adapter, const hone_token_list *lines, size_t n,
+                               hone_error *err)
 {
     hone_request requests[LINES_AT_ONCE] = {0};
     hone_response responses[LINES_AT_ONCE];
     for (size_t i = 0; i < n; i++)
-        requests[i] = (hone_request){.ids = lines[i].data, .n_ids = lines[i].n, .adapter = adapter, .want_prompt_logprobs = true, .n_top = N_TOP};
+        requests[i] = (hone_request){.ids = lines[i].data,
+                                     .n_ids = lines[i].n,
+                                     .adapter = adapter,
+                                     .want_prompt_logprobs = true,
+                                     .n_top = N_TOP};
     hone_status status = hone_engine_run(engine, requests, n, responses, NULL, err);
     for (size_t i = 0; i < n; i++) {
         if (status == HONE_OK)
@@ -98,8 +105,10 @@ const hone_command hone_command_score = {
     .name = "score",
     .usage = "-m MODEL [--adapter FOLDER] < lines",
     .summary = "log-probabilities of tokens or text, line by line",
-    .details = "Each line is {\"ids\":[...]} or {\"text\":\"...\"}; the answer is {\"ids\",\"logprobs\",\"top\"}: natural logarithms, the\n"
-               "first null, and the ten best next tokens. No BOS is added to ids; text gets one where the model's file says so.",
+    .details = "Each line is {\"ids\":[...]} or {\"text\":\"...\"}; the answer is {\"ids\",\"logprobs\",\"top\"}: "
+               "natural logarithms, the\n"
+               "first null, and the ten best next tokens. No BOS is added to ids; text gets one where the model's file "
+               "says so.",
     .run = run,
 };
 
@@ -113,13 +122,17 @@ static int run(int argc, char **argv)
         {"threads", 't', HONE_OPTION_INTEGER, &threads, "N", "threads (default: all processors)"},
     };
     hone_arguments arguments;
-    int code = hone_options_begin(&hone_command_score, options, sizeof options / sizeof *options, argc, argv, &arguments);
+    int code =
+        hone_options_begin(&hone_command_score, options, sizeof options / sizeof *options, argc, argv, &arguments);
     if (code >= 0)
         return code;
     hone_error err;
     hone_engine *engine = NULL;
     hone_adapter *adapter = NULL;
-    hone_status status = arguments.n ? hone_fail(&err, HONE_BAD_INPUT, "unexpected argument \"%s\"; the lines go to standard input", arguments.items[0]) : HONE_OK;
+    hone_status status =
+        arguments.n ? hone_fail(&err, HONE_BAD_INPUT, "unexpected argument \"%s\"; the lines go to standard input",
+                                arguments.items[0])
+                    : HONE_OK;
     if (status == HONE_OK)
         status = hone_cli_open_engine(model, threads, 0, &engine, &err);
     if (status == HONE_OK && adapter_folder)

@@ -15,9 +15,10 @@ const hone_command hone_command_template = {
     .name = "template",
     .usage = "TEMPLATE_FILE [--bos S] [--eos S] [--now ISO] < CONTEXT",
     .summary = "render a chat template (Jinja) with a JSON context from standard input",
-    .details = "CONTEXT is a JSON object: {\"messages\":[{\"role\",\"content\"},...]} and any further variables, such as\n"
-               "\"tools\" or \"add_generation_prompt\". The text is printed as it is, without an added newline.\n"
-               "TEMPLATE_FILE may be the word \"plain\": hone's own template for base models.",
+    .details =
+        "CONTEXT is a JSON object: {\"messages\":[{\"role\",\"content\"},...]} and any further variables, such as\n"
+        "\"tools\" or \"add_generation_prompt\". The text is printed as it is, without an added newline.\n"
+        "TEMPLATE_FILE may be the word \"plain\": hone's own template for base models.",
     .run = run,
 };
 

@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static hone_status ids_of_text(const hone_tokenizer *t, const hone_buffer *in, bool parse_special, hone_buffer *out, hone_error *err)
+static hone_status ids_of_text(const hone_tokenizer *t, const hone_buffer *in, bool parse_special, hone_buffer *out,
+                               hone_error *err)
 {
     hone_token_list ids = {0};
     hone_status status = hone_tokenizer_encode(t, in->data ? in->data : "", in->length, parse_special, &ids, err);
@@ -28,11 +29,13 @@ static hone_status read_ids(const hone_buffer *in, hone_token_list *ids, hone_er
     hone_status status = HONE_OK;
     size_t i;
     if (!list)
-        return hone_fail(err, HONE_BAD_INPUT, "standard input: line %d: %s; a JSON list of ids is expected, such as [1, 2]", fault.line,
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "standard input: line %d: %s; a JSON list of ids is expected, such as [1, 2]", fault.line,
                          fault.text);
     if (!json_is_array(list))
         status = hone_fail(err, HONE_BAD_INPUT, "standard input: a JSON list of ids is expected, such as [1, 2]");
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         json_int_t id = json_integer_value(item);
         if (!json_is_integer(item) || id < 0 || id > INT32_MAX)
             status = hone_fail(err, HONE_BAD_INPUT, "standard input: item %zu of the list is not a token id", i + 1);
@@ -61,11 +64,14 @@ static int run(int argc, char **argv)
     bool parse_special = false, decode = false;
     const hone_option options[] = {
         {"model", 'm', HONE_OPTION_TEXT, &model, "MODEL", "the model (or vocabulary) whose tokens to use: a GGUF file"},
-        {"parse-special", 0, HONE_OPTION_FLAG, &parse_special, NULL, "text such as <|im_start|> becomes its control token"},
-        {"decode", 0, HONE_OPTION_FLAG, &decode, NULL, "read a JSON list of ids, write their text, special tokens shown"},
+        {"parse-special", 0, HONE_OPTION_FLAG, &parse_special, NULL,
+         "text such as <|im_start|> becomes its control token"},
+        {"decode", 0, HONE_OPTION_FLAG, &decode, NULL,
+         "read a JSON list of ids, write their text, special tokens shown"},
     };
     hone_arguments arguments;
-    int code = hone_options_begin(&hone_command_tokenize, options, sizeof options / sizeof *options, argc, argv, &arguments);
+    int code =
+        hone_options_begin(&hone_command_tokenize, options, sizeof options / sizeof *options, argc, argv, &arguments);
     if (code >= 0)
         return code;
 
@@ -77,7 +83,8 @@ static int run(int argc, char **argv)
     if (!model)
         status = hone_fail(&err, HONE_BAD_INPUT, "no model given; name one with -m MODEL");
     else if (arguments.n)
-        status = hone_fail(&err, HONE_BAD_INPUT, "\"%s\": the text comes on standard input, not as an argument", arguments.items[0]);
+        status = hone_fail(&err, HONE_BAD_INPUT, "\"%s\": the text comes on standard input, not as an argument",
+                           arguments.items[0]);
     if (status == HONE_OK)
         status = hone_gguf_open(model, &file, &err);
     if (status != HONE_OK)
@@ -90,7 +97,8 @@ static int run(int argc, char **argv)
         status = decode ? text_of_ids(t, &in, &out, &err) : ids_of_text(t, &in, parse_special, &out, &err);
     if (status == HONE_OK && out.failed)
         status = hone_fail(&err, HONE_NO_MEMORY, "out of memory for the output");
-    if (status == HONE_OK && (fwrite(out.data ? out.data : "", 1, out.length, stdout) != out.length || fflush(stdout) != 0))
+    if (status == HONE_OK &&
+        (fwrite(out.data ? out.data : "", 1, out.length, stdout) != out.length || fflush(stdout) != 0))
         status = hone_fail(&err, HONE_IO, "cannot write to standard output");
 done:
     hone_buffer_clear(&in);

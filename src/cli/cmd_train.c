@@ -25,25 +25,27 @@ typedef struct settings {
 } settings;
 
 typedef struct example {
-    hone_token_list ids;  /* prompt, then completion */
+    hone_token_list ids; /* prompt, then completion */
     size_t n_prompt;
     char *answer;
 } example;
 
 typedef struct data {
     example *items;
-    size_t n, n_train;    /* the rows after n_train are held out */
+    size_t n, n_train; /* the rows after n_train are held out */
     size_t longest_answer_tokens;
 } data;
 
 /* {"input","output"}, {"prompt","completion"} or {"messages"} whose last one is the assistant's. */
-static hone_status row_to_messages(const json_t *row, const char *system, json_t **messages, const char **answer, hone_error *err)
+static hone_status row_to_messages(const json_t *row, const char *system, json_t **messages, const char **answer,
+                                   hone_error *err)
 {
     static const char *const shapes[][2] = {{"input", "output"}, {"prompt", "completion"}};
     *messages = json_array();
     *answer = NULL;
     for (size_t i = 0; i < 2; i++) {
-        const char *input = json_string_value(json_object_get(row, shapes[i][0])), *output = json_string_value(json_object_get(row, shapes[i][1]));
+        const char *input = json_string_value(json_object_get(row, shapes[i][0])),
+                   *output = json_string_value(json_object_get(row, shapes[i][1]));
         if (!input || !output)
             continue;
         if (system)
@@ -61,9 +63,12 @@ static hone_status row_to_messages(const json_t *row, const char *system, json_t
             json_array_append(*messages, json_array_get(given, i));
     }
     if (!*answer)
-        return hone_fail(err, HONE_BAD_INPUT, "expected \"input\" and \"output\", \"prompt\" and \"completion\", or \"messages\" that end with the assistant's");
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "expected \"input\" and \"output\", \"prompt\" and \"completion\", or \"messages\" that end "
+                         "with the assistant's");
     if (!**answer)
-        return hone_fail(err, HONE_BAD_INPUT, "the answer is empty; a tuned model would learn to say nothing. Remove the row");
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "the answer is empty; a tuned model would learn to say nothing. Remove the row");
     return HONE_OK;
 }
 
@@ -81,8 +86,8 @@ static hone_status add_row(hone_engine *engine, const settings *o, const json_t 
     for (size_t i = 0; i < completion.n && status == HONE_OK; i++)
         status = hone_token_list_push(&e->ids, completion.data[i], err);
     if (status == HONE_OK && (int64_t)e->ids.n > hone_engine_context_tokens(engine))
-        status = hone_fail(err, HONE_BAD_INPUT, "%zu tokens; the model's context is %lld. Shorten or remove the row", e->ids.n,
-                           (long long)hone_engine_context_tokens(engine));
+        status = hone_fail(err, HONE_BAD_INPUT, "%zu tokens; the model's context is %lld. Shorten or remove the row",
+                           e->ids.n, (long long)hone_engine_context_tokens(engine));
     if (status == HONE_OK && !(e->answer = strdup(answer)))
         status = hone_fail(err, HONE_NO_MEMORY, "out of memory");
     if (completion.n > d->longest_answer_tokens)
@@ -135,7 +140,10 @@ static hone_status hold_out(const settings *o, data *d, hone_error *err)
     if (o->no_select)
         return HONE_OK;
     if (d->n < 2 * n)
-        return hone_fail(err, HONE_BAD_INPUT, "%zu rows are too few to hold some out for choosing the best checkpoint; add rows (%zu are enough) or use --no-select", d->n, 2 * n);
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "%zu rows are too few to hold some out for choosing the best checkpoint; add rows (%zu are "
+                         "enough) or use --no-select",
+                         d->n, 2 * n);
     size_t *order = calloc(d->n, sizeof *order);
     example *moved = calloc(d->n, sizeof *moved);
     if (!order || !moved) {
@@ -169,7 +177,10 @@ static hone_status score(void *context, const hone_adapter *adapter, double *out
     hone_status status = requests && responses ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < n && status == HONE_OK; i++) {
         const example *e = &d->items[d->n_train + i];
-        requests[i] = (hone_request){.ids = e->ids.data, .n_ids = e->n_prompt, .adapter = adapter, .max_new_tokens = (int)d->longest_answer_tokens};
+        requests[i] = (hone_request){.ids = e->ids.data,
+                                     .n_ids = e->n_prompt,
+                                     .adapter = adapter,
+                                     .max_new_tokens = (int)d->longest_answer_tokens};
     }
     if (status == HONE_OK)
         status = hone_engine_run(s->engine, requests, n, responses, NULL, err);
@@ -186,10 +197,12 @@ static hone_status score(void *context, const hone_adapter *adapter, double *out
 static void print_result(const settings *o, const data *d, const char *folder, const hone_train_result *r)
 {
     if (o->json) {
-        json_t *json = json_pack("{s:I, s:I, s:f, s:f, s:I, s:f, s:I, s:s, s:b, s:I, s:I, s:f}", "steps", (json_int_t)r->steps, "tokens", (json_int_t)r->tokens, "seconds", r->seconds,
-                                 "tokens_per_second", r->tokens_per_second, "peak_rss_bytes", (json_int_t)hone_peak_resident_bytes(), "final_loss", r->final_loss, "best_step",
-                                 (json_int_t)r->best_step, "adapter", folder, "resumed", r->resumed, "train_rows", (json_int_t)d->n_train, "select_rows",
-                                 (json_int_t)(d->n - d->n_train), "score_seconds", r->score_seconds);
+        json_t *json = json_pack(
+            "{s:I, s:I, s:f, s:f, s:I, s:f, s:I, s:s, s:b, s:I, s:I, s:f}", "steps", (json_int_t)r->steps, "tokens",
+            (json_int_t)r->tokens, "seconds", r->seconds, "tokens_per_second", r->tokens_per_second, "peak_rss_bytes",
+            (json_int_t)hone_peak_resident_bytes(), "final_loss", r->final_loss, "best_step", (json_int_t)r->best_step,
+            "adapter", folder, "resumed", r->resumed, "train_rows", (json_int_t)d->n_train, "select_rows",
+            (json_int_t)(d->n - d->n_train), "score_seconds", r->score_seconds);
         json_object_set_new(json, "best_score", isnan(r->best_score) ? json_null() : json_real(r->best_score));
         json_dumpf(json, stdout, JSON_INDENT(2));
         putchar('\n');
@@ -199,10 +212,11 @@ static void print_result(const settings *o, const data *d, const char *folder, c
     char time[32], memory[32];
     hone_format_seconds(r->seconds, time);
     hone_format_bytes(hone_peak_resident_bytes(), memory);
-    printf("%s: %lld steps over %zu rows in %s (%.0f tokens/s), final loss %.3f, peak memory %s\n", folder, (long long)r->steps, d->n_train, time, r->tokens_per_second,
-           r->final_loss, memory);
+    printf("%s: %lld steps over %zu rows in %s (%.0f tokens/s), final loss %.3f, peak memory %s\n", folder,
+           (long long)r->steps, d->n_train, time, r->tokens_per_second, r->final_loss, memory);
     if (!isnan(r->best_score))
-        printf("best checkpoint: step %lld, %.3f of %zu held-out rows answered exactly\n", (long long)r->best_step, r->best_score, d->n - d->n_train);
+        printf("best checkpoint: step %lld, %.3f of %zu held-out rows answered exactly\n", (long long)r->best_step,
+               r->best_score, d->n - d->n_train);
     printf("try it: hone run -m %s --adapter %s\n", o->model, folder);
 }
 
@@ -219,11 +233,13 @@ static char *default_folder(const char *path)
 static hone_status check_settings(const settings *o, const hone_arguments *arguments, hone_error *err)
 {
     if (arguments->n != 1)
-        return hone_fail(err, HONE_BAD_INPUT, "name one file of examples, for instance: hone train -m smollm2-135m data.jsonl");
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "name one file of examples, for instance: hone train -m smollm2-135m data.jsonl");
     if (strcmp(o->schedule, "linear") != 0)
         return hone_fail(err, HONE_UNSUPPORTED, "--schedule %s; hone has linear", o->schedule);
     if (o->rank < 1 || o->rank > 4096 || o->batch < 1 || o->batch > 4096)
-        return hone_fail(err, HONE_BAD_INPUT, "--rank %lld --batch %lld; both are 1 to 4096", (long long)o->rank, (long long)o->batch);
+        return hone_fail(err, HONE_BAD_INPUT, "--rank %lld --batch %lld; both are 1 to 4096", (long long)o->rank,
+                         (long long)o->batch);
     return HONE_OK;
 }
 
@@ -235,7 +251,8 @@ static hone_status train(const settings *o, const char *path, hone_error *err)
     char *folder = o->folder ? strdup(o->folder) : default_folder(path);
     hone_train_options options;
     hone_train_result result;
-    hone_status status = folder ? hone_cli_open_engine(o->model, o->threads, 0, &engine, err) : hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    hone_status status = folder ? hone_cli_open_engine(o->model, o->threads, 0, &engine, err)
+                                : hone_fail(err, HONE_NO_MEMORY, "out of memory");
     if (status == HONE_OK)
         status = read_data(engine, o, path, &d, err);
     if (status == HONE_OK)
@@ -263,7 +280,8 @@ static hone_status train(const settings *o, const char *path, hone_error *err)
     if (every)
         options.checkpoint_seconds = atof(every);
     scorer s = {engine, &d};
-    status = hone_train(engine, examples, d.n_train, &options, o->no_select ? NULL : score, &s, hone_progress_bar(), &result, err);
+    status = hone_train(engine, examples, d.n_train, &options, o->no_select ? NULL : score, &s, hone_progress_bar(),
+                        &result, err);
     if (status == HONE_OK)
         print_result(o, &d, folder, &result);
 done:
@@ -284,8 +302,10 @@ const hone_command hone_command_train = {
     .name = "train",
     .usage = "-m MODEL DATA.jsonl [options]",
     .summary = "tune a LoRA adapter on examples",
-    .details = "Rows are {\"input\",\"output\"}, {\"prompt\",\"completion\"} or {\"messages\"}. Only the answer and its end of turn are\n"
-               "learned. A tenth of the rows (8 to 200) is held out to keep the best checkpoint by exact answers; --no-select\n"
+    .details = "Rows are {\"input\",\"output\"}, {\"prompt\",\"completion\"} or {\"messages\"}. Only the answer and "
+               "its end of turn are\n"
+               "learned. A tenth of the rows (8 to 200) is held out to keep the best checkpoint by exact answers; "
+               "--no-select\n"
                "tunes on all rows and keeps the last. Interrupted at any instant, the same command continues.",
     .run = run,
 };
@@ -310,7 +330,8 @@ static int run(int argc, char **argv)
         {"json", 0, HONE_OPTION_FLAG, &o.json, NULL, "the result as JSON"},
     };
     hone_arguments arguments;
-    int code = hone_options_begin(&hone_command_train, options, sizeof options / sizeof *options, argc, argv, &arguments);
+    int code =
+        hone_options_begin(&hone_command_train, options, sizeof options / sizeof *options, argc, argv, &arguments);
     if (code >= 0)
         return code;
     hone_error err;

@@ -8,28 +8,23 @@
 #include <string.h>
 
 static const hone_command *const commands[] = {
-    &hone_command_tokenize,
-    &hone_command_model_list,
-    &hone_command_model_pull,
-    &hone_command_template,
-    &hone_command_run,
-    &hone_command_score,
-    &hone_command_train,
-    &hone_command_bench,
-    &hone_command_model_inspect,
-    &hone_command_init,
-    &hone_command_check,
-    &hone_command_compare,
-    &hone_command_report,
-    NULL,
+    &hone_command_tokenize,      &hone_command_model_list,
+    &hone_command_model_pull,    &hone_command_template,
+    &hone_command_run,           &hone_command_score,
+    &hone_command_train,         &hone_command_bench,
+    &hone_command_model_inspect, &hone_command_init,
+    &hone_command_check,         &hone_command_compare,
+    &hone_command_report,        NULL,
 };
 
 enum { MAX_COMMANDS = 64 };
 
 static void usage(FILE *out)
 {
-    fprintf(out, "hone %s: should this task be prompted, tuned, or both? Measure it.\n\n"
-                 "usage: hone <command> [options] [arguments]\n\n", HONE_VERSION);
+    fprintf(out,
+            "hone %s: should this task be prompted, tuned, or both? Measure it.\n\n"
+            "usage: hone <command> [options] [arguments]\n\n",
+            HONE_VERSION);
     for (size_t i = 0; commands[i]; i++)
         fprintf(out, "  %-16s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(out, "\n`hone <command> --help` explains one.\n");

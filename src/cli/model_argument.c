@@ -5,7 +5,8 @@
 
 #include <stdlib.h>
 
-hone_status hone_cli_open_engine(const char *model, int64_t threads, uint64_t cache_bytes, hone_engine **out, hone_error *err)
+hone_status hone_cli_open_engine(const char *model, int64_t threads, uint64_t cache_bytes, hone_engine **out,
+                                 hone_error *err)
 {
     char *path = NULL;
     *out = NULL;

@@ -5,6 +5,7 @@
 #include "engine/engine.h"
 
 /* Resolves MODEL (catalogue name or GGUF file) and opens it. threads 0: all. */
-hone_status hone_cli_open_engine(const char *model, int64_t threads, uint64_t cache_bytes, hone_engine **out, hone_error *err);
+hone_status hone_cli_open_engine(const char *model, int64_t threads, uint64_t cache_bytes, hone_engine **out,
+                                 hone_error *err);
 
 #endif

@@ -24,8 +24,8 @@ typedef struct hone_option_list {
 } hone_option_list;
 
 typedef struct hone_option {
-    const char *name;    /* without the dashes */
-    char letter;         /* 0: none */
+    const char *name; /* without the dashes */
+    char letter;      /* 0: none */
     hone_option_kind kind;
     void *value;         /* where it is stored; holds the default before parsing */
     const char *operand; /* shown in the help: "MODEL"; NULL for a flag */
@@ -33,10 +33,10 @@ typedef struct hone_option {
 } hone_option;
 
 typedef struct hone_command {
-    const char *name;      /* "train", or "model pull" */
-    const char *usage;     /* what follows the name: "-m MODEL DATA.jsonl -o DIR [options]" */
-    const char *summary;   /* one line for the list of commands */
-    const char *details;   /* further help text, lines of at most 100 columns, or NULL */
+    const char *name;                  /* "train", or "model pull" */
+    const char *usage;                 /* what follows the name: "-m MODEL DATA.jsonl -o DIR [options]" */
+    const char *summary;               /* one line for the list of commands */
+    const char *details;               /* further help text, lines of at most 100 columns, or NULL */
     int (*run)(int argc, char **argv); /* argv[0] is the first word after the command; returns the exit code */
 } hone_command;
 
@@ -58,8 +58,13 @@ int hone_options_begin(const hone_command *command, const hone_option *options, 
                        hone_arguments *arguments);
 
 /* Exit codes (DESIGN, CLI). */
-enum { HONE_EXIT_DONE = 0, HONE_EXIT_CHECK_FAILED = 1, HONE_EXIT_BAD_INPUT = 2, HONE_EXIT_ENVIRONMENT = 3,
-       HONE_EXIT_INTERRUPTED = 130 };
+enum {
+    HONE_EXIT_DONE = 0,
+    HONE_EXIT_CHECK_FAILED = 1,
+    HONE_EXIT_BAD_INPUT = 2,
+    HONE_EXIT_ENVIRONMENT = 3,
+    HONE_EXIT_INTERRUPTED = 130
+};
 /* Prints "hone <command>: <message>" on stderr and returns the exit code for the error. */
 int hone_command_failed(const hone_command *command, const hone_error *err);
 

@@ -7,8 +7,8 @@
 #include <jansson.h>
 #include <stdio.h>
 
-/* The verdict of a comparison's document for people. Bold and dim only on a terminal and without NO_COLOR (no-color.org: set
- * and not empty). */
+/* The verdict of a comparison's document for people. Bold and dim only on a terminal and without NO_COLOR
+ * (no-color.org: set and not empty). */
 hone_status hone_show_comparison(const json_t *document, FILE *out, hone_error *err);
 /* The document itself, one JSON document. */
 hone_status hone_show_json(const json_t *document, FILE *out, hone_error *err);

@@ -28,15 +28,18 @@ static void doubt_rows(doubts *d)
 {
     const hone_comparison *c = d->j->c;
     if (c->n_test < few_rows)
-        doubt(d, LOW, hone_words(d->j, "%zu test rows are few: one row is worth %s points", c->n_test,
-                                 hone_words_points(d->j, 1.0 / fmax(1, (double)c->n_test))));
+        doubt(d, LOW,
+              hone_words(d->j, "%zu test rows are few: one row is worth %s points", c->n_test,
+                         hone_words_points(d->j, 1.0 / fmax(1, (double)c->n_test))));
     else if (c->n_test < some_rows)
         doubt(d, MODERATE, hone_words(d->j, "%zu test rows leave wide intervals", c->n_test));
     if (c->quick)
-        doubt(d, c->n_test < 200 ? LOW : MODERATE, "this was a quick run: less tuning, less search and fewer rows than a full one");
+        doubt(d, c->n_test < 200 ? LOW : MODERATE,
+              "this was a quick run: less tuning, less search and fewer rows than a full one");
     if (c->test_openings > many_openings)
-        doubt(d, MODERATE, hone_words(d->j, "the test was opened %lld times, each look makes a lucky result likelier",
-                                      (long long)c->test_openings));
+        doubt(d, MODERATE,
+              hone_words(d->j, "the test was opened %lld times, each look makes a lucky result likelier",
+                         (long long)c->test_openings));
 }
 
 /* The claims that a choice rests on: that it is better than what costs less, or gives up little. */
@@ -49,7 +52,8 @@ static void doubt_comparisons(doubts *d)
     double least = INFINITY;
     for (size_t i = 0; i < j->c->n_approaches; i++) {
         if (!hone_pairs_find(j, j->chosen, (int)i, &pair)) {
-            unplanned = unplanned || ((int)i != j->chosen && j->standing[i].eligible && hone_standing_cheaper(j, (int)i, j->chosen) < 0);
+            unplanned = unplanned || ((int)i != j->chosen && j->standing[i].eligible &&
+                                      hone_standing_cheaper(j, (int)i, j->chosen) < 0);
             continue;
         }
         n++;
@@ -64,16 +68,18 @@ static void doubt_comparisons(doubts *d)
     if (thin)
         doubt(d, MODERATE, "");
     if (j->c->approaches[j->chosen].family == HONE_FAMILY_TUNED && least < seed_margin)
-        doubt(d, MODERATE, "tuning again with another seed may cost or bring a point or two, and the margin is not much more");
+        doubt(d, MODERATE,
+              "tuning again with another seed may cost or bring a point or two, and the margin is not much more");
 }
 
 static void doubt_the_cheaper(doubts *d)
 {
     hone_judged pair;
     if (hone_pairs_find(d->j, d->j->leader, d->j->chosen, &pair) && pair.high > HONE_MATTERS + 1e-9)
-        doubt(d, MODERATE, hone_words(d->j, "about %s test rows would show a difference of 5 points, there are %s",
-                                      hone_words_rows(d->j, (double)hone_pairs_rows_needed(d->j, &pair)),
-                                      hone_words_exactly(d->j, d->j->c->n_test)));
+        doubt(d, MODERATE,
+              hone_words(d->j, "about %s test rows would show a difference of 5 points, there are %s",
+                         hone_words_rows(d->j, (double)hone_pairs_rows_needed(d->j, &pair)),
+                         hone_words_exactly(d->j, d->j->c->n_test)));
 }
 
 const char *hone_confidence(hone_judgement *j)

@@ -44,13 +44,14 @@ typedef struct hone_judged { /* a minus b */
 } hone_judged;
 
 typedef enum hone_open_question { /* why there is not enough data */
-    HONE_OPEN_NOTHING_TESTED,
-    HONE_OPEN_NO_LEADER,  /* select names nobody */
-    HONE_OPEN_DIFFERENCE, /* a cheaper approach may be as good, or much worse */
-    HONE_OPEN_DEARER,     /* a dearer one may be much better */
-    HONE_OPEN_REFUTED,    /* the test does not confirm what select named; another did better there */
-    HONE_OPEN_MINIMUM,
-    HONE_OPEN_GUESSING
+                                  HONE_OPEN_NOTHING_TESTED,
+                                  HONE_OPEN_NO_LEADER,  /* select names nobody */
+                                  HONE_OPEN_DIFFERENCE, /* a cheaper approach may be as good, or much worse */
+                                  HONE_OPEN_DEARER,     /* a dearer one may be much better */
+                                  HONE_OPEN_REFUTED, /* the test does not confirm what select named; another did better
+                                                        there */
+                                  HONE_OPEN_MINIMUM,
+                                  HONE_OPEN_GUESSING
 } hone_open_question;
 
 typedef enum hone_dead_end { HONE_DEAD_CONSTRAINTS, HONE_DEAD_MINIMUM, HONE_DEAD_GUESSING } hone_dead_end;
@@ -67,16 +68,16 @@ typedef struct hone_judgement {
     const int64_t *cluster;  /* [n_test] or NULL */
     hone_judged *pairs;      /* the planned ones, in their order; no others are made */
     size_t n_pairs;
-    double guess;            /* what guessing scores */
-    int leader;              /* -1: none */
-    bool refuted;            /* a planned comparison shows another to be better than the leader */
-    int chosen;              /* -1: none */
-    int other;               /* the approach that the verdict sets against the chosen one or the leader, or -1 */
+    double guess; /* what guessing scores */
+    int leader;   /* -1: none */
+    bool refuted; /* a planned comparison shows another to be better than the leader */
+    int chosen;   /* -1: none */
+    int other;    /* the approach that the verdict sets against the chosen one or the leader, or -1 */
     hone_open_question open;
     hone_dead_end dead_end;
-    double rows_needed;      /* test rows that would settle it; 0: not known */
+    double rows_needed; /* test rows that would settle it; 0: not known */
     hone_lines because, flips_if;
-    bool out_of_memory;      /* remembered by the text functions */
+    bool out_of_memory; /* remembered by the text functions */
 } hone_judgement;
 
 /* ---- pairs.c */
@@ -120,11 +121,11 @@ void hone_reasons(hone_judgement *j);
 const char *hone_words(hone_judgement *j, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Adds a line unless `text` is empty. */
 void hone_words_add(hone_judgement *j, hone_lines *lines, const char *text);
-const char *hone_words_name(hone_judgement *j, int index); /* "the logistic regression", "tuned" */
+const char *hone_words_name(hone_judgement *j, int index);  /* "the logistic regression", "tuned" */
 const char *hone_words_score(hone_judgement *j, int index); /* 0.824, with as many digits as its interval carries */
 const char *hone_words_score_of(hone_judgement *j, double score, int index); /* a score, with the digits of that one */
-const char *hone_words_interval(hone_judgement *j, int index); /* 95 % interval 0.799 to 0.847 */
-const char *hone_words_sentence_name(hone_judgement *j, int index); /* the name where a sentence begins */
+const char *hone_words_interval(hone_judgement *j, int index);               /* 95 % interval 0.799 to 0.847 */
+const char *hone_words_sentence_name(hone_judgement *j, int index);          /* the name where a sentence begins */
 /* The score where it is set against a limit: enough digits to tell them apart. */
 const char *hone_words_score_against(hone_judgement *j, int index, double limit);
 /* "always answering the most frequent label scores 0.33", with the digits of approach `like`. */
@@ -139,10 +140,10 @@ const char *hone_words_usd(hone_judgement *j, double usd);
  * measured. */
 const char *hone_words_costs(hone_judgement *j, int index, int other);
 const char *hone_words_ms(hone_judgement *j, double ms);
-const char *hone_words_count(hone_judgement *j, double count); /* two significant digits: 180,000 */
-const char *hone_words_rows(hone_judgement *j, double rows);   /* the same, rounded up */
-const char *hone_words_exactly(hone_judgement *j, size_t n);   /* 1,600 */
-const char *hone_words_minimum(hone_judgement *j);             /* use.min_score: 0.70 */
+const char *hone_words_count(hone_judgement *j, double count);   /* two significant digits: 180,000 */
+const char *hone_words_rows(hone_judgement *j, double rows);     /* the same, rounded up */
+const char *hone_words_exactly(hone_judgement *j, size_t n);     /* 1,600 */
+const char *hone_words_minimum(hone_judgement *j);               /* use.min_score: 0.70 */
 const char *hone_words_months(hone_judgement *j, double months); /* 4 weeks */
 
 #endif

@@ -95,9 +95,16 @@ static hone_status judge(hone_judgement *j, hone_error *err)
         if (!both_tested(j, pair))
             continue;
         const hone_paired_comparison *f = &found[n++];
-        *pair = (hone_judged){.a = pair->a, .b = pair->b, .differs = f->differs,
-                              .exact = f->exact, .difference = f->difference, .low = f->interval.low,
-                              .high = f->interval.high, .p = f->p, .p_adjusted = f->p_adjusted, .only_a = f->only_a,
+        *pair = (hone_judged){.a = pair->a,
+                              .b = pair->b,
+                              .differs = f->differs,
+                              .exact = f->exact,
+                              .difference = f->difference,
+                              .low = f->interval.low,
+                              .high = f->interval.high,
+                              .p = f->p,
+                              .p_adjusted = f->p_adjusted,
+                              .only_a = f->only_a,
                               .only_b = f->only_b};
     }
 done:
@@ -172,7 +179,8 @@ int64_t hone_pairs_rows_needed(const hone_judgement *j, const hone_judged *pair)
     double needed = n * (half / HONE_MATTERS) * (half / HONE_MATTERS);
     if (pair->exact) {
         double discordant = fmax(HONE_MATTERS, (double)(pair->only_a + pair->only_b) / n);
-        needed = fmax(needed, (double)hone_items_needed(HONE_MATTERS, discordant, HONE_ERROR_RATE, 0.8, (int64_t)j->n_pairs));
+        needed = fmax(needed,
+                      (double)hone_items_needed(HONE_MATTERS, discordant, HONE_ERROR_RATE, 0.8, (int64_t)j->n_pairs));
     }
     return (int64_t)fmin(1e12, fmax(needed, n + 1));
 }
@@ -186,9 +194,15 @@ void hone_pairs_publish(const hone_judgement *j)
             *to = (hone_pair){from->a, from->b, NAN, NAN, NAN, NAN, NAN, 0, 0, "not tested", "not tested"};
             continue;
         }
-        *to = (hone_pair){.a = from->a, .b = from->b, .difference = from->difference, .ci_low = from->low,
-                          .ci_high = from->high, .p = from->p, .p_adjusted = from->p_adjusted,
-                          .only_a = from->only_a, .only_b = from->only_b};
+        *to = (hone_pair){.a = from->a,
+                          .b = from->b,
+                          .difference = from->difference,
+                          .ci_low = from->low,
+                          .ci_high = from->high,
+                          .p = from->p,
+                          .p_adjusted = from->p_adjusted,
+                          .only_a = from->only_a,
+                          .only_b = from->only_b};
         to->test = from->exact ? "exact McNemar" : j->cluster ? "paired bootstrap by group" : "paired bootstrap";
         to->finding = !from->differs ? "no difference shown" : from->difference > 0 ? "better" : "worse";
     }

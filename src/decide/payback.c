@@ -21,11 +21,13 @@ static void flips(hone_judgement *j, const char *text)
  * classical baseline against either. */
 static bool is_rival_family(hone_family chosen, hone_family other)
 {
-    return chosen == HONE_FAMILY_BASELINE ? other != HONE_FAMILY_BASELINE
-                                          : other == (chosen == HONE_FAMILY_TUNED ? HONE_FAMILY_PROMPT : HONE_FAMILY_TUNED);
+    return chosen == HONE_FAMILY_BASELINE
+               ? other != HONE_FAMILY_BASELINE
+               : other == (chosen == HONE_FAMILY_TUNED ? HONE_FAMILY_PROMPT : HONE_FAMILY_TUNED);
 }
 
-/* The best alternative: of the rival family and cheaper to set up, of the rival family, cheaper to set up, any. -1: none. */
+/* The best alternative: of the rival family and cheaper to set up, of the rival family, cheaper to set up, any. -1:
+ * none. */
 static int find_alternative(const hone_judgement *j)
 {
     int best = -1, best_tier = 0;
@@ -66,17 +68,21 @@ static void pays_after(hone_judgement *j, int other, double requests)
     const char *name = hone_words_name(j, other), *count = hone_words_count(j, requests);
     const char *setup = hone_words_usd(j, j->standing[j->chosen].cost.setup_usd);
     if (isfinite(j->use->requests_per_month) && volume == 0) {
-        hone_words_add(j, &j->because, hone_words(j, "no requests are planned, so its set-up of %s is never paid back", setup));
+        hone_words_add(j, &j->because,
+                       hone_words(j, "no requests are planned, so its set-up of %s is never paid back", setup));
         flips(j, hone_words(j, "cost counts for more than the score (then: %s)", name));
     } else if (volume == 0) {
         flips(j, hone_words(j, "you serve fewer than %s requests in all (then: %s)", count, name));
     } else if (requests > volume * months) {
-        hone_words_add(j, &j->because,
-                       hone_words(j, "against %s its set-up of %s takes %s to pay back, longer than %s: what it buys is the score",
-                                  name, setup, hone_words_months(j, requests / volume), cycle(j, in)));
+        hone_words_add(
+            j, &j->because,
+            hone_words(j, "against %s its set-up of %s takes %s to pay back, longer than %s: what it buys is the score",
+                       name, setup, hone_words_months(j, requests / volume), cycle(j, in)));
     } else {
-        flips(j, hone_words(j, "you serve fewer than %s requests a month (then: %s)", hone_words_count(j, requests / months), name));
-        flips(j, hone_words(j, "the task changes more often than every %s (then: %s)", hone_words_months(j, requests / volume), name));
+        flips(j, hone_words(j, "you serve fewer than %s requests a month (then: %s)",
+                            hone_words_count(j, requests / months), name));
+        flips(j, hone_words(j, "the task changes more often than every %s (then: %s)",
+                            hone_words_months(j, requests / volume), name));
     }
 }
 
@@ -87,13 +93,15 @@ static void pays_until(hone_judgement *j, int other, double requests)
     double volume = in->requests_per_month, months = cycle_months(in);
     const char *name = hone_words_name(j, other);
     if (volume == 0 || !(months > 0))
-        flips(j, hone_words(j, "you serve more than %s requests in all (then: %s costs less)", hone_words_count(j, requests), name));
+        flips(j, hone_words(j, "you serve more than %s requests in all (then: %s costs less)",
+                            hone_words_count(j, requests), name));
     else if (requests >= volume * months)
         flips(j, hone_words(j, "you serve more than %s requests a month (then: %s costs less)",
                             hone_words_count(j, requests / months), name));
 }
 
-/* Prices and speeds within ten times of what was assumed that would make the other one the cheaper one over the horizon. */
+/* Prices and speeds within ten times of what was assumed that would make the other one the cheaper one over the
+ * horizon. */
 static hone_status flips_by_prices(hone_judgement *j, int other, hone_error *err)
 {
     static const struct {
@@ -150,10 +158,11 @@ static void flips_by_demands(hone_judgement *j)
     int lesser = find_lesser(j);
     double limit = j->use->min_score;
     if (lesser >= 0 && isfinite(limit) && j->standing[lesser].sure_of_minimum)
-        flips(j, hone_words(j, "your minimum of %s is all that you need (then: %s)", hone_words_minimum(j), hone_words_name(j, lesser)));
-    else if (lesser >= 0 && !isfinite(limit))
-        flips(j, hone_words(j, "a score of %s is enough (then: %s)", hone_words_score_of(j, approach(j, lesser)->ci_low, lesser),
+        flips(j, hone_words(j, "your minimum of %s is all that you need (then: %s)", hone_words_minimum(j),
                             hone_words_name(j, lesser)));
+    else if (lesser >= 0 && !isfinite(limit))
+        flips(j, hone_words(j, "a score of %s is enough (then: %s)",
+                            hone_words_score_of(j, approach(j, lesser)->ci_low, lesser), hone_words_name(j, lesser)));
     if (j->chosen == j->leader || !hone_pairs_find(j, j->leader, j->chosen, &pair) || pair.high <= 0)
         return;
     flips(j, hone_words(j, "a possible gain of up to %s points is worth the cost to you (then: %s)",
@@ -171,8 +180,9 @@ static void flips_by_latency(hone_judgement *j)
         const hone_standing *s = &j->standing[i];
         if (s->too_slow && !s->too_late && !s->guesses && s->scores && s->meets_minimum &&
             (j->chosen < 0 || approach(j, (int)i)->score > approach(j, j->chosen)->score))
-            flips(j, hone_words(j, "a limit of %s for the slowest 5 %% of requests will do (then: %s)",
-                                hone_words_ms(j, ceil(approach(j, (int)i)->latency_p95_ms)), hone_words_name(j, (int)i)));
+            flips(j,
+                  hone_words(j, "a limit of %s for the slowest 5 %% of requests will do (then: %s)",
+                             hone_words_ms(j, ceil(approach(j, (int)i)->latency_p95_ms)), hone_words_name(j, (int)i)));
     }
 }
 
@@ -182,8 +192,8 @@ static void flips_without_choice(hone_judgement *j)
     int best = -1;
     if (j->c->verdict.kind == HONE_VERDICT_NOT_ENOUGH_DATA) {
         if (j->rows_needed > 0)
-            flips(j, hone_words(j, "you label about %s test rows (now %s) and compare again", hone_words_rows(j, j->rows_needed),
-                                hone_words_exactly(j, j->c->n_test)));
+            flips(j, hone_words(j, "you label about %s test rows (now %s) and compare again",
+                                hone_words_rows(j, j->rows_needed), hone_words_exactly(j, j->c->n_test)));
         return;
     }
     for (size_t i = 0; i < j->c->n_approaches && j->dead_end == HONE_DEAD_MINIMUM; i++) {
@@ -193,8 +203,8 @@ static void flips_without_choice(hone_judgement *j)
             best = (int)i;
     }
     if (best >= 0)
-        flips(j, hone_words(j, "a score of %s is enough (then: %s)", hone_words_score_of(j, approach(j, best)->ci_low, best),
-                            hone_words_name(j, best)));
+        flips(j, hone_words(j, "a score of %s is enough (then: %s)",
+                            hone_words_score_of(j, approach(j, best)->ci_low, best), hone_words_name(j, best)));
     flips(j, "more or better training rows, or a larger model, bring it further");
 }
 

@@ -70,10 +70,11 @@ static void because_of_limits(hone_judgement *j)
     if (j->c->verdict.kind == HONE_VERDICT_NEITHER && j->dead_end == HONE_DEAD_MINIMUM)
         because(j, hone_words(j, "every interval lies below your minimum of %s", hone_words_minimum(j)));
     else if ((names = list(j, is_below, &n)) != NULL)
-        because(j, hone_words(j, "%s %s out: the whole interval lies below your minimum of %s", names, n == 1 ? "is" : "are",
-                              hone_words_minimum(j)));
+        because(j, hone_words(j, "%s %s out: the whole interval lies below your minimum of %s", names,
+                              n == 1 ? "is" : "are", hone_words_minimum(j)));
     if (j->leader >= 0 && (names = list(j, is_guessing, &n)) != NULL)
-        because(j, hone_words(j, "%s %s not shown to beat guessing (%s)", names, n == 1 ? "is" : "are", hone_words_guessing(j, j->leader)));
+        because(j, hone_words(j, "%s %s not shown to beat guessing (%s)", names, n == 1 ? "is" : "are",
+                              hone_words_guessing(j, j->leader)));
 }
 
 /* How the leader came to lead. */
@@ -83,13 +84,14 @@ static void because_of_select(hone_judgement *j)
     if (j->leader < 0 || winner < 0)
         return;
     if (j->leader == winner)
-        because(j, hone_words(j, "%s was named on select (%s there) before the test was opened", approach(j, winner)->name,
-                              isfinite(approach(j, winner)->select_name_score)
-                                  ? hone_words_score_of(j, approach(j, winner)->select_name_score, winner)
-                                  : "not scored"));
+        because(j,
+                hone_words(j, "%s was named on select (%s there) before the test was opened", approach(j, winner)->name,
+                           isfinite(approach(j, winner)->select_name_score)
+                               ? hone_words_score_of(j, approach(j, winner)->select_name_score, winner)
+                               : "not scored"));
     else
-        because(j, hone_words(j, "%s was named on select but is out; %s is the next best there", approach(j, winner)->name,
-                              hone_words_name(j, j->leader)));
+        because(j, hone_words(j, "%s was named on select but is out; %s is the next best there",
+                              approach(j, winner)->name, hone_words_name(j, j->leader)));
     if (j->refuted)
         because(j, hone_words(j, "the test does not confirm %s", hone_words_name(j, j->leader)));
 }
@@ -110,9 +112,10 @@ static void because_of_comparisons(hone_judgement *j)
         cheaper_better += less && shown;
     }
     if (j->chosen == j->leader && cheaper > 0 && cheaper == cheaper_better)
-        because(j, cheaper == 1   ? "the approach that costs less is shown to be worse"
-                   : cheaper == 2 ? "both compared approaches that cost less are shown to be worse"
-                                  : hone_words(j, "all %zu compared approaches that cost less are shown to be worse", cheaper));
+        because(j, cheaper == 1 ? "the approach that costs less is shown to be worse"
+                   : cheaper == 2
+                       ? "both compared approaches that cost less are shown to be worse"
+                       : hone_words(j, "all %zu compared approaches that cost less are shown to be worse", cheaper));
     else if (j->chosen == j->leader && cheaper == 0 && better + not_better > 0)
         because(j, "none of the approaches compared costs less");
     else if (j->chosen >= 0 && j->chosen != j->leader)
@@ -129,18 +132,21 @@ static void because_of_minimum(hone_judgement *j)
     if (j->standing[j->chosen].sure_of_minimum)
         because(j, hone_words(j, "its whole interval reaches your minimum of %s", hone_words_minimum(j)));
     else
-        because(j, hone_words(j, "its score of %s reaches your minimum of %s, but its interval goes down to %s: likely, not sure",
-                              hone_words_score_against(j, j->chosen, limit), hone_words_minimum(j),
-                              hone_words_score_of(j, approach(j, j->chosen)->ci_low, j->chosen)));
+        because(j,
+                hone_words(
+                    j, "its score of %s reaches your minimum of %s, but its interval goes down to %s: likely, not sure",
+                    hone_words_score_against(j, j->chosen, limit), hone_words_minimum(j),
+                    hone_words_score_of(j, approach(j, j->chosen)->ci_low, j->chosen)));
 }
 
 static void because_of_saturation(hone_judgement *j)
 {
     if (hone_standing_saturated(j))
-        because(j, "the test is saturated: every approach has 98 % or more right, so a few rows decide; harder rows would tell more");
+        because(j, "the test is saturated: every approach has 98 % or more right, so a few rows decide; harder rows "
+                   "would tell more");
     if (j->chosen >= 0 && approach(j, j->chosen)->score == 1)
-        because(j, hone_words(j, "no error in %s rows means an error rate of up to %.2g %%", hone_words_exactly(j, j->c->n_test),
-                              100 * hone_rule_of_three((int64_t)j->c->n_test)));
+        because(j, hone_words(j, "no error in %s rows means an error rate of up to %.2g %%",
+                              hone_words_exactly(j, j->c->n_test), 100 * hone_rule_of_three((int64_t)j->c->n_test)));
 }
 
 /* Beside the other costs, with its uncertainty; it decides nothing. */
@@ -154,17 +160,21 @@ static void because_of_errors(hone_judgement *j)
     const char *against = "";
     int other = j->chosen != j->leader ? j->leader : hone_pairs_best_compared(j, j->chosen, -1, &pair);
     if (other >= 0 && hone_pairs_find(j, j->chosen, other, &pair)) {
-        const char *range = pair.low >= 0    ? hone_words(j, "%s to %s more", hone_words_usd(j, price * pair.low),
-                                                          hone_words_usd(j, price * pair.high))
-                            : pair.high <= 0 ? hone_words(j, "%s to %s less", hone_words_usd(j, -price * pair.high),
-                                                          hone_words_usd(j, -price * pair.low))
-                                             : hone_words(j, "between %s less and %s more", hone_words_usd(j, -price * pair.low),
-                                                          hone_words_usd(j, price * pair.high));
+        const char *range = pair.low >= 0 ? hone_words(j, "%s to %s more", hone_words_usd(j, price * pair.low),
+                                                       hone_words_usd(j, price * pair.high))
+                            : pair.high <= 0
+                                ? hone_words(j, "%s to %s less", hone_words_usd(j, -price * pair.high),
+                                             hone_words_usd(j, -price * pair.low))
+                                : hone_words(j, "between %s less and %s more", hone_words_usd(j, -price * pair.low),
+                                             hone_words_usd(j, price * pair.high));
         against = hone_words(j, ", those of %s %s", hone_words_name(j, other), range);
     }
-    because(j, hone_words(j, "at %s an error, its errors cost %s per 1,000 requests (%s to %s)%s; shown beside, they decide nothing",
-                          hone_words_usd(j, j->use->error_cost_usd), hone_words_usd(j, price * (1 - a->score)),
-                          hone_words_usd(j, price * (1 - a->ci_high)), hone_words_usd(j, price * (1 - a->ci_low)), against));
+    because(j,
+            hone_words(
+                j,
+                "at %s an error, its errors cost %s per 1,000 requests (%s to %s)%s; shown beside, they decide nothing",
+                hone_words_usd(j, j->use->error_cost_usd), hone_words_usd(j, price * (1 - a->score)),
+                hone_words_usd(j, price * (1 - a->ci_high)), hone_words_usd(j, price * (1 - a->ci_low)), against));
 }
 
 static void because_of_costs_and_skills(hone_judgement *j)
@@ -172,7 +182,8 @@ static void because_of_costs_and_skills(hone_judgement *j)
     if (j->chosen < 0)
         return;
     if (!j->standing[j->chosen].running_known && isfinite(approach(j, j->chosen)->cost_per_1k_usd))
-        because(j, "a machine kept for this alone costs by the month: its cost per request needs use.requests_per_month");
+        because(j,
+                "a machine kept for this alone costs by the month: its cost per request needs use.requests_per_month");
     else if (!j->standing[j->chosen].running_known)
         because(j, "its running cost is not known, so what costs less was judged by tokens and kind of approach");
     if (approach(j, j->chosen)->family != HONE_FAMILY_TUNED || j->use->n_skills == 0)
@@ -180,7 +191,8 @@ static void because_of_costs_and_skills(hone_judgement *j)
     for (size_t i = 0; i < j->use->n_skills; i++)
         if (strstr(j->use->skills[i], "tun") || strstr(j->use->skills[i], "train"))
             return;
-    because(j, "tuning is not among the skills you list: it is one command, but somebody must repeat it when the task changes");
+    because(j, "tuning is not among the skills you list: it is one command, but somebody must repeat it when the task "
+               "changes");
 }
 
 void hone_reasons(hone_judgement *j)

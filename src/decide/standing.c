@@ -92,7 +92,8 @@ hone_status hone_standing_costs(hone_judgement *j, hone_error *err)
             return hone_fail_within(err, status, "%s", a->name);
         bool busy_known = is_amount(a->busy_seconds_per_request) && is_amount(prices->compute_hour_usd);
         bool volume = s->inputs.requests_per_month > 0;
-        s->setup_known = is_amount(a->build_seconds) && is_amount(prices->compute_hour_usd) && is_amount(prices->label_usd);
+        s->setup_known =
+            is_amount(a->build_seconds) && is_amount(prices->compute_hour_usd) && is_amount(prices->label_usd);
         s->running_known = busy_known && isfinite(s->cost.operating_usd);
         /* A machine kept for an unknown volume: what it does for a request still ranks the approaches. */
         s->running_usd = s->running_known ? s->cost.operating_usd : busy_known ? s->cost.marginal_usd : NAN;
@@ -112,8 +113,8 @@ bool hone_standing_in_play(const hone_judgement *j, int index)
     return s->scores && !s->too_slow && !s->too_late && !s->below_minimum && !s->guesses;
 }
 
-/* A request's costs this close are equal: less than a report shows ($0.00001 per 1,000), and within the noise of timing what takes
- * microseconds. */
+/* A request's costs this close are equal: less than a report shows ($0.00001 per 1,000), and within the noise of timing
+ * what takes microseconds. */
 static const double negligible_usd = 1e-8;
 
 static int compare_amounts(double x, double y)
@@ -131,8 +132,9 @@ static int compare_requests(double x, double y)
 /* Without timings: what a request makes the machine compute. NAN when that is not known either. */
 static double computed_tokens(const hone_approach_result *a)
 {
-    return is_amount(a->tokens_in) && is_amount(a->tokens_out) ? a->tokens_in - 0.9 * known(a->tokens_static) + a->tokens_out
-                                                               : NAN;
+    return is_amount(a->tokens_in) && is_amount(a->tokens_out)
+               ? a->tokens_in - 0.9 * known(a->tokens_static) + a->tokens_out
+               : NAN;
 }
 
 int hone_standing_cheaper(const hone_judgement *j, int x, int y)
@@ -169,7 +171,8 @@ static bool beats_guessing(const hone_judgement *j, int index)
     if (j->standing[index].guesses || !(j->c->approaches[index].ci_low > j->guess))
         return false;
     for (size_t i = 0; i < j->c->n_approaches; i++)
-        if (j->standing[i].guesses && hone_pairs_find(j, index, (int)i, &pair) && !(pair.differs && pair.difference > 0))
+        if (j->standing[i].guesses && hone_pairs_find(j, index, (int)i, &pair) &&
+            !(pair.differs && pair.difference > 0))
             return false;
     return true;
 }

@@ -21,15 +21,16 @@ static bool may_lead(const hone_judgement *j, int index)
     return s->scores && !s->too_slow && !s->too_late && !s->guesses;
 }
 
-/* The winner named on select, or where it breaks a limit of time the next best on select. -1: none. The test has no say:
- * it can only confirm or refute (docs/design.md, rule 6). */
+/* The winner named on select, or where it breaks a limit of time the next best on select. -1: none. The test has no
+ * say: it can only confirm or refute (docs/design.md, rule 6). */
 static int find_leader(const hone_judgement *j)
 {
     int best = -1;
     if (j->c->winner >= 0 && may_lead(j, j->c->winner))
         return j->c->winner;
     for (size_t i = 0; i < j->c->n_approaches; i++)
-        if (may_lead(j, (int)i) && isfinite(j->c->approaches[i].select_name_score) && (best < 0 || leads_more(j, (int)i, best)))
+        if (may_lead(j, (int)i) && isfinite(j->c->approaches[i].select_name_score) &&
+            (best < 0 || leads_more(j, (int)i, best)))
             best = (int)i;
     return best;
 }
@@ -41,8 +42,8 @@ static int find_refuting(const hone_judgement *j)
     double most = 0;
     hone_judged pair;
     for (size_t i = 0; i < j->c->n_approaches; i++)
-        if (may_lead(j, (int)i) && hone_pairs_find(j, (int)i, j->leader, &pair) && pair.differs && pair.difference > most &&
-            hone_standing_cheaper(j, (int)i, j->leader) >= 0) {
+        if (may_lead(j, (int)i) && hone_pairs_find(j, (int)i, j->leader, &pair) && pair.differs &&
+            pair.difference > most && hone_standing_cheaper(j, (int)i, j->leader) >= 0) {
             most = pair.difference;
             best = (int)i;
         }
@@ -180,7 +181,8 @@ static void decide_without_leader(hone_judgement *j)
 
 /* ---- somebody leads */
 
-/* The leader has failed on the test, and nothing cheaper was shown to do: is that so of all, or of what select named? */
+/* The leader has failed on the test, and nothing cheaper was shown to do: is that so of all, or of what select named?
+ */
 static void decide_without_confirmation(hone_judgement *j)
 {
     int best = -1;
@@ -235,8 +237,8 @@ static hone_status check(const hone_comparison *c, hone_error *err)
     for (size_t i = 0; i < c->n_pairs; i++) {
         const hone_pair *p = &c->pairs[i];
         if (p->a < 0 || p->a >= n || p->b < 0 || p->b >= n || p->a == p->b)
-            return hone_fail(err, HONE_BAD_INPUT, "planned comparison %zu is of approaches %d and %d; there are %d", i + 1,
-                             p->a, p->b, n);
+            return hone_fail(err, HONE_BAD_INPUT, "planned comparison %zu is of approaches %d and %d; there are %d",
+                             i + 1, p->a, p->b, n);
     }
     return HONE_OK;
 }

@@ -5,17 +5,16 @@
  *   1. An approach is out when it breaks a hard constraint (use.latency_p95_ms, use.deadline_days), when its whole
  *      interval lies below use.min_score, or when it is not shown to beat guessing. If none is left: NEITHER, or
  *      NOT_ENOUGH_DATA where the intervals are too wide to say so.
- *   2. The winner named on select leads; if it breaks a limit of time (measured on select too), the next best on select.
- *      The test never names another: only comparisons planned before it was opened count, and they confirm or refute. If
- *      one shows a dearer approach to be better, or the leader fails rule 1 and nothing cheaper holds, that is
+ *   2. The winner named on select leads; if it breaks a limit of time (measured on select too), the next best on
+ * select. The test never names another: only comparisons planned before it was opened count, and they confirm or
+ * refute. If one shows a dearer approach to be better, or the leader fails rule 1 and nothing cheaper holds, that is
  *      NOT_ENOUGH_DATA with a lead to follow on fresh test rows (NEITHER where nothing at all passes rule 1).
- *   3. Among the approaches that cost less than the leader and that the planned comparisons do not show to be worse, the
- *      cheapest is taken: CHEAPER,
- *      or BASELINE for a classical one. But only where the interval excludes that it gives up more than 10 points,
- *      otherwise NOT_ENOUGH_DATA. So "no difference shown" never means "too few rows to look".
+ *   3. Among the approaches that cost less than the leader and that the planned comparisons do not show to be worse,
+ * the cheapest is taken: CHEAPER, or BASELINE for a classical one. But only where the interval excludes that it gives
+ * up more than 10 points, otherwise NOT_ENOUGH_DATA. So "no difference shown" never means "too few rows to look".
  *   4. If every cheaper one is shown to be worse: CHOOSE the leader (BASELINE for a classical one).
- * "Costs less" is running cost: operating plus, where changes_per_year and requests_per_month are known, doing the set-up
- * again for every change. The cost of errors is shown beside it and decides nothing. */
+ * "Costs less" is running cost: operating plus, where changes_per_year and requests_per_month are known, doing the
+ * set-up again for every change. The cost of errors is shown beside it and decides nothing. */
 #ifndef HONE_DECIDE_VERDICT_H
 #define HONE_DECIDE_VERDICT_H
 

@@ -1,8 +1,8 @@
 /* wording.c - numbers as people read them, never with more digits than the interval carries.
  *
- * Scores three decimals, two where the interval is wider than 0.1; differences in points, one decimal below ten and none
- * above or where the interval is wider than 20 points; money and requests two significant digits; p down to 0.0001. A
- * rounded number never says something else than the exact one: a limit above 0 is not written 0.0. */
+ * Scores three decimals, two where the interval is wider than 0.1; differences in points, one decimal below ten and
+ * none above or where the interval is wider than 20 points; money and requests two significant digits; p down to
+ * 0.0001. A rounded number never says something else than the exact one: a limit above 0 is not written 0.0. */
 #include "decide/judgement.h"
 
 #include "base/text.h"
@@ -111,7 +111,8 @@ const char *hone_words_guessing(hone_judgement *j, int like)
 {
     for (size_t i = 0; i < j->c->n_approaches; i++)
         if (j->standing[i].guesses && j->standing[i].scores && j->c->approaches[i].score == j->guess)
-            return hone_words(j, "always answering the most frequent label scores %s", hone_words_score_of(j, j->guess, like));
+            return hone_words(j, "always answering the most frequent label scores %s",
+                              hone_words_score_of(j, j->guess, like));
     if (j->c->task->n_labels > 0)
         return hone_words(j, "one of %zu labels at random scores %s", j->c->task->n_labels,
                           hone_words_score_of(j, j->guess, like));

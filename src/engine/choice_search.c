@@ -2,8 +2,8 @@
  *
  * Log-probabilities are at most 0, so the value of a node bounds the value of every answer below it. Best-first search
  * expands the node of greatest value until that node is an answer: then no other answer can be better. (A greedy walk
- * down the trie is biased by the first token; this gives what scoring every answer gives.) A node with a single child is
- * expanded together with it: the row is needed either way unless the search turns elsewhere. */
+ * down the trie is biased by the first token; this gives what scoring every answer gives.) A node with a single child
+ * is expanded together with it: the row is needed either way unless the search turns elsewhere. */
 #include "engine/internal.h"
 
 #include <math.h>

@@ -17,7 +17,11 @@ static hone_status add_node(hone_choices *c, int32_t parent, int32_t token, int3
         c->capacity = capacity;
     }
     int32_t i = c->n_nodes++;
-    c->nodes[i] = (hone_choice_node){.token = token, .parent = parent, .first_child = -1, .next = -1, .choice = -1,
+    c->nodes[i] = (hone_choice_node){.token = token,
+                                     .parent = parent,
+                                     .first_child = -1,
+                                     .next = -1,
+                                     .choice = -1,
                                      .depth = parent < 0 ? 0 : c->nodes[parent].depth + 1};
     if (parent >= 0) { /* appended, so that children keep the order of the texts */
         int32_t *link = &c->nodes[parent].first_child;
@@ -43,13 +47,14 @@ static hone_status add_sequence(hone_choices *c, const int32_t *ids, size_t n, i
         node = child;
     }
     if (c->nodes[node].choice >= 0)
-        return hone_fail(err, HONE_BAD_INPUT, "the answers \"%s\" and \"%s\" are the same to the model; remove one", c->texts[c->nodes[node].choice],
-                         c->texts[choice]);
+        return hone_fail(err, HONE_BAD_INPUT, "the answers \"%s\" and \"%s\" are the same to the model; remove one",
+                         c->texts[c->nodes[node].choice], c->texts[choice]);
     c->nodes[node].choice = choice;
     return HONE_OK;
 }
 
-hone_status hone_choices_create(const hone_tokenizer *tokenizer, const char *const *texts, size_t n, int32_t end, hone_choices **out, hone_error *err)
+hone_status hone_choices_create(const hone_tokenizer *tokenizer, const char *const *texts, size_t n, int32_t end,
+                                hone_choices **out, hone_error *err)
 {
     *out = NULL;
     hone_status status = HONE_OK;

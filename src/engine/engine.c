@@ -31,7 +31,8 @@ static hone_status find_end_of_turn(hone_engine *engine, hone_error *err)
     hone_token_list prompt = {0}, completion = {0};
     json_t *messages = json_pack("[{s:s,s:s}]", "role", "user", "content", "x");
     engine->end_of_turn = hone_tokenizer_eos(engine->tokenizer);
-    hone_status status = messages ? hone_engine_encode_pair(engine, messages, "y", &prompt, &completion, err) : HONE_NO_MEMORY;
+    hone_status status =
+        messages ? hone_engine_encode_pair(engine, messages, "y", &prompt, &completion, err) : HONE_NO_MEMORY;
     if (status == HONE_OK)
         engine->end_of_turn = completion.data[completion.n - 1];
     json_decref(messages);
@@ -47,7 +48,8 @@ static hone_status open_memory(hone_engine *engine, const hone_engine_options *o
     size_t page_bytes = hone_kv_page_bytes(c->n_layers, c->n_kv_heads, c->head_dim);
     int64_t n_pages = (int64_t)(bytes / page_bytes);
     if (n_pages < 4)
-        return hone_fail(err, HONE_NO_MEMORY, "%zu bytes of key-value cache; this model needs at least %zu", bytes, 4 * page_bytes);
+        return hone_fail(err, HONE_NO_MEMORY, "%zu bytes of key-value cache; this model needs at least %zu", bytes,
+                         4 * page_bytes);
     if (n_pages > 1 << 22)
         n_pages = 1 << 22;
     engine->max_batch_rows = options && options->max_batch_rows ? options->max_batch_rows : DEFAULT_BATCH_ROWS;
@@ -57,7 +59,8 @@ static hone_status open_memory(hone_engine *engine, const hone_engine_options *o
     if (status == HONE_OK)
         status = hone_page_cache_create((int32_t)n_pages, HONE_PAGE_TOKENS, &engine->pages, err);
     if (status == HONE_OK)
-        status = hone_workspace_create(engine->model, engine->max_batch_rows, MAX_ADAPTER_RANK, &engine->workspace, err);
+        status =
+            hone_workspace_create(engine->model, engine->max_batch_rows, MAX_ADAPTER_RANK, &engine->workspace, err);
     if (status == HONE_OK)
         status = hone_step_arrays_create(engine, err);
     return status;
@@ -82,8 +85,8 @@ hone_status hone_engine_open(const char *path, const hone_engine_options *option
     if (status == HONE_OK)
         status = hone_model_open(engine->ops, &file, &engine->model, err);
     if (status == HONE_OK && hone_tokenizer_size(engine->tokenizer) > engine->model->config.n_vocab)
-        status = hone_fail(err, HONE_BAD_FORMAT, "%s: the tokenizer has %d tokens, the embedding %lld rows", path, hone_tokenizer_size(engine->tokenizer),
-                           (long long)engine->model->config.n_vocab);
+        status = hone_fail(err, HONE_BAD_FORMAT, "%s: the tokenizer has %d tokens, the embedding %lld rows", path,
+                           hone_tokenizer_size(engine->tokenizer), (long long)engine->model->config.n_vocab);
     if (status == HONE_OK)
         status = open_template(engine, err);
     if (status == HONE_OK) {
@@ -180,12 +183,13 @@ int32_t hone_engine_end_of_turn(const hone_engine *engine)
     return engine->end_of_turn;
 }
 
-static hone_status render(hone_engine *engine, const json_t *messages, bool add_generation_prompt, hone_buffer *out, hone_error *err)
+static hone_status render(hone_engine *engine, const json_t *messages, bool add_generation_prompt, hone_buffer *out,
+                          hone_error *err)
 {
     json_t *context = json_pack("{s:O, s:b}", "messages", messages, "add_generation_prompt", add_generation_prompt);
     hone_template_options options = {.bos_token = engine->bos_text, .eos_token = engine->eos_text};
-    hone_status status =
-        context ? hone_template_render(engine->template, context, &options, out, err) : hone_fail(err, HONE_BAD_INPUT, "messages: not valid UTF-8 text");
+    hone_status status = context ? hone_template_render(engine->template, context, &options, out, err)
+                                 : hone_fail(err, HONE_BAD_INPUT, "messages: not valid UTF-8 text");
     json_decref(context);
     return status;
 }
@@ -206,7 +210,8 @@ static hone_status encode_prompt(hone_engine *engine, const hone_buffer *text, h
     return status;
 }
 
-hone_status hone_engine_encode_chat(hone_engine *engine, const json_t *messages, bool add_generation_prompt, hone_token_list *ids, hone_error *err)
+hone_status hone_engine_encode_chat(hone_engine *engine, const json_t *messages, bool add_generation_prompt,
+                                    hone_token_list *ids, hone_error *err)
 {
     hone_buffer text = {0};
     hone_status status = render(engine, messages, add_generation_prompt, &text, err);
@@ -223,7 +228,8 @@ hone_status hone_engine_encode_text(hone_engine *engine, const char *text, hone_
 }
 
 /* What the template writes after the answer, up to and with the first token that ends a turn. */
-static hone_status encode_ending(hone_engine *engine, const char *rest, size_t length, hone_token_list *completion, hone_error *err)
+static hone_status encode_ending(hone_engine *engine, const char *rest, size_t length, hone_token_list *completion,
+                                 hone_error *err)
 {
     hone_token_list ids = {0};
     hone_status status = length ? hone_tokenizer_encode(engine->tokenizer, rest, length, true, &ids, err) : HONE_OK;
@@ -236,20 +242,22 @@ static hone_status encode_ending(hone_engine *engine, const char *rest, size_t l
     else if (status == HONE_OK && hone_tokenizer_eos(engine->tokenizer) >= 0)
         status = hone_token_list_push(completion, hone_tokenizer_eos(engine->tokenizer), err);
     else if (status == HONE_OK)
-        status = hone_fail(err, HONE_UNSUPPORTED, "%s: neither the template nor the vocabulary has a token that ends an answer", engine->path);
+        status = hone_fail(err, HONE_UNSUPPORTED,
+                           "%s: neither the template nor the vocabulary has a token that ends an answer", engine->path);
     hone_token_list_clear(&ids);
     return status;
 }
 
-hone_status hone_engine_encode_pair(hone_engine *engine, const json_t *messages, const char *answer, hone_token_list *prompt, hone_token_list *completion,
-                                    hone_error *err)
+hone_status hone_engine_encode_pair(hone_engine *engine, const json_t *messages, const char *answer,
+                                    hone_token_list *prompt, hone_token_list *completion, hone_error *err)
 {
     hone_buffer before = {0}, whole = {0};
     json_t *all = json_array();
     size_t answer_length = strlen(answer);
     hone_status status = render(engine, messages, true, &before, err);
-    if (status == HONE_OK && (json_array_extend(all, (json_t *)(uintptr_t)messages) < 0 ||
-                              json_array_append_new(all, json_pack("{s:s,s:s}", "role", "assistant", "content", answer)) < 0))
+    if (status == HONE_OK &&
+        (json_array_extend(all, (json_t *)(uintptr_t)messages) < 0 ||
+         json_array_append_new(all, json_pack("{s:s,s:s}", "role", "assistant", "content", answer)) < 0))
         status = hone_fail(err, HONE_BAD_INPUT, "the answer is not valid UTF-8 text");
     if (status == HONE_OK)
         status = render(engine, all, false, &whole, err);
@@ -275,7 +283,8 @@ done:
     return status;
 }
 
-hone_status hone_engine_create_choices(hone_engine *engine, const char *const *texts, size_t n, hone_choices **out, hone_error *err)
+hone_status hone_engine_create_choices(hone_engine *engine, const char *const *texts, size_t n, hone_choices **out,
+                                       hone_error *err)
 {
     return hone_choices_create(engine->tokenizer, texts, n, engine->end_of_turn, out, err);
 }
@@ -298,10 +307,13 @@ hone_status hone_engine_load_adapter(hone_engine *engine, const char *folder, ho
     if (status != HONE_OK)
         return status;
     if (adapter->rank > MAX_ADAPTER_RANK)
-        status = hone_fail(err, HONE_UNSUPPORTED, "%s: rank %d; the engine serves ranks up to %d", folder, adapter->rank, MAX_ADAPTER_RANK);
+        status = hone_fail(err, HONE_UNSUPPORTED, "%s: rank %d; the engine serves ranks up to %d", folder,
+                           adapter->rank, MAX_ADAPTER_RANK);
     else if (adapter->base_hash[0] && strcmp(adapter->base_hash, hone_engine_model_hash(engine)) != 0)
-        status = hone_fail(err, HONE_BAD_INPUT, "%s: trained on a model with sha256 %.12s..., but %s has %.12s...; use the adapter with its own base", folder,
-                           adapter->base_hash, engine->path, hone_engine_model_hash(engine));
+        status = hone_fail(
+            err, HONE_BAD_INPUT,
+            "%s: trained on a model with sha256 %.12s..., but %s has %.12s...; use the adapter with its own base",
+            folder, adapter->base_hash, engine->path, hone_engine_model_hash(engine));
     if (status == HONE_OK)
         status = hone_engine_add_adapter(engine, adapter, err);
     if (status == HONE_OK)

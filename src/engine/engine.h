@@ -21,9 +21,9 @@ typedef struct hone_engine hone_engine;
 typedef struct hone_adapter hone_adapter; /* a LoRA delta on the engine's model (model/adapter.h) */
 
 typedef struct hone_engine_options {
-    int n_threads;       /* 0: all processors this process may use */
-    size_t cache_bytes;  /* key-value memory, the prefix cache included; 0: 512 MiB */
-    int max_batch_rows;  /* tokens computed in one step; 0: 512 */
+    int n_threads;      /* 0: all processors this process may use */
+    size_t cache_bytes; /* key-value memory, the prefix cache included; 0: 512 MiB */
+    int max_batch_rows; /* tokens computed in one step; 0: 512 */
 } hone_engine_options;
 
 /* path: a GGUF file. options may be NULL. */
@@ -36,7 +36,7 @@ int hone_engine_threads(const hone_engine *engine);
 const char *hone_engine_model_path(const hone_engine *engine);
 /* sha256 of the model file's content (64 hex digits); computed on first use and remembered beside nothing on disk. */
 const char *hone_engine_model_hash(hone_engine *engine);
-const char *hone_engine_isa(const hone_engine *engine);          /* "avx2" */
+const char *hone_engine_isa(const hone_engine *engine);            /* "avx2" */
 const char *hone_engine_numerics_class(const hone_engine *engine); /* "f32" */
 
 /* Messages [{"role","content"},...] through the model's own chat template (hone's `plain` one when it has none) into
@@ -53,34 +53,36 @@ hone_status hone_engine_encode_text(hone_engine *engine, const char *text, hone_
 /* The token that ends an answer under the model's template. */
 int32_t hone_engine_end_of_turn(const hone_engine *engine);
 /* Allowed answers for hone_request.choices: each text followed by the end of turn. */
-hone_status hone_engine_create_choices(hone_engine *engine, const char *const *texts, size_t n, hone_choices **out, hone_error *err);
+hone_status hone_engine_create_choices(hone_engine *engine, const char *const *texts, size_t n, hone_choices **out,
+                                       hone_error *err);
 const struct hone_model *hone_engine_get_model(const hone_engine *engine);
 
 /* Loads PEFT adapter files (adapter_config.json, adapter_model.safetensors) from a folder. The engine owns the result
- * until hone_engine_drop_adapter or close. HONE_BAD_INPUT when it was made for another base (shape or recorded hash). */
+ * until hone_engine_drop_adapter or close. HONE_BAD_INPUT when it was made for another base (shape or recorded hash).
+ */
 hone_status hone_engine_load_adapter(hone_engine *engine, const char *folder, hone_adapter **out, hone_error *err);
 /* Gives the engine an adapter made elsewhere (the trainer). It takes ownership on success. */
 hone_status hone_engine_add_adapter(hone_engine *engine, hone_adapter *adapter, hone_error *err);
 void hone_engine_drop_adapter(hone_engine *engine, hone_adapter *adapter);
 
 typedef enum hone_finish {
-    HONE_FINISH_STOP,    /* the model ended its turn */
-    HONE_FINISH_LENGTH,  /* max_new_tokens reached */
-    HONE_FINISH_CHOICE,  /* one of the allowed choices was taken */
-    HONE_FINISH_SCORED   /* nothing was to be generated */
+    HONE_FINISH_STOP,   /* the model ended its turn */
+    HONE_FINISH_LENGTH, /* max_new_tokens reached */
+    HONE_FINISH_CHOICE, /* one of the allowed choices was taken */
+    HONE_FINISH_SCORED  /* nothing was to be generated */
 } hone_finish;
 
 typedef struct hone_request {
-    const int32_t *ids;           /* prompt tokens, borrowed; at least one */
+    const int32_t *ids; /* prompt tokens, borrowed; at least one */
     size_t n_ids;
-    const hone_adapter *adapter;  /* NULL: the base model */
-    int max_new_tokens;           /* 0: only score the prompt */
-    double temperature;           /* 0: greedy */
-    uint64_t seed;                /* of the sampling at a temperature above 0 */
-    bool want_prompt_logprobs;    /* log p(ids[i] | ids[0..i)) for i >= 1 */
-    int n_top;                    /* 0..20: the best next tokens after the prompt, with log-probabilities */
-    const hone_choices *choices;  /* borrowed; when set, the answer is exactly the choice with the greatest whole
-                                     log-likelihood (end of turn included), found by best-first search */
+    const hone_adapter *adapter; /* NULL: the base model */
+    int max_new_tokens;          /* 0: only score the prompt */
+    double temperature;          /* 0: greedy */
+    uint64_t seed;               /* of the sampling at a temperature above 0 */
+    bool want_prompt_logprobs;   /* log p(ids[i] | ids[0..i)) for i >= 1 */
+    int n_top;                   /* 0..20: the best next tokens after the prompt, with log-probabilities */
+    const hone_choices *choices; /* borrowed; when set, the answer is exactly the choice with the greatest whole
+                                    log-likelihood (end of turn included), found by best-first search */
 } hone_request;
 
 typedef struct hone_top_token {
@@ -89,16 +91,16 @@ typedef struct hone_top_token {
 } hone_top_token;
 
 typedef struct hone_response {
-    int32_t *ids;            /* generated tokens, the ending token left out */
+    int32_t *ids; /* generated tokens, the ending token left out */
     size_t n_ids;
-    char *text;              /* the same as text, NUL-terminated, special tokens left out */
-    float *logprobs;         /* [n_ids] of the generated tokens (NULL for a choice) */
-    float *prompt_logprobs;  /* [request n_ids], the first NAN; NULL unless asked */
-    hone_top_token *top;     /* [n_top] after the prompt */
+    char *text;             /* the same as text, NUL-terminated, special tokens left out */
+    float *logprobs;        /* [n_ids] of the generated tokens (NULL for a choice) */
+    float *prompt_logprobs; /* [request n_ids], the first NAN; NULL unless asked */
+    hone_top_token *top;    /* [n_top] after the prompt */
     int n_top;
     hone_finish finish;
-    int choice;              /* index into choices, -1 otherwise */
-    double choice_logprob;   /* natural log of the whole choice's likelihood */
+    int choice;                                   /* index into choices, -1 otherwise */
+    double choice_logprob;                        /* natural log of the whole choice's likelihood */
     int64_t tokens_in, tokens_out, tokens_cached; /* cached: prompt tokens that did not have to be computed */
 } hone_response;
 

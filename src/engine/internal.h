@@ -11,14 +11,14 @@
 enum { HONE_MAX_ACTIVE = 64 }; /* sequences worked on at once */
 
 struct hone_engine {
-    hone_map map;              /* of the model file, kept to notice a file that changes; unmapped pages cost nothing */
+    hone_map map; /* of the model file, kept to notice a file that changes; unmapped pages cost nothing */
     char *path;
     char hash[65];
     hone_ops *ops;
     hone_model *model;
     hone_tokenizer *tokenizer;
     hone_template *template;
-    bool plain;                /* hone's own template: an answer also ends at a blank line */
+    bool plain; /* hone's own template: an answer also ends at a blank line */
     char *bos_text, *eos_text;
     int32_t end_of_turn;
     hone_kv_pool *pool;
@@ -33,18 +33,18 @@ struct hone_engine {
 /* The best-first search of one request over its trie. A node's value is the log-likelihood of the tokens up to it. */
 typedef struct hone_choice_search {
     const hone_choices *choices;
-    double *logprob;       /* [n_nodes], NAN while unknown */
-    bool *expanded;        /* [n_nodes] */
-    int32_t *path;         /* nodes whose keys and values stand after the prompt, in order */
-    int64_t n_path;        /* of them computed or to be computed in the next step */
+    double *logprob; /* [n_nodes], NAN while unknown */
+    bool *expanded;  /* [n_nodes] */
+    int32_t *path;   /* nodes whose keys and values stand after the prompt, in order */
+    int64_t n_path;  /* of them computed or to be computed in the next step */
 } hone_choice_search;
 
 hone_status hone_choice_search_init(hone_choice_search *s, const hone_choices *choices, hone_error *err);
 void hone_choice_search_clear(hone_choice_search *s);
 /* The logits of the row at depth `depth` of the path (0: the last prompt token) are there. */
 void hone_choice_search_expand(hone_choice_search *s, int64_t depth, const float *logits, double log_sum_exp);
-/* After all rows of a step: true when the best answer is found (*choice, *logprob). Otherwise the path is set to what is
- * to be computed next, and *n_kept tells how many of its nodes have their keys and values in place already. */
+/* After all rows of a step: true when the best answer is found (*choice, *logprob). Otherwise the path is set to what
+ * is to be computed next, and *n_kept tells how many of its nodes have their keys and values in place already. */
 bool hone_choice_search_next(hone_choice_search *s, int64_t *n_kept, int32_t *choice, double *logprob);
 
 /* Temperature 0: the greatest logit, the lowest id among equals. Otherwise by inverse distribution from the counted

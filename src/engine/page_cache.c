@@ -17,7 +17,7 @@ struct hone_page_cache {
     int32_t n_pages, n_buckets, n_unused;
     int page_tokens;
     page *pages;
-    int32_t *tokens;  /* [n_pages][page_tokens] */
+    int32_t *tokens; /* [n_pages][page_tokens] */
     int32_t *buckets;
     uint64_t clock, next_serial;
 };
@@ -71,12 +71,14 @@ static uint64_t page_hash(const hone_page_cache *cache, uint64_t parent_serial, 
     return hone_fnv1a(h, tokens, (size_t)cache->page_tokens * sizeof *tokens);
 }
 
-static int32_t find(const hone_page_cache *cache, uint64_t parent_serial, uint64_t adapter, const int32_t *tokens, uint64_t hash)
+static int32_t find(const hone_page_cache *cache, uint64_t parent_serial, uint64_t adapter, const int32_t *tokens,
+                    uint64_t hash)
 {
     for (int32_t i = cache->buckets[hash % (uint64_t)cache->n_buckets]; i >= 0; i = cache->pages[i].next_in_bucket) {
         const page *p = &cache->pages[i];
         if (p->hash == hash && p->parent_serial == parent_serial && p->adapter == adapter &&
-            memcmp(cache->tokens + (size_t)i * (size_t)cache->page_tokens, tokens, (size_t)cache->page_tokens * sizeof *tokens) == 0)
+            memcmp(cache->tokens + (size_t)i * (size_t)cache->page_tokens, tokens,
+                   (size_t)cache->page_tokens * sizeof *tokens) == 0)
             return i;
     }
     return -1;
@@ -89,7 +91,8 @@ static void use(hone_page_cache *cache, int32_t i)
     cache->pages[i].last_used = ++cache->clock;
 }
 
-int32_t hone_page_cache_match(hone_page_cache *cache, uint64_t adapter, const int32_t *tokens, int64_t n, int32_t max_pages, int32_t *pages)
+int32_t hone_page_cache_match(hone_page_cache *cache, uint64_t adapter, const int32_t *tokens, int64_t n,
+                              int32_t max_pages, int32_t *pages)
 {
     int32_t matched = 0;
     uint64_t parent = 0;
@@ -138,7 +141,8 @@ int32_t hone_page_cache_take(hone_page_cache *cache)
     return best;
 }
 
-void hone_page_cache_register(hone_page_cache *cache, int32_t i, int32_t parent, uint64_t adapter, const int32_t *tokens)
+void hone_page_cache_register(hone_page_cache *cache, int32_t i, int32_t parent, uint64_t adapter,
+                              const int32_t *tokens)
 {
     page *p = &cache->pages[i];
     uint64_t parent_serial = parent < 0 ? 0 : cache->pages[parent].serial;

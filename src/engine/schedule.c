@@ -16,7 +16,7 @@ typedef struct sequence {
     const hone_request *request;
     hone_response *response;
     uint64_t adapter_key;
-    int32_t *tokens;              /* prompt, then what was generated or is being tried; capacity is the whole length */
+    int32_t *tokens; /* prompt, then what was generated or is being tried; capacity is the whole length */
     int64_t n_tokens, n_prompt, n_computed, capacity;
     int32_t *pages;
     int32_t n_pages, n_registered;
@@ -110,18 +110,22 @@ static hone_status check_request(const schedule *run, size_t i)
         return hone_fail(run->err, HONE_BAD_INPUT, "request %zu has no tokens", i + 1);
     int64_t total = (int64_t)r->n_ids + tokens_after_prompt(r);
     if (r->max_new_tokens < 0 || (int64_t)r->n_ids > c->n_context || total > c->n_context)
-        return hone_fail(run->err, HONE_BAD_INPUT, "request %zu: %zu tokens of prompt and %lld to generate exceed the model's context of %lld", i + 1,
-                         r->n_ids, (long long)tokens_after_prompt(r), (long long)c->n_context);
+        return hone_fail(run->err, HONE_BAD_INPUT,
+                         "request %zu: %zu tokens of prompt and %lld to generate exceed the model's context of %lld",
+                         i + 1, r->n_ids, (long long)tokens_after_prompt(r), (long long)c->n_context);
     for (size_t t = 0; t < r->n_ids; t++)
         if (r->ids[t] < 0 || r->ids[t] >= c->n_vocab)
-            return hone_fail(run->err, HONE_BAD_INPUT, "request %zu: token id %d; the vocabulary has %lld", i + 1, r->ids[t], (long long)c->n_vocab);
+            return hone_fail(run->err, HONE_BAD_INPUT, "request %zu: token id %d; the vocabulary has %lld", i + 1,
+                             r->ids[t], (long long)c->n_vocab);
     if (r->n_top < 0 || r->n_top > 20)
         return hone_fail(run->err, HONE_BAD_INPUT, "request %zu: %d top tokens; 0 to 20 are possible", i + 1, r->n_top);
     int64_t pages = (total + HONE_PAGE_TOKENS - 1) / HONE_PAGE_TOKENS;
     if (pages > hone_page_cache_total(run->engine->pages))
-        return hone_fail(run->err, HONE_NO_MEMORY, "request %zu: %lld tokens need %zu bytes of key-value cache; the engine has %zu", i + 1, (long long)total,
-                         (size_t)pages * hone_kv_page_bytes(c->n_layers, c->n_kv_heads, c->head_dim),
-                         (size_t)hone_page_cache_total(run->engine->pages) * hone_kv_page_bytes(c->n_layers, c->n_kv_heads, c->head_dim));
+        return hone_fail(run->err, HONE_NO_MEMORY,
+                         "request %zu: %lld tokens need %zu bytes of key-value cache; the engine has %zu", i + 1,
+                         (long long)total, (size_t)pages * hone_kv_page_bytes(c->n_layers, c->n_kv_heads, c->head_dim),
+                         (size_t)hone_page_cache_total(run->engine->pages) *
+                             hone_kv_page_bytes(c->n_layers, c->n_kv_heads, c->head_dim));
     return HONE_OK;
 }
 
@@ -153,7 +157,8 @@ static hone_status start(schedule *run, size_t i, sequence **out)
     int64_t total = (int64_t)r->n_ids + tokens_after_prompt(r);
     int32_t need = (int32_t)((total + HONE_PAGE_TOKENS - 1) / HONE_PAGE_TOKENS);
     hone_status status = HONE_OK;
-    if (!s || !(s->tokens = calloc((size_t)total, sizeof *s->tokens)) || !(s->pages = calloc((size_t)need, sizeof *s->pages))) {
+    if (!s || !(s->tokens = calloc((size_t)total, sizeof *s->tokens)) ||
+        !(s->pages = calloc((size_t)need, sizeof *s->pages))) {
         sequence_free(engine, s);
         return hone_fail(run->err, HONE_NO_MEMORY, "out of memory for %lld tokens", (long long)total);
     }
@@ -166,7 +171,8 @@ static hone_status start(schedule *run, size_t i, sequence **out)
     if (!r->want_prompt_logprobs) /* those need every row computed */
         s->n_pages = hone_page_cache_match(engine->pages, s->adapter_key, r->ids, s->n_prompt - 1, need, s->pages);
     s->n_registered = s->n_pages;
-    if (need - s->n_pages > hone_page_cache_available(engine->pages) || beginning_is_under_way(run, r, s->adapter_key, s->n_pages)) {
+    if (need - s->n_pages > hone_page_cache_available(engine->pages) ||
+        beginning_is_under_way(run, r, s->adapter_key, s->n_pages)) {
         sequence_free(engine, s);
         return HONE_OK;
     }
@@ -246,14 +252,19 @@ static int64_t gather(schedule *run, hone_batch *batch)
 {
     struct hone_step_arrays *a = run->engine->arrays;
     int64_t budget = run->engine->max_batch_rows, n_wanted = 0, reserved = 0;
-    *batch = (hone_batch){.tokens = a->tokens, .positions = a->positions, .spans = a->spans, .writes = a->writes, .adapters = a->adapters};
+    *batch = (hone_batch){.tokens = a->tokens,
+                          .positions = a->positions,
+                          .spans = a->spans,
+                          .writes = a->writes,
+                          .adapters = a->adapters};
     for (int i = 0; i < run->n_active; i++) /* every sequence gets at least one row */
         reserved++;
     for (int i = 0; i < run->n_active; i++) {
         sequence *s = run->active[i];
         int64_t rows = s->n_tokens - s->n_computed, most = budget - batch->n_rows - --reserved;
         rows = rows < most ? rows : most;
-        a->spans[batch->n_spans++] = (hone_span){.first_row = batch->n_rows, .n_rows = rows, .first_position = s->n_computed, .pages = s->pages};
+        a->spans[batch->n_spans++] =
+            (hone_span){.first_row = batch->n_rows, .n_rows = rows, .first_position = s->n_computed, .pages = s->pages};
         const hone_adapter *adapter = s->request->adapter;
         if (adapter) {
             if (batch->n_adapters > 0 && a->adapters[batch->n_adapters - 1].adapter == adapter)
@@ -265,7 +276,8 @@ static int64_t gather(schedule *run, hone_batch *batch)
             int64_t position = s->n_computed + t, row = batch->n_rows++;
             a->tokens[row] = s->tokens[position];
             a->positions[row] = (int32_t)position;
-            a->writes[batch->n_writes++] = (hone_kv_write){(int32_t)row, s->pages[position / HONE_PAGE_TOKENS], (int32_t)(position % HONE_PAGE_TOKENS)};
+            a->writes[batch->n_writes++] = (hone_kv_write){(int32_t)row, s->pages[position / HONE_PAGE_TOKENS],
+                                                           (int32_t)(position % HONE_PAGE_TOKENS)};
             if (wants_logits(s, position))
                 a->wanted[n_wanted++] = (logit_row){(int32_t)row, position, s};
         }
@@ -277,8 +289,9 @@ static int64_t gather(schedule *run, hone_batch *batch)
 static bool ends_with_blank_line(const hone_engine *engine, const sequence *s)
 {
     hone_buffer text = {0};
-    bool ends = hone_tokenizer_decode(engine->tokenizer, s->response->ids, s->response->n_ids, false, &text, NULL) == HONE_OK && text.data &&
-                strstr(text.data, "\n\n");
+    bool ends =
+        hone_tokenizer_decode(engine->tokenizer, s->response->ids, s->response->n_ids, false, &text, NULL) == HONE_OK &&
+        text.data && strstr(text.data, "\n\n");
     hone_buffer_clear(&text);
     return ends;
 }
@@ -286,7 +299,8 @@ static bool ends_with_blank_line(const hone_engine *engine, const sequence *s)
 static void generate(const hone_engine *engine, sequence *s, const float *logits, double lse)
 {
     hone_response *out = s->response;
-    int32_t id = hone_sample(logits, engine->model->config.n_vocab, s->request->temperature, s->request->seed, (int64_t)out->n_ids);
+    int32_t id = hone_sample(logits, engine->model->config.n_vocab, s->request->temperature, s->request->seed,
+                             (int64_t)out->n_ids);
     if (hone_tokenizer_is_end(engine->tokenizer, id)) {
         out->finish = HONE_FINISH_STOP;
         s->finished = true;
@@ -342,7 +356,8 @@ static void advance(hone_engine *engine, sequence *s)
 {
     int64_t settled = s->request->choices && s->n_computed > s->n_prompt ? s->n_prompt : s->n_computed;
     for (; (s->n_registered + 1) * (int64_t)HONE_PAGE_TOKENS <= settled; s->n_registered++)
-        hone_page_cache_register(engine->pages, s->pages[s->n_registered], s->n_registered ? s->pages[s->n_registered - 1] : -1, s->adapter_key,
+        hone_page_cache_register(engine->pages, s->pages[s->n_registered],
+                                 s->n_registered ? s->pages[s->n_registered - 1] : -1, s->adapter_key,
                                  s->tokens + s->n_registered * HONE_PAGE_TOKENS);
     if (s->n_computed < s->n_tokens || s->finished)
         return;
@@ -419,8 +434,8 @@ static hone_status step(schedule *run)
     return status;
 }
 
-hone_status hone_engine_run(hone_engine *engine, const hone_request *requests, size_t n, hone_response *responses, hone_progress *progress,
-                            hone_error *err)
+hone_status hone_engine_run(hone_engine *engine, const hone_request *requests, size_t n, hone_response *responses,
+                            hone_progress *progress, hone_error *err)
 {
     for (size_t i = 0; i < n; i++)
         responses[i] = (hone_response){.choice = -1, .choice_logprob = NAN};

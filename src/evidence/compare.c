@@ -48,8 +48,11 @@ static hone_outcome *keep_outcomes(hone_comparing *run, const hone_answer *answe
 {
     hone_outcome *out = hone_arena_array(run->c->arena, n_rows + 1, sizeof *out);
     for (size_t i = 0; out && i < n_rows; i++)
-        out[i] = i < n ? (hone_outcome){.answer = answers[i].answer, .raw = answers[i].raw, .score = answers[i].score,
-                                        .tokens_in = answers[i].tokens_in, .tokens_out = answers[i].tokens_out,
+        out[i] = i < n ? (hone_outcome){.answer = answers[i].answer,
+                                        .raw = answers[i].raw,
+                                        .score = answers[i].score,
+                                        .tokens_in = answers[i].tokens_in,
+                                        .tokens_out = answers[i].tokens_out,
                                         .tokens_cached = answers[i].tokens_cached}
                        : (hone_outcome){.score = NAN};
     return out;
@@ -67,9 +70,16 @@ static hone_status run_select(hone_comparing *run, size_t index, hone_error *err
     hone_approach *a;
     hone_measurement measured;
     hone_approach_result *r = &run->c->approaches[index];
-    *r = (hone_approach_result){.name = run->types[index]->name, .family = family_of(run->types[index]->family), .score = NAN,
-                                .ci_low = NAN, .ci_high = NAN, .strict_format_rate = NAN, .cost_per_1k_usd = NAN,
-                                .cost_per_1k_provisioned_usd = NAN, .setup_usd = NAN, .select_name_score = NAN};
+    *r = (hone_approach_result){.name = run->types[index]->name,
+                                .family = family_of(run->types[index]->family),
+                                .score = NAN,
+                                .ci_low = NAN,
+                                .ci_high = NAN,
+                                .strict_format_rate = NAN,
+                                .cost_per_1k_usd = NAN,
+                                .cost_per_1k_provisioned_usd = NAN,
+                                .setup_usd = NAN,
+                                .select_name_score = NAN};
     hone_status status = hone_approach_create(run->types[index], &run->bench, &a, err);
     if (status != HONE_OK)
         return status;
@@ -132,7 +142,8 @@ static hone_status settle_pairs(hone_comparing *run, hone_error *err)
             const hone_task_use *use = &run->task->use;
             candidates[i] = (hone_candidate){
                 .beyond_limits = hone_is_too_slow(use, r->latency_p95_ms) || hone_is_too_late(use, r->build_seconds),
-                .select_score = r->select_name_score, .family = run->types[i]->family,
+                .select_score = r->select_name_score,
+                .family = run->types[i]->family,
                 .cost = run->types[i]->messages ? hone_request_cost(r->tokens_in, r->tokens_static, r->tokens_out) : 0};
         }
         int winner = hone_plan_winner(candidates, run->n);
@@ -152,11 +163,16 @@ static hone_status settle_pairs(hone_comparing *run, hone_error *err)
     for (size_t i = 0; i < json_array_size(list); i++) {
         json_int_t b = json_integer_value(json_array_get(list, i));
         if (b >= 0 && (size_t)b < run->n && c->winner >= 0 && (size_t)c->winner < run->n)
-            c->pairs[c->n_pairs++] = (hone_pair){.a = c->winner, .b = (int)b, .difference = NAN, .ci_low = NAN, .ci_high = NAN, .p = NAN,
-                                                .p_adjusted = NAN};
+            c->pairs[c->n_pairs++] = (hone_pair){.a = c->winner,
+                                                 .b = (int)b,
+                                                 .difference = NAN,
+                                                 .ci_low = NAN,
+                                                 .ci_high = NAN,
+                                                 .p = NAN,
+                                                 .p_adjusted = NAN};
     }
-    c->detectable_difference = hone_detectable_difference((int64_t)run->n_test, assumed_discordant, error_rate, assumed_power,
-                                                          c->n_pairs ? (int64_t)c->n_pairs : 1);
+    c->detectable_difference = hone_detectable_difference((int64_t)run->n_test, assumed_discordant, error_rate,
+                                                          assumed_power, c->n_pairs ? (int64_t)c->n_pairs : 1);
 done:
     json_decref(part);
     return status;
@@ -189,8 +205,8 @@ static hone_status run_test(hone_comparing *run, size_t index, hone_error *err)
     hone_answer *answers = hone_arena_array(run->c->arena, n + 1, sizeof *answers);
     if (!answers)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for %zu answers", n);
-    hone_status status = hone_approach_evaluate(a, "test", run->task->test.items, n, run->c->arena, answers, &r->score, &seconds,
-                                                run->options->progress, err);
+    hone_status status = hone_approach_evaluate(a, "test", run->task->test.items, n, run->c->arena, answers, &r->score,
+                                                &seconds, run->options->progress, err);
     if (status != HONE_OK)
         return status;
     totals t = add_up(answers, n);
@@ -203,21 +219,24 @@ static hone_status run_test(hone_comparing *run, size_t index, hone_error *err)
     if (!r->outcomes)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for results");
     if (a->n_shortened)
-        hone_comparing_warn(run, "%s: %lld prompts did not fit the model's context with all their demonstrations and lost some",
-                            r->name, (long long)a->n_shortened);
+        hone_comparing_warn(
+            run, "%s: %lld prompts did not fit the model's context with all their demonstrations and lost some",
+            r->name, (long long)a->n_shortened);
     return keep_prompt(run, index, err);
 }
 
 static hone_status open_test(hone_comparing *run, hone_error *err)
 {
-    return hone_ledger_open_test(run->ledger, run->task->test_hash, run->run_key, "compare", &run->c->test_openings, err);
+    return hone_ledger_open_test(run->ledger, run->task->test_hash, run->run_key, "compare", &run->c->test_openings,
+                                 err);
 }
 
 static hone_status begin_run(hone_comparing *run, int64_t *run_id, hone_error *err)
 {
-    json_t *settings = json_pack("{s:s?, s:s, s:s, s:I, s:I, s:I, s:s?}", "model", run->c->model, "task", run->task->name, "level",
-                                 run->level.name, "test_rows", (json_int_t)run->n_test, "select_rows", (json_int_t)run->n_name,
-                                 "seed", (json_int_t)run->options->seed, "command", run->c->command);
+    json_t *settings =
+        json_pack("{s:s?, s:s, s:s, s:I, s:I, s:I, s:s?}", "model", run->c->model, "task", run->task->name, "level",
+                  run->level.name, "test_rows", (json_int_t)run->n_test, "select_rows", (json_int_t)run->n_name, "seed",
+                  (json_int_t)run->options->seed, "command", run->c->command);
     hone_status status = settings ? hone_ledger_begin_run(run->ledger, run->run_key, settings, run_id, err)
                                   : hone_fail(err, HONE_NO_MEMORY, "out of memory for settings");
     json_decref(settings);
@@ -239,8 +258,10 @@ static void say_effort(hone_comparing *run)
     hone_format_seconds(prompt, spent[0]);
     hone_format_seconds(tuning, spent[1]);
     if (tuned && prompted)
-        hone_comparing_warn(run, "search for prompts took %s, tuning %s; tuning ran with one seed, so its spread over seeds is not known",
-                            spent[0], spent[1]);
+        hone_comparing_warn(
+            run,
+            "search for prompts took %s, tuning %s; tuning ran with one seed, so its spread over seeds is not known",
+            spent[0], spent[1]);
 }
 
 static void finish(hone_comparing *run, double start)
@@ -287,8 +308,8 @@ static hone_status run_all(hone_comparing *run, int64_t *run_id, hone_error *err
     return status;
 }
 
-hone_status hone_compare(const hone_task *task, hone_engine *engine, hone_ledger *ledger, const hone_compare_options *options,
-                         hone_comparison *out, int64_t *run_id, hone_error *err)
+hone_status hone_compare(const hone_task *task, hone_engine *engine, hone_ledger *ledger,
+                         const hone_compare_options *options, hone_comparison *out, int64_t *run_id, hone_error *err)
 {
     hone_lock lock;
     memset(out, 0, sizeof *out);
@@ -296,7 +317,8 @@ hone_status hone_compare(const hone_task *task, hone_engine *engine, hone_ledger
     if (!out->arena)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for a comparison");
     char *state = hone_path_join(task->folder, ".hone"), *path = state ? hone_path_join(state, "compare.lock") : NULL;
-    hone_status status = path ? hone_folder_create(state, err) : hone_fail(err, HONE_NO_MEMORY, "out of memory for a path");
+    hone_status status =
+        path ? hone_folder_create(state, err) : hone_fail(err, HONE_NO_MEMORY, "out of memory for a path");
     if (status == HONE_OK)
         status = hone_lock_take(path, &lock, err);
     free(path);

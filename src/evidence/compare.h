@@ -17,21 +17,22 @@ typedef struct hone_compare_options {
     const char *const *approaches; /* names or words; baselines are always added */
     size_t n_approaches;           /* 0: all that suit the task */
     bool quick;
-    double budget_seconds;         /* 0: the task's, or none */
-    size_t test_rows;              /* 0: as planned */
+    double budget_seconds; /* 0: the task's, or none */
+    size_t test_rows;      /* 0: as planned */
     uint64_t seed;
-    const char *model_name;        /* as the user named it */
-    const char *command;           /* the one command that reproduces it */
+    const char *model_name; /* as the user named it */
+    const char *command;    /* the one command that reproduces it */
     hone_progress *progress;
-    void *context;                 /* for the two calls below, each of which may be NULL */
+    void *context;                                            /* for the two calls below, each of which may be NULL */
     void (*planned)(void *context, const hone_comparison *c); /* before anything runs */
-    void (*finished)(void *context, const hone_approach_result *result, double spent_seconds); /* after its select part */
+    void (*finished)(void *context, const hone_approach_result *result,
+                     double spent_seconds); /* after its select part */
 } hone_compare_options;
 
-/* Runs the comparison. engine may be NULL: baselines only. *out is filled and owns out->arena (free it with hone_arena_free, also
- * after an error). *run_id is the run in the ledger, to be finished with its document.
- * HONE_BUSY: another hone works on this task; HONE_CANCELLED: state saved, call again to go on. */
-hone_status hone_compare(const hone_task *task, hone_engine *engine, hone_ledger *ledger, const hone_compare_options *options,
-                         hone_comparison *out, int64_t *run_id, hone_error *err);
+/* Runs the comparison. engine may be NULL: baselines only. *out is filled and owns out->arena (free it with
+ * hone_arena_free, also after an error). *run_id is the run in the ledger, to be finished with its document. HONE_BUSY:
+ * another hone works on this task; HONE_CANCELLED: state saved, call again to go on. */
+hone_status hone_compare(const hone_task *task, hone_engine *engine, hone_ledger *ledger,
+                         const hone_compare_options *options, hone_comparison *out, int64_t *run_id, hone_error *err);
 
 #endif

@@ -17,56 +17,56 @@ typedef struct hone_outcome { /* one approach's answer to one row */
 } hone_outcome;
 
 typedef struct hone_approach_result {
-    const char *name;         /* "tuned + prompt" */
+    const char *name; /* "tuned + prompt" */
     hone_family family;
-    const char *description;  /* one line: how it works and its settings */
-    const char *prompt;       /* the exact text sent for the first test row (or NULL: no prompt) */
-    const char *adapter;      /* folder of the adapter or NULL */
+    const char *description; /* one line: how it works and its settings */
+    const char *prompt;      /* the exact text sent for the first test row (or NULL: no prompt) */
+    const char *adapter;     /* folder of the adapter or NULL */
     /* select */
-    double select_tune_score; /* on the half that its own settings were chosen on */
-    double select_name_score; /* on the half that only names the winner */
+    double select_tune_score;      /* on the half that its own settings were chosen on */
+    double select_name_score;      /* on the half that only names the winner */
     hone_outcome *select_outcomes; /* [select_name.n] */
     /* test */
     bool tested;
-    hone_outcome *outcomes;   /* [n_test], same order for every approach; NULL when not tested */
+    hone_outcome *outcomes;        /* [n_test], same order for every approach; NULL when not tested */
     double score, ci_low, ci_high; /* 95 % on test */
     double strict_format_rate;     /* share of answers that parsed strictly */
     /* cost, measured */
     double tokens_in, tokens_out, tokens_static; /* means a request; static = prefix equal for all rows (cacheable) */
     double latency_p50_ms, latency_p95_ms;       /* one request at a time, prefix cache warm */
     int64_t latency_n;
-    double busy_seconds_per_request;             /* in batches, for the marginal price */
-    double build_seconds;     /* training, fitting, searching */
+    double busy_seconds_per_request; /* in batches, for the marginal price */
+    double build_seconds;            /* training, fitting, searching */
     double train_tokens_per_second;
     double evaluation_seconds;
-    int64_t labels_used;      /* labelled rows it needs */
+    int64_t labels_used; /* labelled rows it needs */
     /* derived by decide */
     double cost_per_1k_usd, cost_per_1k_provisioned_usd, setup_usd;
 } hone_approach_result;
 
-typedef struct hone_pair {    /* a planned comparison on the locked test, listed before it was opened */
-    int a, b;                 /* indices of approaches; a is the winner named on select */
+typedef struct hone_pair {              /* a planned comparison on the locked test, listed before it was opened */
+    int a, b;                           /* indices of approaches; a is the winner named on select */
     double difference, ci_low, ci_high; /* score(a) - score(b), at the multiplicity-adjusted level */
-    double p, p_adjusted;     /* exact McNemar (binary) or paired bootstrap; Holm */
-    int64_t only_a, only_b;   /* rows that only one of them has right (binary metrics) */
-    const char *test;         /* "exact McNemar" */
-    const char *finding;      /* "better", "worse", "no difference shown" */
+    double p, p_adjusted;               /* exact McNemar (binary) or paired bootstrap; Holm */
+    int64_t only_a, only_b;             /* rows that only one of them has right (binary metrics) */
+    const char *test;                   /* "exact McNemar" */
+    const char *finding;                /* "better", "worse", "no difference shown" */
 } hone_pair;
 
 typedef enum hone_verdict_kind {
-    HONE_VERDICT_CHOOSE,          /* one approach is better and worth it */
-    HONE_VERDICT_CHEAPER,         /* no significant difference: take the cheaper one */
-    HONE_VERDICT_BASELINE,        /* a classical baseline does this */
+    HONE_VERDICT_CHOOSE,   /* one approach is better and worth it */
+    HONE_VERDICT_CHEAPER,  /* no significant difference: take the cheaper one */
+    HONE_VERDICT_BASELINE, /* a classical baseline does this */
     HONE_VERDICT_NOT_ENOUGH_DATA,
-    HONE_VERDICT_NEITHER          /* nothing reaches min_score, or beats guessing */
+    HONE_VERDICT_NEITHER /* nothing reaches min_score, or beats guessing */
 } hone_verdict_kind;
 
 typedef struct hone_verdict {
     hone_verdict_kind kind;
-    int choose;               /* index of the approach, -1 for none */
-    const char *headline;     /* "Tune it." */
-    const char *summary;      /* two or three plain sentences with the numbers */
-    const char *confidence;   /* "high", "moderate", "low" */
+    int choose;             /* index of the approach, -1 for none */
+    const char *headline;   /* "Tune it." */
+    const char *summary;    /* two or three plain sentences with the numbers */
+    const char *confidence; /* "high", "moderate", "low" */
     const char **because;
     size_t n_because;
     const char **flips_if;
@@ -77,20 +77,20 @@ typedef struct hone_verdict {
 
 typedef struct hone_comparison {
     hone_arena *arena;
-    const hone_task *task;    /* borrowed */
-    const char *model;        /* "smollm2-135m" */
+    const hone_task *task;                                   /* borrowed */
+    const char *model;                                       /* "smollm2-135m" */
     const char *model_hash, *numerics_class, *isa, *machine; /* machine: "AMD EPYC, 2 threads" */
     int threads;
     uint64_t seed;
     bool quick;
-    const char *quick_note;   /* what --quick left out; NULL */
-    const char *command;      /* the one command that reproduces it */
-    const char *started;      /* ISO time */
+    const char *quick_note; /* what --quick left out; NULL */
+    const char *command;    /* the one command that reproduces it */
+    const char *started;    /* ISO time */
     double total_seconds;
-    size_t n_test;            /* test rows used */
+    size_t n_test; /* test rows used */
     hone_approach_result *approaches;
     size_t n_approaches;
-    int winner;               /* named on select_name, -1 */
+    int winner; /* named on select_name, -1 */
     hone_pair *pairs;
     size_t n_pairs;
     double detectable_difference; /* smallest difference found with 80 % power for the planned pairs */

@@ -41,8 +41,8 @@ static hone_status common_prefix(hone_approach *a, const hone_row *rows, size_t 
     return status;
 }
 
-static hone_status time_requests(hone_approach *a, const hone_row *rows, size_t n, hone_measurement *out, hone_progress *progress,
-                                 hone_error *err)
+static hone_status time_requests(hone_approach *a, const hone_row *rows, size_t n, hone_measurement *out,
+                                 hone_progress *progress, hone_error *err)
 {
     double ms[LATENCY_ROWS];
     size_t warm = n > WARM_ROWS ? WARM_ROWS : 0, most = n - warm < LATENCY_ROWS ? n - warm : LATENCY_ROWS, n_timed = 0;
@@ -116,8 +116,8 @@ static hone_status recall(const json_t *part, hone_measurement *out)
     return HONE_OK;
 }
 
-hone_status hone_measure(hone_approach *a, const hone_row *rows, size_t n, hone_measurement *out, hone_progress *progress,
-                         hone_error *err)
+hone_status hone_measure(hone_approach *a, const hone_row *rows, size_t n, hone_measurement *out,
+                         hone_progress *progress, hone_error *err)
 {
     char key[65], purpose[96], hash[65], name[96];
     json_t *part = NULL;
@@ -136,15 +136,16 @@ hone_status hone_measure(hone_approach *a, const hone_row *rows, size_t n, hone_
     if (status != HONE_OK || part)
         goto done;
     snprintf(name, sizeof name, "%s: latency", a->type->name);
-    hone_progress_begin(progress, name, "requests", (int64_t)(n < LATENCY_ROWS + WARM_ROWS ? n : LATENCY_ROWS + WARM_ROWS));
+    hone_progress_begin(progress, name, "requests",
+                        (int64_t)(n < LATENCY_ROWS + WARM_ROWS ? n : LATENCY_ROWS + WARM_ROWS));
     status = time_requests(a, rows, n, out, progress, err);
     hone_progress_end(progress);
     if (status == HONE_OK)
         status = check_form(a, rows, (size_t)out->n + (n > WARM_ROWS ? WARM_ROWS : 0), &out->strict_format_rate, err);
     if (status != HONE_OK)
         goto done;
-    part = json_pack("{s:o, s:o, s:I, s:o}", "p50_ms", real_or_null(out->p50_ms), "p95_ms", real_or_null(out->p95_ms), "n",
-                     (json_int_t)out->n, "strict_format_rate", real_or_null(out->strict_format_rate));
+    part = json_pack("{s:o, s:o, s:I, s:o}", "p50_ms", real_or_null(out->p50_ms), "p95_ms", real_or_null(out->p95_ms),
+                     "n", (json_int_t)out->n, "strict_format_rate", real_or_null(out->strict_format_rate));
     status = part ? hone_ledger_put_part(a->bench->ledger, key, part, err)
                   : hone_fail(err, HONE_NO_MEMORY, "out of memory for a measurement");
 done:
@@ -152,8 +153,8 @@ done:
     return status;
 }
 
-hone_status hone_measure_speed(hone_engine *engine, hone_approach *a, const hone_row *rows, size_t n, double *tokens_per_second,
-                               double *row_tokens, hone_error *err)
+hone_status hone_measure_speed(hone_engine *engine, hone_approach *a, const hone_row *rows, size_t n,
+                               double *tokens_per_second, double *row_tokens, hone_error *err)
 {
     hone_token_list ids = {0};
     size_t offsets[SPEED_ROWS + 1];

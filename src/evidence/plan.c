@@ -1,23 +1,72 @@
 /* plan.c - levels of thoroughness and planned pairs. */
 #include "evidence/plan.h"
 
-/* Settings at each level. Learning rates and epochs: EVIDENCE, Tuning defaults; the probe's rates lie around the default of 1e-3. */
+/* Settings at each level. Learning rates and epochs: EVIDENCE, Tuning defaults; the probe's rates lie around the
+ * default of 1e-3. */
 const hone_level hone_levels[] = {
-    {.name = "full", .few_shot = true, .bare_tuning = true,
-     .effort = {.tune_rows = 200, .demonstrations = 8, .demonstration_sets = 4, .neighbours = {4, 8, 16}, .n_neighbours = 3,
-                .learning_rates = {1e-3, 3e-4, 2e-3}, .n_learning_rates = 3, .probe_epochs = 0.25, .epochs = 3, .batch = 16}},
-    {.name = "shorter", .test_rows = 1000, .few_shot = true, .bare_tuning = true,
-     .effort = {.tune_rows = 150, .demonstrations = 8, .demonstration_sets = 2, .neighbours = {4, 8}, .n_neighbours = 2,
-                .learning_rates = {1e-3}, .n_learning_rates = 1, .epochs = 3, .batch = 16}},
-    {.name = "one tuning", .test_rows = 500, .name_rows = 200, .few_shot = true,
-     .effort = {.tune_rows = 100, .demonstrations = 8, .demonstration_sets = 1, .neighbours = {4, 8}, .n_neighbours = 2,
-                .learning_rates = {1e-3}, .n_learning_rates = 1, .epochs = 2, .batch = 16}},
-    {.name = "quick", .test_rows = 200, .name_rows = 80,
-     .effort = {.tune_rows = 50, .demonstrations = 8, .demonstration_sets = 1, .neighbours = {4}, .n_neighbours = 1,
-                .learning_rates = {1e-3}, .n_learning_rates = 1, .epochs = 1, .batch = 16}},
-    {.name = "smallest", .test_rows = 120, .name_rows = 50,
-     .effort = {.tune_rows = 40, .demonstrations = 8, .demonstration_sets = 1, .neighbours = {4}, .n_neighbours = 1,
-                .learning_rates = {1e-3}, .n_learning_rates = 1, .epochs = 0.5, .batch = 16}},
+    {.name = "full",
+     .few_shot = true,
+     .bare_tuning = true,
+     .effort = {.tune_rows = 200,
+                .demonstrations = 8,
+                .demonstration_sets = 4,
+                .neighbours = {4, 8, 16},
+                .n_neighbours = 3,
+                .learning_rates = {1e-3, 3e-4, 2e-3},
+                .n_learning_rates = 3,
+                .probe_epochs = 0.25,
+                .epochs = 3,
+                .batch = 16}},
+    {.name = "shorter",
+     .test_rows = 1000,
+     .few_shot = true,
+     .bare_tuning = true,
+     .effort = {.tune_rows = 150,
+                .demonstrations = 8,
+                .demonstration_sets = 2,
+                .neighbours = {4, 8},
+                .n_neighbours = 2,
+                .learning_rates = {1e-3},
+                .n_learning_rates = 1,
+                .epochs = 3,
+                .batch = 16}},
+    {.name = "one tuning",
+     .test_rows = 500,
+     .name_rows = 200,
+     .few_shot = true,
+     .effort = {.tune_rows = 100,
+                .demonstrations = 8,
+                .demonstration_sets = 1,
+                .neighbours = {4, 8},
+                .n_neighbours = 2,
+                .learning_rates = {1e-3},
+                .n_learning_rates = 1,
+                .epochs = 2,
+                .batch = 16}},
+    {.name = "quick",
+     .test_rows = 200,
+     .name_rows = 80,
+     .effort = {.tune_rows = 50,
+                .demonstrations = 8,
+                .demonstration_sets = 1,
+                .neighbours = {4},
+                .n_neighbours = 1,
+                .learning_rates = {1e-3},
+                .n_learning_rates = 1,
+                .epochs = 1,
+                .batch = 16}},
+    {.name = "smallest",
+     .test_rows = 120,
+     .name_rows = 50,
+     .effort = {.tune_rows = 40,
+                .demonstrations = 8,
+                .demonstration_sets = 1,
+                .neighbours = {4},
+                .n_neighbours = 1,
+                .learning_rates = {1e-3},
+                .n_learning_rates = 1,
+                .epochs = 0.5,
+                .batch = 16}},
 };
 const size_t hone_n_levels = sizeof hone_levels / sizeof *hone_levels;
 
@@ -25,8 +74,8 @@ enum { LEVEL_QUICK = 3 };
 
 /* Rough ratios for planning, never shown: training a token costs about twice answering one (forward, and a backward
  * pass that skips the shared prefix and most logits); an answer's token costs about this many prompt tokens, as choices
- * are explored or tokens decoded one by one. A model that has neither seen examples of nor learned the labels is so undecided
- * that most of them are explored (measured with the 77 labels of banking77: about 200 tokens a row). */
+ * are explored or tokens decoded one by one. A model that has neither seen examples of nor learned the labels is so
+ * undecided that most of them are explored (measured with the 77 labels of banking77: about 200 tokens a row). */
 static const double training_cost_ratio = 2.0, answer_cost_ratio = 4.0;
 static const double cached_read_price = 0.1;
 
@@ -46,7 +95,8 @@ double hone_level_seconds(const hone_level *level, const hone_work_facts *facts,
     double tune = at_most(e->tune_rows, facts->n_tune);
     double judged = at_most(level->name_rows, facts->n_name) + at_most(level->test_rows, facts->n_test);
     double row = facts->row_tokens + answer_cost_ratio * facts->answer_tokens, tokens = 0, trained = 0;
-    double untuned = facts->row_tokens + (facts->label_tokens > 0 ? facts->label_tokens : answer_cost_ratio * facts->answer_tokens);
+    double untuned =
+        facts->row_tokens + (facts->label_tokens > 0 ? facts->label_tokens : answer_cost_ratio * facts->answer_tokens);
     if (facts->zero_shot)
         tokens += judged * untuned;
     if (facts->few_shot && level->few_shot)

@@ -15,7 +15,8 @@
 /* A quick run may not train longer than this, however slow the machine. */
 static const double quick_train_seconds = 240;
 static const double least_train_seconds = 30;
-/* What a pair is assumed to differ in when the detectable difference is stated (EVIDENCE: 20 % discordant, 80 % power). */
+/* What a pair is assumed to differ in when the detectable difference is stated (EVIDENCE: 20 % discordant, 80 % power).
+ */
 static const double assumed_discordant = 0.20, assumed_power = 0.80, error_rate = 0.05;
 enum { LONGEST_ROWS_CHECKED = 4 };
 
@@ -37,7 +38,8 @@ void hone_comparing_warn(hone_comparing *run, const char *format, ...)
 static bool asked_for(const hone_comparing *run, const hone_approach_type *type)
 {
     for (size_t i = 0; i < run->options->n_approaches; i++)
-        if (strcmp(run->options->approaches[i], type->word) == 0 || strcmp(run->options->approaches[i], type->name) == 0)
+        if (strcmp(run->options->approaches[i], type->word) == 0 ||
+            strcmp(run->options->approaches[i], type->name) == 0)
             return true;
     return false;
 }
@@ -52,7 +54,8 @@ static hone_status choose_types(hone_comparing *run, const hone_level *level, ho
         if (status != HONE_OK)
             return status;
         if (type->needs_labels && !hone_task_has_labels(run->task))
-            return hone_fail(err, HONE_BAD_INPUT, "%s needs a task with labels (output.kind label or choice)", type->word);
+            return hone_fail(err, HONE_BAD_INPUT, "%s needs a task with labels (output.kind label or choice)",
+                             type->word);
         if (type->messages && !run->engine)
             return hone_fail(err, HONE_BAD_INPUT, "%s needs a model; name one with -m", type->word);
     }
@@ -88,19 +91,23 @@ static hone_status make_choices(hone_comparing *run, hone_error *err)
 static hone_status gather_facts(hone_comparing *run, hone_work_facts *out, hone_error *err)
 {
     const hone_task *task = run->task;
-    *out = (hone_work_facts){.n_train = task->train.n, .n_tune = task->select_tune.n, .n_name = task->select_name.n,
+    *out = (hone_work_facts){.n_train = task->train.n,
+                             .n_tune = task->select_tune.n,
+                             .n_name = task->select_name.n,
                              .n_test = run->options->test_rows ? run->options->test_rows : task->test.n,
-                             .zero_shot = has_type(run, &hone_approach_zero_shot), .few_shot = has_type(run, &hone_approach_few_shot),
+                             .zero_shot = has_type(run, &hone_approach_zero_shot),
+                             .few_shot = has_type(run, &hone_approach_few_shot),
                              .retrieved = has_type(run, &hone_approach_retrieved_few_shot),
                              .tuned = has_type(run, &hone_approach_tuned),
-                             .tuned_prompt = has_type(run, &hone_approach_tuned_prompt), .tokens_per_second = 1};
+                             .tuned_prompt = has_type(run, &hone_approach_tuned_prompt),
+                             .tokens_per_second = 1};
     hone_approach *sample;
     hone_status status = hone_approach_create(&hone_approach_zero_shot, &run->bench, &sample, err);
     if (status == HONE_OK)
         status = hone_approach_build(sample, NULL, err);
     if (status == HONE_OK)
-        status = hone_measure_speed(run->engine, sample, task->select_name.items, task->select_name.n, &out->tokens_per_second,
-                                    &out->row_tokens, err);
+        status = hone_measure_speed(run->engine, sample, task->select_name.items, task->select_name.n,
+                                    &out->tokens_per_second, &out->row_tokens, err);
     out->answer_tokens = 0.6 * run->bench.max_new_tokens;
     out->shown_tokens = out->row_tokens + out->answer_tokens;
     out->label_tokens = run->choices ? 0.6 * out->answer_tokens * (double)task->n_labels : 0; /* labels begin alike */
@@ -140,11 +147,13 @@ static hone_status settle_level(hone_comparing *run, hone_error *err)
         return HONE_OK;
     }
     char key[65];
-    json_t *part = NULL, *subject = json_pack("{s:s, s:s, s:s, s:s, s:f, s:b, s:I, s:i}", "part", "plan", "model",
-                                              hone_engine_model_hash(run->engine), "train", run->task->train_hash, "test",
-                                              run->task->test_hash, "budget", budget, "quick", o->quick, "test_rows",
-                                              (json_int_t)o->test_rows, "threads", hone_engine_threads(run->engine));
-    hone_status status = subject ? hone_json_hash(subject, key, err) : hone_fail(err, HONE_NO_MEMORY, "out of memory for a key");
+    json_t *part = NULL,
+           *subject = json_pack("{s:s, s:s, s:s, s:s, s:f, s:b, s:I, s:i}", "part", "plan", "model",
+                                hone_engine_model_hash(run->engine), "train", run->task->train_hash, "test",
+                                run->task->test_hash, "budget", budget, "quick", o->quick, "test_rows",
+                                (json_int_t)o->test_rows, "threads", hone_engine_threads(run->engine));
+    hone_status status =
+        subject ? hone_json_hash(subject, key, err) : hone_fail(err, HONE_NO_MEMORY, "out of memory for a key");
     json_decref(subject);
     if (status == HONE_OK)
         status = hone_ledger_get_part(run->ledger, key, &part, err);
@@ -164,7 +173,8 @@ static hone_status settle_level(hone_comparing *run, hone_error *err)
     while (strcmp(hone_levels[chosen].name, run->level.name) != 0)
         chosen++;
     part = json_pack("{s:I, s:f}", "level", (json_int_t)chosen, "train_seconds", run->level.effort.train_seconds);
-    status = part ? hone_ledger_put_part(run->ledger, key, part, err) : hone_fail(err, HONE_NO_MEMORY, "out of memory for a plan");
+    status = part ? hone_ledger_put_part(run->ledger, key, part, err)
+                  : hone_fail(err, HONE_NO_MEMORY, "out of memory for a plan");
     json_decref(part);
     return status;
 }
@@ -189,7 +199,8 @@ static void write_note(hone_comparing *run)
         hone_buffer_printf(&b, "; %zu of %zu select rows to name the winner", run->n_name, run->task->select_name.n);
     bool tunes = has_type(run, &hone_approach_tuned) || has_type(run, &hone_approach_tuned_prompt);
     if (tunes && e->epochs < full->epochs)
-        hone_buffer_printf(&b, "; tuning for %g epoch%s instead of %g", e->epochs, e->epochs == 1 ? "" : "s", full->epochs);
+        hone_buffer_printf(&b, "; tuning for %g epoch%s instead of %g", e->epochs, e->epochs == 1 ? "" : "s",
+                           full->epochs);
     if (tunes && e->train_seconds > 0)
         hone_buffer_printf(&b, "; tuning at most %.0f s", e->train_seconds);
     if (tunes && e->n_learning_rates < full->n_learning_rates)
@@ -226,7 +237,8 @@ static const char *describe_machine(hone_comparing *run, int threads)
     }
     if (f)
         fclose(f);
-    snprintf(text, sizeof text, "%s, %d thread%s", model[0] ? model : "unknown processor", threads, threads == 1 ? "" : "s");
+    snprintf(text, sizeof text, "%s, %d thread%s", model[0] ? model : "unknown processor", threads,
+             threads == 1 ? "" : "s");
     return hone_arena_strdup(run->c->arena, text);
 }
 
@@ -236,7 +248,8 @@ static int by_length_descending(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* The longest rows must fit with the longest prompt that has no demonstrations, so that no run stops at its last row. */
+/* The longest rows must fit with the longest prompt that has no demonstrations, so that no run stops at its last row.
+ */
 static hone_status check_lengths(hone_comparing *run, const hone_row *rows, size_t n, hone_error *err)
 {
     hone_approach *sample = NULL;
@@ -279,11 +292,12 @@ static hone_status name_run(hone_comparing *run, hone_error *err)
     json_t *words = json_array();
     for (size_t i = 0; words && i < run->n; i++)
         json_array_append_new(words, json_string(run->types[i]->word));
-    json_t *whole = json_pack("{s:O, s:s, s:s, s:o?, s:s, s:f, s:f, s:i, s:i, s:i}", "identity", run->bench.identity, "select_name",
-                              name, "test", test, "approaches", words, "level", run->level.name, "epochs", e->epochs,
-                              "train_seconds", e->train_seconds, "sets", e->demonstration_sets, "neighbours", e->n_neighbours, "rates",
-                              e->n_learning_rates);
-    hone_status status = whole ? hone_json_hash(whole, run->run_key, err) : hone_fail(err, HONE_NO_MEMORY, "out of memory for a key");
+    json_t *whole = json_pack("{s:O, s:s, s:s, s:o?, s:s, s:f, s:f, s:i, s:i, s:i}", "identity", run->bench.identity,
+                              "select_name", name, "test", test, "approaches", words, "level", run->level.name,
+                              "epochs", e->epochs, "train_seconds", e->train_seconds, "sets", e->demonstration_sets,
+                              "neighbours", e->n_neighbours, "rates", e->n_learning_rates);
+    hone_status status =
+        whole ? hone_json_hash(whole, run->run_key, err) : hone_fail(err, HONE_NO_MEMORY, "out of memory for a key");
     json_decref(whole);
     return status;
 }
@@ -321,7 +335,8 @@ static void describe_run(hone_comparing *run)
     c->verdict.choose = c->verdict.break_even_against = -1;
     c->verdict.break_even_requests = NAN;
     int64_t pairs = run->n > 1 ? (int64_t)run->n - 1 : 1;
-    c->detectable_difference = hone_detectable_difference((int64_t)run->n_test, assumed_discordant, error_rate, assumed_power, pairs);
+    c->detectable_difference =
+        hone_detectable_difference((int64_t)run->n_test, assumed_discordant, error_rate, assumed_power, pairs);
     for (size_t i = 0; i < json_array_size(run->task->warnings); i++)
         hone_comparing_warn(run, "%s", json_string_value(json_array_get(run->task->warnings, i)));
     write_note(run);
@@ -331,15 +346,19 @@ hone_status hone_comparing_init(hone_comparing *run, hone_error *err)
 {
     const hone_task *task = run->task;
     if (task->train.n == 0 || task->select_name.n == 0 || task->test.n == 0)
-        return hone_fail(err, HONE_BAD_INPUT, "%s: a comparison needs rows to train on, to select on and to test on; there are %zu, "
-                         "%zu and %zu. Add examples (a few dozen for each label are a start).", task->folder, task->train.n,
-                         task->select_tune.n + task->select_name.n, task->test.n);
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "%s: a comparison needs rows to train on, to select on and to test on; there are %zu, "
+                         "%zu and %zu. Add examples (a few dozen for each label are a start).",
+                         task->folder, task->train.n, task->select_tune.n + task->select_name.n, task->test.n);
     char *state = hone_path_join(task->folder, ".hone");
     run->adapters = state ? hone_path_join(state, "adapters") : NULL;
     free(state);
     if (!run->adapters)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for a path");
-    run->bench = (hone_workbench){.task = task, .engine = run->engine, .ledger = run->ledger, .adapters = run->adapters,
+    run->bench = (hone_workbench){.task = task,
+                                  .engine = run->engine,
+                                  .ledger = run->ledger,
+                                  .adapters = run->adapters,
                                   .seed = run->options->seed};
     hone_status status = make_choices(run, err);
     run->bench.choices = run->choices;

@@ -16,16 +16,17 @@ typedef struct hone_comparing {
     hone_comparison *c;
     hone_workbench bench;
     hone_choices *choices;
-    char *adapters;                /* folder; owned */
-    hone_level level;              /* as settled: a copy, with the time limit for training */
-    size_t n_name, n_test;         /* rows answered of select_name and of the test */
+    char *adapters;        /* folder; owned */
+    hone_level level;      /* as settled: a copy, with the time limit for training */
+    size_t n_name, n_test; /* rows answered of select_name and of the test */
     const hone_approach_type *types[HONE_MAX_APPROACHES];
     hone_approach *approaches[HONE_MAX_APPROACHES];
     size_t n;
     char run_key[65];
 } hone_comparing;
 
-/* Fills everything up to n and run_key, and the describing fields of the comparison. The caller clears it, also after an error. */
+/* Fills everything up to n and run_key, and the describing fields of the comparison. The caller clears it, also after
+ * an error. */
 hone_status hone_comparing_init(hone_comparing *run, hone_error *err);
 void hone_comparing_clear(hone_comparing *run);
 /* A line for the report, copied; beyond HONE_MAX_WARNINGS they are dropped. */

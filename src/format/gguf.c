@@ -20,14 +20,15 @@ typedef struct cursor {
 } cursor;
 
 static const size_t scalar_bytes[] = {
-    [HONE_GGUF_U8] = 1,  [HONE_GGUF_I8] = 1,  [HONE_GGUF_U16] = 2,  [HONE_GGUF_I16] = 2, [HONE_GGUF_U32] = 4, [HONE_GGUF_I32] = 4,
-    [HONE_GGUF_F32] = 4, [HONE_GGUF_BOOL] = 1, [HONE_GGUF_STRING] = 0, [HONE_GGUF_ARRAY] = 0, [HONE_GGUF_U64] = 8, [HONE_GGUF_I64] = 8,
-    [HONE_GGUF_F64] = 8};
+    [HONE_GGUF_U8] = 1,  [HONE_GGUF_I8] = 1,  [HONE_GGUF_U16] = 2,  [HONE_GGUF_I16] = 2,    [HONE_GGUF_U32] = 4,
+    [HONE_GGUF_I32] = 4, [HONE_GGUF_F32] = 4, [HONE_GGUF_BOOL] = 1, [HONE_GGUF_STRING] = 0, [HONE_GGUF_ARRAY] = 0,
+    [HONE_GGUF_U64] = 8, [HONE_GGUF_I64] = 8, [HONE_GGUF_F64] = 8};
 
 static hone_status truncated(cursor *c, const char *what)
 {
-    return hone_fail(c->err, HONE_BAD_FORMAT, "%s: byte %zu: the file ends within %s (it has %zu bytes); fetch it again",
-                     c->map->path, c->at, what, c->map->size_bytes);
+    return hone_fail(c->err, HONE_BAD_FORMAT,
+                     "%s: byte %zu: the file ends within %s (it has %zu bytes); fetch it again", c->map->path, c->at,
+                     what, c->map->size_bytes);
 }
 
 static hone_status take(cursor *c, size_t bytes, const char *what, const unsigned char **out)
@@ -109,8 +110,8 @@ static hone_status read_value(cursor *c, hone_gguf_value *v)
     const unsigned char *unused;
     hone_status status = take_string(c, "a key", &v->key);
     if (status == HONE_OK && v->key.length > MAX_KEY_BYTES)
-        return hone_fail(c->err, HONE_BAD_FORMAT, "%s: byte %zu: a key of %zu bytes; at most %d are allowed", c->map->path,
-                         c->at, v->key.length, MAX_KEY_BYTES);
+        return hone_fail(c->err, HONE_BAD_FORMAT, "%s: byte %zu: a key of %zu bytes; at most %d are allowed",
+                         c->map->path, c->at, v->key.length, MAX_KEY_BYTES);
     if (status == HONE_OK)
         status = take_u32(c, "a value's type", &type);
     if (status != HONE_OK)
@@ -153,19 +154,22 @@ static hone_status read_tensor(cursor *c, hone_gguf_tensor *t, uint64_t *offset)
         if (d < t->n_dims && (status = take_u64(c, "a tensor's shape", &n)) != HONE_OK)
             return status;
         if (n == 0 || n > INT32_MAX || __builtin_mul_overflow(weights, n, &weights) || weights > INT64_MAX / 8)
-            return hone_fail(c->err, HONE_BAD_FORMAT, "%s: byte %zu: tensor \"%.*s\" has an absurd size (dimension %u is %llu)",
-                             c->map->path, c->at, (int)t->name.length, t->name.data, d, (unsigned long long)n);
+            return hone_fail(c->err, HONE_BAD_FORMAT,
+                             "%s: byte %zu: tensor \"%.*s\" has an absurd size (dimension %u is %llu)", c->map->path,
+                             c->at, (int)t->name.length, t->name.data, d, (unsigned long long)n);
         t->ne[d] = (int64_t)n;
     }
-    if ((status = take_u32(c, "a tensor's type", &dtype)) != HONE_OK || (status = take_u64(c, "a tensor's offset", offset)) != HONE_OK)
+    if ((status = take_u32(c, "a tensor's type", &dtype)) != HONE_OK ||
+        (status = take_u64(c, "a tensor's offset", offset)) != HONE_OK)
         return status;
     const hone_dtype_info *info = hone_dtype_get_info(dtype > INT32_MAX ? -1 : (int)dtype);
     if (!info)
         return hone_fail(c->err, HONE_UNSUPPORTED, "%s: tensor \"%.*s\" has type number %u, which hone does not know",
                          c->map->path, (int)t->name.length, t->name.data, dtype);
     if (t->ne[0] % info->block_weights != 0)
-        return hone_fail(c->err, HONE_BAD_FORMAT, "%s: tensor \"%.*s\": %lld weights a row do not divide into %s blocks of %d",
-                         c->map->path, (int)t->name.length, t->name.data, (long long)t->ne[0], info->name, info->block_weights);
+        return hone_fail(c->err, HONE_BAD_FORMAT,
+                         "%s: tensor \"%.*s\": %lld weights a row do not divide into %s blocks of %d", c->map->path,
+                         (int)t->name.length, t->name.data, (long long)t->ne[0], info->name, info->block_weights);
     t->dtype = (hone_dtype)dtype;
     t->size_bytes = (size_t)(weights / (uint64_t)info->block_weights) * (size_t)info->block_bytes;
     return HONE_OK;
@@ -177,16 +181,20 @@ static hone_status read_directory(cursor *c, hone_gguf *file)
     uint64_t n_tensors, n_values;
     hone_status status = take(c, 4, "the magic", &magic);
     if (status != HONE_OK || memcmp(magic, "GGUF", 4) != 0)
-        return hone_fail(c->err, HONE_BAD_FORMAT, "%s: byte 0: not a GGUF file (it does not begin with \"GGUF\")", c->map->path);
+        return hone_fail(c->err, HONE_BAD_FORMAT, "%s: byte 0: not a GGUF file (it does not begin with \"GGUF\")",
+                         c->map->path);
     if ((status = take_u32(c, "the version", &file->version)) != HONE_OK)
         return status;
     if (file->version != 2 && file->version != 3)
-        return hone_fail(c->err, HONE_UNSUPPORTED, "%s: GGUF version %u; hone reads 2 and 3", c->map->path, file->version);
-    if ((status = take_u64(c, "the tensor count", &n_tensors)) != HONE_OK || (status = take_u64(c, "the value count", &n_values)) != HONE_OK)
+        return hone_fail(c->err, HONE_UNSUPPORTED, "%s: GGUF version %u; hone reads 2 and 3", c->map->path,
+                         file->version);
+    if ((status = take_u64(c, "the tensor count", &n_tensors)) != HONE_OK ||
+        (status = take_u64(c, "the value count", &n_values)) != HONE_OK)
         return status;
     if (n_tensors > MAX_TENSORS || n_values > MAX_VALUES)
-        return hone_fail(c->err, HONE_BAD_FORMAT, "%s: byte 8: %llu tensors and %llu values; at most %d of each are allowed",
-                         c->map->path, (unsigned long long)n_tensors, (unsigned long long)n_values, MAX_TENSORS);
+        return hone_fail(c->err, HONE_BAD_FORMAT,
+                         "%s: byte 8: %llu tensors and %llu values; at most %d of each are allowed", c->map->path,
+                         (unsigned long long)n_tensors, (unsigned long long)n_values, MAX_TENSORS);
     file->values = hone_arena_array(file->arena, (size_t)n_values, sizeof *file->values);
     file->tensors = hone_arena_array(file->arena, (size_t)n_tensors, sizeof *file->tensors);
     uint64_t *offsets = hone_arena_array(file->arena, (size_t)n_tensors, sizeof *offsets);
@@ -202,8 +210,8 @@ static hone_status read_directory(cursor *c, hone_gguf *file)
     int64_t alignment = 32;
     hone_gguf_get_int(file, "general.alignment", &alignment);
     if (alignment < 1 || alignment > 1 << 20 || (alignment & (alignment - 1)) != 0)
-        return hone_fail(c->err, HONE_BAD_FORMAT, "%s: general.alignment is %lld; a power of two is needed", c->map->path,
-                         (long long)alignment);
+        return hone_fail(c->err, HONE_BAD_FORMAT, "%s: general.alignment is %lld; a power of two is needed",
+                         c->map->path, (long long)alignment);
     size_t start = (c->at + (size_t)alignment - 1) / (size_t)alignment * (size_t)alignment;
     for (size_t i = 0; i < file->n_tensors; i++) {
         hone_gguf_tensor *t = &file->tensors[i];
@@ -212,10 +220,12 @@ static hone_status read_directory(cursor *c, hone_gguf *file)
             return hone_fail(c->err, HONE_BAD_FORMAT,
                              "%s: tensor \"%.*s\" (%zu bytes at offset %llu) lies outside the file of %zu bytes; it is "
                              "truncated or damaged: fetch it again",
-                             c->map->path, (int)t->name.length, t->name.data, t->size_bytes, (unsigned long long)offsets[i], size);
+                             c->map->path, (int)t->name.length, t->name.data, t->size_bytes,
+                             (unsigned long long)offsets[i], size);
         if (offsets[i] % (uint64_t)alignment != 0)
             return hone_fail(c->err, HONE_BAD_FORMAT, "%s: tensor \"%.*s\": offset %llu is not a multiple of %lld",
-                             c->map->path, (int)t->name.length, t->name.data, (unsigned long long)offsets[i], (long long)alignment);
+                             c->map->path, (int)t->name.length, t->name.data, (unsigned long long)offsets[i],
+                             (long long)alignment);
         t->data = c->map->data + start + offsets[i];
     }
     return HONE_OK;

@@ -10,8 +10,19 @@
 #include "tensor/dtype.h"
 
 typedef enum hone_gguf_type {
-    HONE_GGUF_U8, HONE_GGUF_I8, HONE_GGUF_U16, HONE_GGUF_I16, HONE_GGUF_U32, HONE_GGUF_I32, HONE_GGUF_F32,
-    HONE_GGUF_BOOL, HONE_GGUF_STRING, HONE_GGUF_ARRAY, HONE_GGUF_U64, HONE_GGUF_I64, HONE_GGUF_F64
+    HONE_GGUF_U8,
+    HONE_GGUF_I8,
+    HONE_GGUF_U16,
+    HONE_GGUF_I16,
+    HONE_GGUF_U32,
+    HONE_GGUF_I32,
+    HONE_GGUF_F32,
+    HONE_GGUF_BOOL,
+    HONE_GGUF_STRING,
+    HONE_GGUF_ARRAY,
+    HONE_GGUF_U64,
+    HONE_GGUF_I64,
+    HONE_GGUF_F64
 } hone_gguf_type;
 
 /* A string in the file: not NUL-terminated. */
@@ -57,7 +68,8 @@ void hone_gguf_close(hone_gguf *file);
 const hone_gguf_value *hone_gguf_find(const hone_gguf *file, const char *key);
 const hone_gguf_tensor *hone_gguf_find_tensor(const hone_gguf *file, const char *name);
 
-/* Scalar readers: false when the key is absent or of another kind (any integer type for _int, any number for _float). */
+/* Scalar readers: false when the key is absent or of another kind (any integer type for _int, any number for _float).
+ */
 bool hone_gguf_get_int(const hone_gguf *file, const char *key, int64_t *out);
 bool hone_gguf_get_float(const hone_gguf *file, const char *key, double *out);
 bool hone_gguf_get_bool(const hone_gguf *file, const char *key, bool *out);

@@ -13,22 +13,26 @@ static const struct {
     size_t bytes;
 } dtypes[] = {{"F32", HONE_F32, 4}, {"F16", HONE_F16, 2}, {"BF16", HONE_BF16, 2}};
 
-static hone_status read_tensor(hone_safetensors *file, const char *name, json_t *entry, size_t start, hone_safetensor *t, hone_error *err)
+static hone_status read_tensor(hone_safetensors *file, const char *name, json_t *entry, size_t start,
+                               hone_safetensor *t, hone_error *err)
 {
     const char *path = file->map.path, *dtype = json_string_value(json_object_get(entry, "dtype"));
     json_t *shape = json_object_get(entry, "shape"), *offsets = json_object_get(entry, "data_offsets");
     size_t element_bytes = 0;
     if (!dtype || !json_is_array(shape) || json_array_size(offsets) != 2)
-        return hone_fail(err, HONE_BAD_FORMAT, "%s: tensor \"%s\": dtype, shape or data_offsets is missing", path, name);
+        return hone_fail(err, HONE_BAD_FORMAT, "%s: tensor \"%s\": dtype, shape or data_offsets is missing", path,
+                         name);
     for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
         if (strcmp(dtype, dtypes[i].name) == 0) {
             t->dtype = dtypes[i].dtype;
             element_bytes = dtypes[i].bytes;
         }
     if (element_bytes == 0)
-        return hone_fail(err, HONE_UNSUPPORTED, "%s: tensor \"%s\" is %s; hone reads F32, F16 and BF16", path, name, dtype);
+        return hone_fail(err, HONE_UNSUPPORTED, "%s: tensor \"%s\" is %s; hone reads F32, F16 and BF16", path, name,
+                         dtype);
     if (json_array_size(shape) > 4)
-        return hone_fail(err, HONE_BAD_FORMAT, "%s: tensor \"%s\" has %zu dimensions; at most 4", path, name, json_array_size(shape));
+        return hone_fail(err, HONE_BAD_FORMAT, "%s: tensor \"%s\" has %zu dimensions; at most 4", path, name,
+                         json_array_size(shape));
     size_t bytes = element_bytes;
     t->n_dims = (int)json_array_size(shape);
     for (int d = 0; d < 4; d++) {
@@ -37,11 +41,13 @@ static hone_status read_tensor(hone_safetensors *file, const char *name, json_t 
             return hone_fail(err, HONE_BAD_FORMAT, "%s: tensor \"%s\" has an absurd shape", path, name);
         t->shape[d] = (int64_t)n;
     }
-    json_int_t from = json_integer_value(json_array_get(offsets, 0)), to = json_integer_value(json_array_get(offsets, 1));
+    json_int_t from = json_integer_value(json_array_get(offsets, 0)),
+               to = json_integer_value(json_array_get(offsets, 1));
     size_t room = file->map.size_bytes - start;
     if (from < 0 || to < from || (size_t)to > room || (size_t)(to - from) != bytes)
-        return hone_fail(err, HONE_BAD_FORMAT, "%s: tensor \"%s\": offsets %lld to %lld do not hold %zu bytes within a file of %zu", path, name,
-                         (long long)from, (long long)to, bytes, file->map.size_bytes);
+        return hone_fail(err, HONE_BAD_FORMAT,
+                         "%s: tensor \"%s\": offsets %lld to %lld do not hold %zu bytes within a file of %zu", path,
+                         name, (long long)from, (long long)to, bytes, file->map.size_bytes);
     t->data = file->map.data + start + (size_t)from;
     t->size_bytes = bytes;
     t->name = hone_arena_strdup(file->arena, name);
@@ -50,7 +56,8 @@ static hone_status read_tensor(hone_safetensors *file, const char *name, json_t 
 
 static int by_place(const void *a, const void *b)
 {
-    const unsigned char *x = (*(const hone_safetensor *const *)a)->data, *y = (*(const hone_safetensor *const *)b)->data;
+    const unsigned char *x = (*(const hone_safetensor *const *)a)->data,
+                        *y = (*(const hone_safetensor *const *)b)->data;
     return (x > y) - (x < y);
 }
 
@@ -66,7 +73,8 @@ static hone_status refuse_overlaps(const hone_safetensors *file, hone_error *err
     qsort(sorted, file->n_tensors, sizeof *sorted, by_place);
     for (size_t i = 1; i < file->n_tensors && status == HONE_OK; i++)
         if (sorted[i]->data < sorted[i - 1]->data + sorted[i - 1]->size_bytes)
-            status = hone_fail(err, HONE_BAD_FORMAT, "%s: tensors \"%s\" and \"%s\" overlap", file->map.path, sorted[i - 1]->name, sorted[i]->name);
+            status = hone_fail(err, HONE_BAD_FORMAT, "%s: tensors \"%s\" and \"%s\" overlap", file->map.path,
+                               sorted[i - 1]->name, sorted[i]->name);
     free(sorted);
     return status;
 }
@@ -87,14 +95,16 @@ hone_status hone_safetensors_open(const char *path, hone_safetensors *out, hone_
     if (out->map.size_bytes >= 8)
         memcpy(&header_bytes, out->map.data, 8);
     if (out->map.size_bytes < 8 || header_bytes > MAX_HEADER_BYTES || header_bytes > out->map.size_bytes - 8) {
-        status = hone_fail(err, HONE_BAD_FORMAT, "%s: byte 0: a header of %llu bytes in a file of %zu; it is truncated or not safetensors", path,
-                           (unsigned long long)header_bytes, out->map.size_bytes);
+        status = hone_fail(err, HONE_BAD_FORMAT,
+                           "%s: byte 0: a header of %llu bytes in a file of %zu; it is truncated or not safetensors",
+                           path, (unsigned long long)header_bytes, out->map.size_bytes);
         goto done;
     }
     json_error_t where;
     header = json_loadb((const char *)out->map.data + 8, (size_t)header_bytes, JSON_REJECT_DUPLICATES, &where);
     if (!json_is_object(header)) {
-        status = hone_fail(err, HONE_BAD_FORMAT, "%s: byte %d of the header: %s", path, header ? 0 : where.position, header ? "expected an object" : where.text);
+        status = hone_fail(err, HONE_BAD_FORMAT, "%s: byte %d of the header: %s", path, header ? 0 : where.position,
+                           header ? "expected an object" : where.text);
         goto done;
     }
     out->tensors = hone_arena_array(out->arena, json_object_size(header), sizeof *out->tensors);
@@ -148,7 +158,8 @@ float hone_safetensor_at(const hone_safetensor *t, int64_t i)
     return t->dtype == HONE_F16 ? hone_f16_to_f32(h) : hone_bf16_to_f32(h);
 }
 
-hone_status hone_safetensors_write(const char *path, const hone_safetensor_out *tensors, size_t n, const char *metadata_format, hone_error *err)
+hone_status hone_safetensors_write(const char *path, const hone_safetensor_out *tensors, size_t n,
+                                   const char *metadata_format, hone_error *err)
 {
     hone_status status = HONE_OK;
     hone_buffer file = {0};
@@ -161,7 +172,8 @@ hone_status hone_safetensors_write(const char *path, const hone_safetensor_out *
         size_t bytes = (size_t)(tensors[i].rows * tensors[i].columns) * sizeof(float);
         json_object_set_new(header, tensors[i].name,
                             json_pack("{s:s, s:[I,I], s:[I,I]}", "dtype", "F32", "shape", (json_int_t)tensors[i].rows,
-                                      (json_int_t)tensors[i].columns, "data_offsets", (json_int_t)offset, (json_int_t)(offset + bytes)));
+                                      (json_int_t)tensors[i].columns, "data_offsets", (json_int_t)offset,
+                                      (json_int_t)(offset + bytes)));
         offset += bytes;
     }
     text = json_dumps(header, JSON_COMPACT);

@@ -10,10 +10,10 @@
 
 typedef struct hone_safetensor {
     const char *name;
-    hone_dtype dtype;           /* F32, F16 or BF16 */
+    hone_dtype dtype; /* F32, F16 or BF16 */
     int n_dims;
-    int64_t shape[4];           /* slowest dimension first; unused ones are 1 */
-    const unsigned char *data;  /* in the map */
+    int64_t shape[4];          /* slowest dimension first; unused ones are 1 */
+    const unsigned char *data; /* in the map */
     size_t size_bytes;
 } hone_safetensor;
 
@@ -37,7 +37,7 @@ typedef struct hone_safetensor_out { /* a float32 matrix to be written */
     const float *data;
 } hone_safetensor_out;
 /* Writes atomically. metadata_format: the value of __metadata__.format, or NULL. */
-hone_status hone_safetensors_write(const char *path, const hone_safetensor_out *tensors, size_t n, const char *metadata_format,
-                                   hone_error *err);
+hone_status hone_safetensors_write(const char *path, const hone_safetensor_out *tensors, size_t n,
+                                   const char *metadata_format, hone_error *err);
 
 #endif

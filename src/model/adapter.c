@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-hone_status hone_adapter_create(const hone_model_config *config, int rank, double alpha, hone_adapter **out, hone_error *err)
+hone_status hone_adapter_create(const hone_model_config *config, int rank, double alpha, hone_adapter **out,
+                                hone_error *err)
 {
     *out = NULL;
     int64_t smallest = INT64_MAX;
@@ -19,7 +20,8 @@ hone_status hone_adapter_create(const hone_model_config *config, int rank, doubl
         smallest = n_in < smallest ? n_in : smallest;
     }
     if (rank < 1 || rank > smallest)
-        return hone_fail(err, HONE_BAD_INPUT, "rank %d; this model's smallest matrix allows 1 to %lld", rank, (long long)smallest);
+        return hone_fail(err, HONE_BAD_INPUT, "rank %d; this model's smallest matrix allows 1 to %lld", rank,
+                         (long long)smallest);
     if (!(alpha > 0) || !isfinite(alpha))
         return hone_fail(err, HONE_BAD_INPUT, "alpha %g; it must be above 0", alpha);
     hone_adapter *a = calloc(1, sizeof *a);

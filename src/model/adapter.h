@@ -1,8 +1,8 @@
 /* adapter.h - a LoRA delta on a model's linear layers (Hu et al. 2021, arXiv 2106.09685): W' = W + scale * B A.
  *
  * All parameters of an adapter lie in one array, in the order layer, linear (hone_linear), A [rank, n_in], then B
- * transposed [rank, n_out]; the optimiser and the checkpoint treat it as one vector. The products also need A transposed
- * [n_in, rank] and B [n_out, rank]: copies that hone_adapter_refresh brings up to date after a change. */
+ * transposed [rank, n_out]; the optimiser and the checkpoint treat it as one vector. The products also need A
+ * transposed [n_in, rank] and B [n_out, rank]: copies that hone_adapter_refresh brings up to date after a change. */
 #ifndef HONE_MODEL_ADAPTER_H
 #define HONE_MODEL_ADAPTER_H
 
@@ -10,26 +10,27 @@
 
 typedef struct hone_lora {
     int64_t n_in, n_out;
-    size_t a_at, b_at;     /* offsets of A and of B transposed in the parameters */
-    float *a, *b_t;        /* views: [rank, n_in], [rank, n_out] */
-    float *a_t, *b;        /* copies: [n_in, rank], [n_out, rank] */
+    size_t a_at, b_at; /* offsets of A and of B transposed in the parameters */
+    float *a, *b_t;    /* views: [rank, n_in], [rank, n_out] */
+    float *a_t, *b;    /* copies: [n_in, rank], [n_out, rank] */
 } hone_lora;
 
 typedef struct hone_adapter {
-    hone_model_config config;  /* of the base */
+    hone_model_config config; /* of the base */
     int rank;
     double alpha;
-    float scale;               /* alpha / rank */
-    hone_lora *loras;          /* [n_layers * HONE_N_LINEARS] */
+    float scale;      /* alpha / rank */
+    hone_lora *loras; /* [n_layers * HONE_N_LINEARS] */
     float *parameters;
     size_t n_parameters;
     float *copies;
-    char hash[65];             /* of rank, alpha and parameters: part of every cache key; hone_adapter_hash fills it */
-    char base_hash[65];        /* model the adapter was trained on, or "" when unknown */
+    char hash[65];      /* of rank, alpha and parameters: part of every cache key; hone_adapter_hash fills it */
+    char base_hash[65]; /* model the adapter was trained on, or "" when unknown */
 } hone_adapter;
 
 /* All linear layers, zero everywhere. */
-hone_status hone_adapter_create(const hone_model_config *config, int rank, double alpha, hone_adapter **out, hone_error *err);
+hone_status hone_adapter_create(const hone_model_config *config, int rank, double alpha, hone_adapter **out,
+                                hone_error *err);
 void hone_adapter_free(hone_adapter *adapter);
 /* A ~ U(-1/sqrt(n_in), 1/sqrt(n_in)) as PEFT's kaiming_uniform(a=sqrt(5)), B = 0. */
 void hone_adapter_init(hone_adapter *adapter, uint64_t seed);
@@ -40,7 +41,8 @@ const hone_lora *hone_adapter_at(const hone_adapter *adapter, int64_t layer, hon
 /* PEFT's files in `folder`: adapter_config.json and adapter_model.safetensors (float32, Hugging Face row order).
  * base_name goes to base_model_name_or_path; base_hash to hone.json's reader via the config key "hone_base_sha256". */
 hone_status hone_adapter_save(const hone_adapter *adapter, const char *folder, const char *base_name, hone_error *err);
-/* HONE_UNSUPPORTED for what hone does not do (DoRA, biases, modules_to_save, patterns), HONE_BAD_INPUT for another base's shapes, both named. */
+/* HONE_UNSUPPORTED for what hone does not do (DoRA, biases, modules_to_save, patterns), HONE_BAD_INPUT for another
+ * base's shapes, both named. */
 hone_status hone_adapter_load(const hone_model *model, const char *folder, hone_adapter **out, hone_error *err);
 
 #endif

@@ -1,8 +1,8 @@
 /* adapter_file.c - adapters as PEFT files.
  *
- * PEFT stores lora_A [rank, n_in] and lora_B [n_out, rank] in Hugging Face's row order. A llama-architecture GGUF has the
- * rows of q and k permuted (head, half, i -> head, i, half, so that rotary pairs are adjacent), so the rows of their B are
- * permuted on the way in and back on the way out. Reference: PEFT, "LoRA checkpoint format". */
+ * PEFT stores lora_A [rank, n_in] and lora_B [n_out, rank] in Hugging Face's row order. A llama-architecture GGUF has
+ * the rows of q and k permuted (head, half, i -> head, i, half, so that rotary pairs are adjacent), so the rows of
+ * their B are permuted on the way in and back on the way out. Reference: PEFT, "LoRA checkpoint format". */
 #include "model/adapter.h"
 
 #include "base/file.h"
@@ -24,7 +24,8 @@ static int64_t model_row(const hone_model_config *c, hone_linear which, int64_t 
 
 static void tensor_name(char out[160], int64_t layer, hone_linear which, const char *part)
 {
-    snprintf(out, 160, "base_model.model.model.layers.%lld.%s.%s.weight", (long long)layer, hone_linear_path(which), part);
+    snprintf(out, 160, "base_model.model.model.layers.%lld.%s.%s.weight", (long long)layer, hone_linear_path(which),
+             part);
 }
 
 static json_t *config_json(const hone_adapter *a, const char *base_name)
@@ -32,10 +33,12 @@ static json_t *config_json(const hone_adapter *a, const char *base_name)
     json_t *targets = json_array();
     for (int i = 0; i < HONE_N_LINEARS; i++)
         json_array_append_new(targets, json_string(hone_linear_name((hone_linear)i)));
-    return json_pack("{s:s, s:s, s:s, s:i, s:f, s:f, s:o, s:s, s:b, s:b, s:b, s:{}, s:{}, s:n, s:b, s:b, s:s}", "peft_type", "LORA", "task_type",
-                     "CAUSAL_LM", "base_model_name_or_path", base_name ? base_name : "", "r", a->rank, "lora_alpha", a->alpha, "lora_dropout", 0.0,
-                     "target_modules", targets, "bias", "none", "fan_in_fan_out", 0, "use_rslora", 0, "use_dora", 0, "rank_pattern",
-                     "alpha_pattern", "modules_to_save", "inference_mode", 1, "init_lora_weights", 1, "hone_base_sha256", a->base_hash);
+    return json_pack("{s:s, s:s, s:s, s:i, s:f, s:f, s:o, s:s, s:b, s:b, s:b, s:{}, s:{}, s:n, s:b, s:b, s:s}",
+                     "peft_type", "LORA", "task_type", "CAUSAL_LM", "base_model_name_or_path",
+                     base_name ? base_name : "", "r", a->rank, "lora_alpha", a->alpha, "lora_dropout", 0.0,
+                     "target_modules", targets, "bias", "none", "fan_in_fan_out", 0, "use_rslora", 0, "use_dora", 0,
+                     "rank_pattern", "alpha_pattern", "modules_to_save", "inference_mode", 1, "init_lora_weights", 1,
+                     "hone_base_sha256", a->base_hash);
 }
 
 hone_status hone_adapter_save(const hone_adapter *a, const char *folder, const char *base_name, hone_error *err)
@@ -91,9 +94,11 @@ done:
 static hone_status refuse(const json_t *config, const char *path, const char *key, hone_error *err)
 {
     const json_t *v = json_object_get(config, key);
-    bool off = !v || json_is_null(v) || json_is_false(v) || ((json_is_object(v) || json_is_array(v)) && json_object_size(v) + json_array_size(v) == 0) ||
+    bool off = !v || json_is_null(v) || json_is_false(v) ||
+               ((json_is_object(v) || json_is_array(v)) && json_object_size(v) + json_array_size(v) == 0) ||
                (json_is_string(v) && strcmp(json_string_value(v), "none") == 0);
-    return off ? HONE_OK : hone_fail(err, HONE_UNSUPPORTED, "%s: \"%s\" is set; hone does not load such adapters", path, key);
+    return off ? HONE_OK
+               : hone_fail(err, HONE_UNSUPPORTED, "%s: \"%s\" is set; hone does not load such adapters", path, key);
 }
 
 static hone_status read_config(const char *path, int *rank, double *alpha, char base_hash[65], hone_error *err)
@@ -106,15 +111,18 @@ static hone_status read_config(const char *path, int *rank, double *alpha, char 
         goto done;
     config = json_loadb(text.data, text.length, JSON_REJECT_DUPLICATES, &where);
     if (!json_is_object(config)) {
-        status = hone_fail(err, HONE_BAD_FORMAT, "%s:%d: %s", path, config ? 1 : where.line, config ? "expected an object" : where.text);
+        status = hone_fail(err, HONE_BAD_FORMAT, "%s:%d: %s", path, config ? 1 : where.line,
+                           config ? "expected an object" : where.text);
         goto done;
     }
     const char *type = json_string_value(json_object_get(config, "peft_type"));
     if (!type || strcmp(type, "LORA") != 0) {
-        status = hone_fail(err, HONE_UNSUPPORTED, "%s: peft_type is %s; hone loads LORA", path, type ? type : "missing");
+        status =
+            hone_fail(err, HONE_UNSUPPORTED, "%s: peft_type is %s; hone loads LORA", path, type ? type : "missing");
         goto done;
     }
-    static const char *const refused[] = {"use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save", "fan_in_fan_out", "bias"};
+    static const char *const refused[] = {"use_dora",        "use_rslora",     "rank_pattern", "alpha_pattern",
+                                          "modules_to_save", "fan_in_fan_out", "bias"};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         if ((status = refuse(config, path, refused[i], err)) != HONE_OK)
             goto done;
@@ -129,7 +137,8 @@ done:
     return status;
 }
 
-static hone_status read_pair(const hone_adapter *a, const hone_safetensors *file, int64_t layer, hone_linear which, size_t *n_read, hone_error *err)
+static hone_status read_pair(const hone_adapter *a, const hone_safetensors *file, int64_t layer, hone_linear which,
+                             size_t *n_read, hone_error *err)
 {
     const hone_lora *l = hone_adapter_at(a, layer, which);
     char name_a[160], name_b[160];
@@ -139,12 +148,15 @@ static hone_status read_pair(const hone_adapter *a, const hone_safetensors *file
     if (!ta && !tb)
         return HONE_OK; /* this layer is not adapted: zeros */
     if (!ta || !tb)
-        return hone_fail(err, HONE_BAD_FORMAT, "%s: only one of \"%s\" and its partner is there", file->map.path, ta ? name_a : name_b);
+        return hone_fail(err, HONE_BAD_FORMAT, "%s: only one of \"%s\" and its partner is there", file->map.path,
+                         ta ? name_a : name_b);
     if (ta->shape[0] != a->rank || ta->shape[1] != l->n_in || tb->shape[0] != l->n_out || tb->shape[1] != a->rank)
         return hone_fail(err, HONE_BAD_INPUT,
-                         "%s: layer %lld %s is %lld x %lld at rank %lld; this model needs %lld x %lld at rank %d: the adapter was made for another base",
-                         file->map.path, (long long)layer, hone_linear_name(which), (long long)tb->shape[0], (long long)ta->shape[1],
-                         (long long)ta->shape[0], (long long)l->n_out, (long long)l->n_in, a->rank);
+                         "%s: layer %lld %s is %lld x %lld at rank %lld; this model needs %lld x %lld at rank %d: the "
+                         "adapter was made for another base",
+                         file->map.path, (long long)layer, hone_linear_name(which), (long long)tb->shape[0],
+                         (long long)ta->shape[1], (long long)ta->shape[0], (long long)l->n_out, (long long)l->n_in,
+                         a->rank);
     for (int64_t i = 0; i < a->rank * l->n_in; i++)
         l->a[i] = hone_safetensor_at(ta, i);
     for (int64_t row = 0; row < l->n_out; row++)
@@ -163,7 +175,8 @@ hone_status hone_adapter_load(const hone_model *model, const char *folder, hone_
     hone_adapter *a = NULL;
     hone_safetensors file = {0};
     size_t n_read = 0;
-    char *config_path = hone_path_join(folder, "adapter_config.json"), *path = hone_path_join(folder, "adapter_model.safetensors");
+    char *config_path = hone_path_join(folder, "adapter_config.json"),
+         *path = hone_path_join(folder, "adapter_model.safetensors");
     hone_status status = config_path && path ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", folder);
     if (status == HONE_OK)
         status = read_config(config_path, &rank, &alpha, base_hash, err);
@@ -189,7 +202,8 @@ hone_status hone_adapter_load(const hone_model *model, const char *folder, hone_
             if (!placed)
                 break;
         }
-        status = hone_fail(err, HONE_BAD_INPUT, "%s: tensor \"%s\" has no place in this model: the adapter was made for another base", path,
+        status = hone_fail(err, HONE_BAD_INPUT,
+                           "%s: tensor \"%s\" has no place in this model: the adapter was made for another base", path,
                            i < file.n_tensors ? file.tensors[i].name : "?");
     }
     if (status == HONE_OK) {

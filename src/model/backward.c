@@ -20,14 +20,16 @@ typedef struct backward {
 } backward;
 
 /* One linear layer: adds its adapter's gradients; dx (may be NULL) is set, or added to when `add`. */
-static void linear_backward(const backward *b, int64_t l, hone_linear which, const float *x, const float *dy, float *dx, bool add)
+static void linear_backward(const backward *b, int64_t l, hone_linear which, const float *x, const float *dy, float *dx,
+                            bool add)
 {
     hone_ops *ops = b->model->ops;
     const hone_lora *lora = hone_adapter_at(b->adapter, l, which);
     const float *low = b->tape->layers[l].low[which];
     float *d_low = b->tape->d_low;
     int64_t rank = b->adapter->rank, n = b->n;
-    hone_op_matmul(ops, rank, lora->n_out, n, low, 1, rank, dy, lora->n_out, b->gradient + lora->b_at, lora->n_out, true);
+    hone_op_matmul(ops, rank, lora->n_out, n, low, 1, rank, dy, lora->n_out, b->gradient + lora->b_at, lora->n_out,
+                   true);
     hone_op_matmul(ops, n, rank, lora->n_out, dy, lora->n_out, 1, lora->b, rank, d_low, rank, false);
     hone_op_scale(ops, n * rank, b->adapter->scale, d_low);
     hone_op_matmul(ops, rank, lora->n_in, n, d_low, 1, rank, x, lora->n_in, b->gradient + lora->a_at, lora->n_in, true);
@@ -75,14 +77,16 @@ static void mlp_backward(const backward *b, int64_t l)
     const hone_model_config *c = &b->model->config;
     const hone_layer_tape *t = &b->tape->layers[l];
     hone_ops *ops = b->model->ops;
-    float *activated = b->ws->activated, *normed = b->ws->normed, *d_activated = b->tape->d_wide_a, *d_up = b->tape->d_wide_b;
+    float *activated = b->ws->activated, *normed = b->ws->normed, *d_activated = b->tape->d_wide_a,
+          *d_up = b->tape->d_wide_b;
     hone_op_swiglu(ops, b->n * c->n_ff, t->gate, t->up, activated);
     linear_backward(b, l, HONE_FFN_DOWN, activated, b->tape->dx, d_activated, false);
     hone_op_swiglu_backward(ops, b->n * c->n_ff, t->gate, t->up, d_activated, d_activated, d_up);
     hone_op_rms_norm(ops, b->n, c->n_embd, c->norm_epsilon, t->x_mid, b->model->layers[l].ffn_norm, normed, NULL);
     linear_backward(b, l, HONE_FFN_GATE, normed, d_activated, b->tape->d_narrow, false);
     linear_backward(b, l, HONE_FFN_UP, normed, d_up, b->tape->d_narrow, true);
-    hone_op_rms_norm_backward(ops, b->n, c->n_embd, t->x_mid, b->model->layers[l].ffn_norm, t->ffn_rrms, b->tape->d_narrow, b->tape->dx);
+    hone_op_rms_norm_backward(ops, b->n, c->n_embd, t->x_mid, b->model->layers[l].ffn_norm, t->ffn_rrms,
+                              b->tape->d_narrow, b->tape->dx);
 }
 
 static void attention_backward(const backward *b, int64_t l, const hone_kv_pool *pool, const hone_batch *batch)
@@ -92,8 +96,9 @@ static void attention_backward(const backward *b, int64_t l, const hone_kv_pool 
     hone_ops *ops = b->model->ops;
     float *normed = b->ws->normed, *d_x = l > 0 ? b->tape->d_narrow : NULL;
     linear_backward(b, l, HONE_ATTN_OUTPUT, t->attended, b->tape->dx, b->tape->d_narrow, false);
-    hone_op_attention_backward(ops, pool, l, batch->spans, batch->n_spans, b->n, c->n_heads, 1.0f / sqrtf((float)c->head_dim), t->q, t->attended,
-                               b->tape->d_narrow, b->tape->d_q, b->tape->d_k, b->tape->d_v, b->tape->attention_work);
+    hone_op_attention_backward(ops, pool, l, batch->spans, batch->n_spans, b->n, c->n_heads,
+                               1.0f / sqrtf((float)c->head_dim), t->q, t->attended, b->tape->d_narrow, b->tape->d_q,
+                               b->tape->d_k, b->tape->d_v, b->tape->attention_work);
     hone_op_rope(ops, b->model->rope, b->n, c->n_heads, batch->positions, b->tape->d_q, true);
     hone_op_rope(ops, b->model->rope, b->n, c->n_kv_heads, batch->positions, b->tape->d_k, true);
     hone_op_rms_norm(ops, b->n, c->n_embd, c->norm_epsilon, t->x_in, b->model->layers[l].attn_norm, normed, NULL);
@@ -101,11 +106,13 @@ static void attention_backward(const backward *b, int64_t l, const hone_kv_pool 
     linear_backward(b, l, HONE_ATTN_K, normed, b->tape->d_k, d_x, true);
     linear_backward(b, l, HONE_ATTN_V, normed, b->tape->d_v, d_x, true);
     if (d_x)
-        hone_op_rms_norm_backward(ops, b->n, c->n_embd, t->x_in, b->model->layers[l].attn_norm, t->attn_rrms, d_x, b->tape->dx);
+        hone_op_rms_norm_backward(ops, b->n, c->n_embd, t->x_in, b->model->layers[l].attn_norm, t->attn_rrms, d_x,
+                                  b->tape->dx);
 }
 
-double hone_model_backward(const hone_model *model, const hone_kv_pool *pool, const hone_batch *batch, hone_workspace *ws, hone_tape *tape,
-                           const hone_label *labels, int64_t n_labels, float *gradient)
+double hone_model_backward(const hone_model *model, const hone_kv_pool *pool, const hone_batch *batch,
+                           hone_workspace *ws, hone_tape *tape, const hone_label *labels, int64_t n_labels,
+                           float *gradient)
 {
     backward b = {model, batch->adapters[0].adapter, ws, tape, batch->n_rows, gradient};
     double loss = output_backward(&b, labels, n_labels);

@@ -1,5 +1,5 @@
-/* forward.c - the llama block: rms norm, grouped-query attention with rotary positions, gated MLP, each linear layer with
- * an optional LoRA delta. Touvron et al. 2023, arXiv 2302.13971, section 2.2. */
+/* forward.c - the llama block: rms norm, grouped-query attention with rotary positions, gated MLP, each linear layer
+ * with an optional LoRA delta. Touvron et al. 2023, arXiv 2302.13971, section 2.2. */
 #include "model/workspace.h"
 
 #include <math.h>
@@ -38,7 +38,8 @@ static void layout_workspace(hone_workspace *ws, carver *c)
     ws->logits = carve(c, HONE_LOGIT_ROWS, m->n_vocab);
 }
 
-hone_status hone_workspace_create(const hone_model *model, int64_t max_rows, int max_rank, hone_workspace **out, hone_error *err)
+hone_status hone_workspace_create(const hone_model *model, int64_t max_rows, int max_rank, hone_workspace **out,
+                                  hone_error *err)
 {
     *out = NULL;
     hone_workspace *ws = calloc(1, sizeof *ws);
@@ -52,7 +53,8 @@ hone_status hone_workspace_create(const hone_model *model, int64_t max_rows, int
     if (!ws->memory) {
         size_t bytes = ws->bytes;
         free(ws);
-        return hone_fail(err, HONE_NO_MEMORY, "out of memory for a step of %lld rows (%zu bytes)", (long long)max_rows, bytes);
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory for a step of %lld rows (%zu bytes)", (long long)max_rows,
+                         bytes);
     }
     c = (carver){ws->memory, 0};
     layout_workspace(ws, &c);
@@ -122,13 +124,15 @@ hone_status hone_tape_create(const hone_model *model, int64_t max_rows, int rank
         tape->rank = rank;
         tape->layers = calloc((size_t)model->config.n_layers, sizeof *tape->layers);
         tape->memory = aligned_alloc(64, bytes);
-        tape->attention_work_floats = hone_attention_backward_work(max_rows, model->config.n_heads, model->config.head_dim, model->config.n_context,
-                                                                   hone_thread_pool_size(hone_ops_pool(model->ops)));
+        tape->attention_work_floats =
+            hone_attention_backward_work(max_rows, model->config.n_heads, model->config.head_dim,
+                                         model->config.n_context, hone_thread_pool_size(hone_ops_pool(model->ops)));
         tape->attention_work = malloc(tape->attention_work_floats * sizeof(float));
     }
     if (!tape || !tape->layers || !tape->memory || !tape->attention_work) {
         hone_tape_free(tape);
-        return hone_fail(err, HONE_NO_MEMORY, "out of memory for a training step of %lld rows (%zu bytes)", (long long)max_rows, bytes);
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory for a training step of %lld rows (%zu bytes)",
+                         (long long)max_rows, bytes);
     }
     carver c = {tape->memory, 0};
     layout_tape(&model->config, tape, tape->layers, &c);
@@ -152,8 +156,8 @@ typedef struct projection {
     float *y;
 } projection;
 
-static void project(const hone_model *model, int64_t l, const projection *p, int n, const hone_batch *batch, const float *x, hone_workspace *ws,
-                    const hone_layer_tape *tape)
+static void project(const hone_model *model, int64_t l, const projection *p, int n, const hone_batch *batch,
+                    const float *x, hone_workspace *ws, const hone_layer_tape *tape)
 {
     hone_ops *ops = model->ops;
     hone_linear_job jobs[HONE_N_LINEARS];
@@ -168,15 +172,17 @@ static void project(const hone_model *model, int64_t l, const projection *p, int
             const hone_lora *lora = hone_adapter_at(rows->adapter, l, p[i].which);
             int64_t rank = rows->adapter->rank;
             float *low = tape ? tape->low[p[i].which] : ws->low;
-            hone_op_matmul(ops, rows->n_rows, rank, lora->n_in, x + rows->first_row * lora->n_in, lora->n_in, 1, lora->a_t, rank, low, rank, false);
+            hone_op_matmul(ops, rows->n_rows, rank, lora->n_in, x + rows->first_row * lora->n_in, lora->n_in, 1,
+                           lora->a_t, rank, low, rank, false);
             hone_op_scale(ops, rows->n_rows * rank, rows->adapter->scale, low);
-            hone_op_matmul(ops, rows->n_rows, lora->n_out, rank, low, rank, 1, lora->b_t, lora->n_out, p[i].y + rows->first_row * lora->n_out,
-                           lora->n_out, true);
+            hone_op_matmul(ops, rows->n_rows, lora->n_out, rank, low, rank, 1, lora->b_t, lora->n_out,
+                           p[i].y + rows->first_row * lora->n_out, lora->n_out, true);
         }
     }
 }
 
-const float *hone_model_forward(const hone_model *model, hone_kv_pool *pool, const hone_batch *batch, hone_workspace *ws, hone_tape *tape)
+const float *hone_model_forward(const hone_model *model, hone_kv_pool *pool, const hone_batch *batch,
+                                hone_workspace *ws, hone_tape *tape)
 {
     const hone_model_config *c = &model->config;
     hone_ops *ops = model->ops;
@@ -186,10 +192,12 @@ const float *hone_model_forward(const hone_model *model, hone_kv_pool *pool, con
     for (int64_t l = 0; l < c->n_layers; l++) {
         const hone_layer *layer = &model->layers[l];
         hone_layer_tape *t = tape ? &tape->layers[l] : NULL;
-        float *q = t ? t->q : ws->q, *attended = t ? t->attended : ws->attended, *gate = t ? t->gate : ws->gate, *up = t ? t->up : ws->up;
+        float *q = t ? t->q : ws->q, *attended = t ? t->attended : ws->attended, *gate = t ? t->gate : ws->gate,
+              *up = t ? t->up : ws->up;
         if (t)
             memcpy(t->x_in, ws->x, (size_t)(n * c->n_embd) * sizeof(float));
-        hone_op_rms_norm(ops, n, c->n_embd, c->norm_epsilon, ws->x, layer->attn_norm, ws->normed, t ? t->attn_rrms : NULL);
+        hone_op_rms_norm(ops, n, c->n_embd, c->norm_epsilon, ws->x, layer->attn_norm, ws->normed,
+                         t ? t->attn_rrms : NULL);
         const projection qkv[] = {{HONE_ATTN_Q, q}, {HONE_ATTN_K, ws->k}, {HONE_ATTN_V, ws->v}};
         project(model, l, qkv, 3, batch, ws->normed, ws, t);
         hone_op_rope(ops, model->rope, n, c->n_heads, batch->positions, q, false);
@@ -202,7 +210,8 @@ const float *hone_model_forward(const hone_model *model, hone_kv_pool *pool, con
 
         if (t)
             memcpy(t->x_mid, ws->x, (size_t)(n * c->n_embd) * sizeof(float));
-        hone_op_rms_norm(ops, n, c->n_embd, c->norm_epsilon, ws->x, layer->ffn_norm, ws->normed, t ? t->ffn_rrms : NULL);
+        hone_op_rms_norm(ops, n, c->n_embd, c->norm_epsilon, ws->x, layer->ffn_norm, ws->normed,
+                         t ? t->ffn_rrms : NULL);
         const projection wide[] = {{HONE_FFN_GATE, gate}, {HONE_FFN_UP, up}};
         project(model, l, wide, 2, batch, ws->normed, ws, t);
         hone_op_swiglu(ops, n * c->n_ff, gate, up, ws->activated);

@@ -1,8 +1,8 @@
 /* forward.h - one step of a model over rows of any number of sequences, and its gradient.
  *
- * The same function serves prefill, decoding, scoring and training (DESIGN, rule 2): a batch is a list of rows (tokens with positions),
- * grouped in spans (consecutive positions of one sequence) whose keys and values live in a paged pool. Training passes a
- * tape that keeps what the backward pass needs. */
+ * The same function serves prefill, decoding, scoring and training (DESIGN, rule 2): a batch is a list of rows (tokens
+ * with positions), grouped in spans (consecutive positions of one sequence) whose keys and values live in a paged pool.
+ * Training passes a tape that keeps what the backward pass needs. */
 #ifndef HONE_MODEL_FORWARD_H
 #define HONE_MODEL_FORWARD_H
 
@@ -15,18 +15,19 @@ typedef struct hone_adapter_rows { /* rows [first_row, first_row + n_rows) go th
 
 typedef struct hone_batch {
     int64_t n_rows;
-    const int32_t *tokens, *positions;       /* [n_rows] */
+    const int32_t *tokens, *positions; /* [n_rows] */
     const hone_span *spans;
     int64_t n_spans;
-    const hone_kv_write *writes;             /* at least one a row */
+    const hone_kv_write *writes; /* at least one a row */
     int64_t n_writes;
-    const hone_adapter_rows *adapters;       /* rows without one run on the base alone */
+    const hone_adapter_rows *adapters; /* rows without one run on the base alone */
     int64_t n_adapters;
 } hone_batch;
 
 /* Memory of a step: for up to max_rows rows, reused from step to step. */
 typedef struct hone_workspace hone_workspace;
-hone_status hone_workspace_create(const hone_model *model, int64_t max_rows, int max_rank, hone_workspace **out, hone_error *err);
+hone_status hone_workspace_create(const hone_model *model, int64_t max_rows, int max_rank, hone_workspace **out,
+                                  hone_error *err);
 void hone_workspace_free(hone_workspace *ws);
 int64_t hone_workspace_max_rows(const hone_workspace *ws);
 size_t hone_workspace_bytes(const hone_workspace *ws);
@@ -37,9 +38,10 @@ hone_status hone_tape_create(const hone_model *model, int64_t max_rows, int rank
 void hone_tape_free(hone_tape *tape);
 size_t hone_tape_bytes(const hone_model *model, int64_t max_rows, int rank);
 
-/* Runs all blocks; the result is the hidden state of every row before the output norm: [n_rows, n_embd], in the workspace
- * until the next call. tape NULL: inference. With a tape the batch has exactly one adapter over all rows. */
-const float *hone_model_forward(const hone_model *model, hone_kv_pool *pool, const hone_batch *batch, hone_workspace *ws, hone_tape *tape);
+/* Runs all blocks; the result is the hidden state of every row before the output norm: [n_rows, n_embd], in the
+ * workspace until the next call. tape NULL: inference. With a tape the batch has exactly one adapter over all rows. */
+const float *hone_model_forward(const hone_model *model, hone_kv_pool *pool, const hone_batch *batch,
+                                hone_workspace *ws, hone_tape *tape);
 
 enum { HONE_LOGIT_ROWS = 64 }; /* rows of logits computed at once */
 /* Logits [n, n_vocab] of the rows named (n <= HONE_LOGIT_ROWS) of the last forward's hidden state; in the workspace. */
@@ -50,7 +52,8 @@ typedef struct hone_label { /* row `row` should predict token `target`; its loss
     float weight;
 } hone_label;
 /* After a forward with a tape: the summed weighted loss, and gradients added to `gradient` [adapter->n_parameters]. */
-double hone_model_backward(const hone_model *model, const hone_kv_pool *pool, const hone_batch *batch, hone_workspace *ws, hone_tape *tape,
-                           const hone_label *labels, int64_t n_labels, float *gradient);
+double hone_model_backward(const hone_model *model, const hone_kv_pool *pool, const hone_batch *batch,
+                           hone_workspace *ws, hone_tape *tape, const hone_label *labels, int64_t n_labels,
+                           float *gradient);
 
 #endif

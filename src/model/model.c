@@ -39,15 +39,17 @@ void hone_model_linear_shape(const hone_model_config *c, hone_linear which, int6
 {
     int64_t q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim;
     const int64_t shapes[HONE_N_LINEARS][2] = {
-        [HONE_ATTN_Q] = {q, c->n_embd},    [HONE_ATTN_K] = {kv, c->n_embd},     [HONE_ATTN_V] = {kv, c->n_embd}, [HONE_ATTN_OUTPUT] = {c->n_embd, q},
-        [HONE_FFN_GATE] = {c->n_ff, c->n_embd}, [HONE_FFN_UP] = {c->n_ff, c->n_embd}, [HONE_FFN_DOWN] = {c->n_embd, c->n_ff}};
+        [HONE_ATTN_Q] = {q, c->n_embd},         [HONE_ATTN_K] = {kv, c->n_embd},
+        [HONE_ATTN_V] = {kv, c->n_embd},        [HONE_ATTN_OUTPUT] = {c->n_embd, q},
+        [HONE_FFN_GATE] = {c->n_ff, c->n_embd}, [HONE_FFN_UP] = {c->n_ff, c->n_embd},
+        [HONE_FFN_DOWN] = {c->n_embd, c->n_ff}};
     *n_out = shapes[which][0];
     *n_in = shapes[which][1];
 }
 
 /* "<architecture>.<name>" as an integer in [1, most]; fallback 0 makes it required. */
-static hone_status read_size(const hone_gguf *file, const char *architecture, const char *name, int64_t fallback, int64_t most,
-                             int64_t *out, hone_error *err)
+static hone_status read_size(const hone_gguf *file, const char *architecture, const char *name, int64_t fallback,
+                             int64_t most, int64_t *out, hone_error *err)
 {
     char key[128];
     snprintf(key, sizeof key, "%s.%s", architecture, name);
@@ -57,8 +59,8 @@ static hone_status read_size(const hone_gguf *file, const char *architecture, co
         *out = fallback;
     }
     if (*out < 1 || *out > most)
-        return hone_fail(err, HONE_BAD_FORMAT, "%s: \"%s\" is %lld; expected 1 to %lld", file->map.path, key, (long long)*out,
-                         (long long)most);
+        return hone_fail(err, HONE_BAD_FORMAT, "%s: \"%s\" is %lld; expected 1 to %lld", file->map.path, key,
+                         (long long)*out, (long long)most);
     return HONE_OK;
 }
 
@@ -67,7 +69,8 @@ static hone_status read_config(const hone_gguf *file, hone_model_config *c, hone
     hone_gguf_string name;
     const struct architecture *known = NULL;
     if (!hone_gguf_get_string(file, "general.architecture", &name))
-        return hone_fail(err, HONE_BAD_FORMAT, "%s: the key \"general.architecture\" is missing; is this a model file?", file->map.path);
+        return hone_fail(err, HONE_BAD_FORMAT, "%s: the key \"general.architecture\" is missing; is this a model file?",
+                         file->map.path);
     for (size_t i = 0; i < sizeof architectures / sizeof *architectures; i++)
         if (strlen(architectures[i].name) == name.length && memcmp(architectures[i].name, name.data, name.length) == 0)
             known = &architectures[i];
@@ -82,27 +85,31 @@ static hone_status read_config(const hone_gguf *file, hone_model_config *c, hone
         (status = read_size(file, a, "embedding_length", 0, MAX_WIDTH, &c->n_embd, err)) != HONE_OK ||
         (status = read_size(file, a, "feed_forward_length", 0, MAX_WIDTH, &c->n_ff, err)) != HONE_OK ||
         (status = read_size(file, a, "attention.head_count", 0, MAX_WIDTH, &c->n_heads, err)) != HONE_OK ||
-        (status = read_size(file, a, "attention.head_count_kv", c->n_heads, MAX_WIDTH, &c->n_kv_heads, err)) != HONE_OK ||
-        (status = read_size(file, a, "attention.key_length", c->n_embd / c->n_heads > 0 ? c->n_embd / c->n_heads : 1, MAX_WIDTH, &c->head_dim, err)) != HONE_OK ||
+        (status = read_size(file, a, "attention.head_count_kv", c->n_heads, MAX_WIDTH, &c->n_kv_heads, err)) !=
+            HONE_OK ||
+        (status = read_size(file, a, "attention.key_length", c->n_embd / c->n_heads > 0 ? c->n_embd / c->n_heads : 1,
+                            MAX_WIDTH, &c->head_dim, err)) != HONE_OK ||
         (status = read_size(file, a, "context_length", 0, MAX_CONTEXT, &c->n_context, err)) != HONE_OK)
         return status;
     int64_t value_length = c->head_dim, rope_dim;
-    if ((status = read_size(file, a, "attention.value_length", c->head_dim, MAX_WIDTH, &value_length, err)) != HONE_OK ||
+    if ((status = read_size(file, a, "attention.value_length", c->head_dim, MAX_WIDTH, &value_length, err)) !=
+            HONE_OK ||
         (status = read_size(file, a, "rope.dimension_count", c->head_dim, MAX_WIDTH, &rope_dim, err)) != HONE_OK)
         return status;
     if (c->n_heads % c->n_kv_heads != 0)
-        return hone_fail(err, HONE_BAD_FORMAT, "%s: %lld attention heads do not divide into %lld key-value heads", file->map.path,
-                         (long long)c->n_heads, (long long)c->n_kv_heads);
+        return hone_fail(err, HONE_BAD_FORMAT, "%s: %lld attention heads do not divide into %lld key-value heads",
+                         file->map.path, (long long)c->n_heads, (long long)c->n_kv_heads);
     if (value_length != c->head_dim || rope_dim != c->head_dim || c->head_dim % 16 != 0)
-        return hone_fail(err, HONE_UNSUPPORTED,
-                         "%s: head sizes (key %lld, value %lld, rotary %lld); hone needs them equal and a multiple of 16", file->map.path,
-                         (long long)c->head_dim, (long long)value_length, (long long)rope_dim);
+        return hone_fail(
+            err, HONE_UNSUPPORTED,
+            "%s: head sizes (key %lld, value %lld, rotary %lld); hone needs them equal and a multiple of 16",
+            file->map.path, (long long)c->head_dim, (long long)value_length, (long long)rope_dim);
     char key[64];
     snprintf(key, sizeof key, "%s.rope.scaling.type", a);
     hone_gguf_string scaling;
     if (hone_gguf_get_string(file, key, &scaling) && !(scaling.length == 4 && memcmp(scaling.data, "none", 4) == 0))
-        return hone_fail(err, HONE_UNSUPPORTED, "%s: rotary scaling \"%.*s\"", file->map.path, (int)(scaling.length > 40 ? 40 : scaling.length),
-                         scaling.data);
+        return hone_fail(err, HONE_UNSUPPORTED, "%s: rotary scaling \"%.*s\"", file->map.path,
+                         (int)(scaling.length > 40 ? 40 : scaling.length), scaling.data);
     double epsilon = 1e-5;
     snprintf(key, sizeof key, "%s.attention.layer_norm_rms_epsilon", a);
     hone_gguf_get_float(file, key, &epsilon);
@@ -111,32 +118,34 @@ static hone_status read_config(const hone_gguf *file, hone_model_config *c, hone
     snprintf(key, sizeof key, "%s.rope.freq_base", a);
     hone_gguf_get_float(file, key, &c->rope_base);
     if (!(c->rope_base > 1) || !(epsilon > 0 && epsilon < 1))
-        return hone_fail(err, HONE_BAD_FORMAT, "%s: rotary base %g or norm epsilon %g makes no sense", file->map.path, c->rope_base, epsilon);
+        return hone_fail(err, HONE_BAD_FORMAT, "%s: rotary base %g or norm epsilon %g makes no sense", file->map.path,
+                         c->rope_base, epsilon);
     return HONE_OK;
 }
 
-static hone_status find_tensor(const hone_gguf *file, const char *name, int64_t ne0, int64_t ne1, const hone_gguf_tensor **out,
-                               hone_error *err)
+static hone_status find_tensor(const hone_gguf *file, const char *name, int64_t ne0, int64_t ne1,
+                               const hone_gguf_tensor **out, hone_error *err)
 {
     *out = hone_gguf_find_tensor(file, name);
     if (!*out)
         return hone_fail(err, HONE_BAD_FORMAT, "%s: the tensor \"%s\" is missing", file->map.path, name);
     const int64_t *ne = (*out)->ne;
     if (ne[0] != ne0 || (ne1 > 0 && ne[1] != ne1) || ne[2] != 1 || ne[3] != 1)
-        return hone_fail(err, HONE_BAD_FORMAT, "%s: tensor \"%s\" is %lld x %lld; the configuration says %lld x %lld", file->map.path, name,
-                         (long long)ne[0], (long long)ne[1], (long long)ne0, (long long)ne1);
+        return hone_fail(err, HONE_BAD_FORMAT, "%s: tensor \"%s\" is %lld x %lld; the configuration says %lld x %lld",
+                         file->map.path, name, (long long)ne[0], (long long)ne[1], (long long)ne0, (long long)ne1);
     return HONE_OK;
 }
 
-static hone_status read_vector(hone_model *model, const hone_gguf *file, const char *name, int64_t n, float **out, hone_error *err)
+static hone_status read_vector(hone_model *model, const hone_gguf *file, const char *name, int64_t n, float **out,
+                               hone_error *err)
 {
     const hone_gguf_tensor *t;
     hone_status status = find_tensor(file, name, n, 1, &t, err);
     if (status != HONE_OK)
         return status;
     if (t->dtype != HONE_F32)
-        return hone_fail(err, HONE_UNSUPPORTED, "%s: tensor \"%s\" is %s; norms are expected as F32", file->map.path, name,
-                         hone_dtype_get_info(t->dtype)->name);
+        return hone_fail(err, HONE_UNSUPPORTED, "%s: tensor \"%s\" is %s; norms are expected as F32", file->map.path,
+                         name, hone_dtype_get_info(t->dtype)->name);
     *out = hone_arena_array(model->arena, (size_t)n, sizeof **out);
     if (!*out)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
@@ -144,8 +153,8 @@ static hone_status read_vector(hone_model *model, const hone_gguf *file, const c
     return HONE_OK;
 }
 
-static hone_status read_matrix(hone_model *model, const hone_gguf *file, const char *name, int64_t n_out, int64_t n_in, hone_weight **out,
-                               hone_error *err)
+static hone_status read_matrix(hone_model *model, const hone_gguf *file, const char *name, int64_t n_out, int64_t n_in,
+                               hone_weight **out, hone_error *err)
 {
     const hone_gguf_tensor *t;
     hone_status status = find_tensor(file, name, n_in, n_out, &t, err);
@@ -173,7 +182,8 @@ static hone_status read_layer(hone_model *model, const hone_gguf *file, int64_t 
         hone_model_linear_shape(&model->config, (hone_linear)i, &n_out, &n_in);
         snprintf(name, sizeof name, "blk.%lld.%s.bias", (long long)l, linears[i].gguf);
         if (hone_gguf_find_tensor(file, name))
-            return hone_fail(err, HONE_UNSUPPORTED, "%s: tensor \"%s\": hone's llama architecture has no biases", file->map.path, name);
+            return hone_fail(err, HONE_UNSUPPORTED, "%s: tensor \"%s\": hone's llama architecture has no biases",
+                             file->map.path, name);
         snprintf(name, sizeof name, "blk.%lld.%s.weight", (long long)l, linears[i].gguf);
         status = read_matrix(model, file, name, n_out, n_in, &layer->linear[i], err);
     }
@@ -205,7 +215,8 @@ hone_status hone_model_open(hone_ops *ops, const hone_gguf *file, hone_model **o
         status = hone_fail(err, HONE_NO_MEMORY, "out of memory");
         goto done;
     }
-    if ((status = read_matrix(model, file, "token_embd.weight", c->n_vocab, c->n_embd, &model->token_embd, err)) != HONE_OK)
+    if ((status = read_matrix(model, file, "token_embd.weight", c->n_vocab, c->n_embd, &model->token_embd, err)) !=
+        HONE_OK)
         goto done;
     model->output = model->token_embd;
     if (hone_gguf_find_tensor(file, "output.weight") &&

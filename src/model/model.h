@@ -8,14 +8,14 @@
 #include "ops/ops.h"
 
 typedef enum hone_linear { /* the linear layers of a block, in PEFT's order of names */
-    HONE_ATTN_Q,
-    HONE_ATTN_K,
-    HONE_ATTN_V,
-    HONE_ATTN_OUTPUT,
-    HONE_FFN_GATE,
-    HONE_FFN_UP,
-    HONE_FFN_DOWN,
-    HONE_N_LINEARS
+                           HONE_ATTN_Q,
+                           HONE_ATTN_K,
+                           HONE_ATTN_V,
+                           HONE_ATTN_OUTPUT,
+                           HONE_FFN_GATE,
+                           HONE_FFN_UP,
+                           HONE_FFN_DOWN,
+                           HONE_N_LINEARS
 } hone_linear;
 
 typedef struct hone_model_config {
@@ -23,7 +23,8 @@ typedef struct hone_model_config {
     int64_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab, n_context;
     float norm_epsilon;
     double rope_base;
-    bool rope_half_split; /* pairs (i, i + head_dim/2); otherwise (2i, 2i+1), the row order of llama-architecture files */
+    bool rope_half_split; /* pairs (i, i + head_dim/2); otherwise (2i, 2i+1), the row order of llama-architecture files
+                           */
 } hone_model_config;
 
 typedef struct hone_layer {
@@ -33,18 +34,18 @@ typedef struct hone_layer {
 
 typedef struct hone_model {
     hone_model_config config;
-    hone_ops *ops;              /* borrowed */
+    hone_ops *ops; /* borrowed */
     hone_arena *arena;
     hone_layer *layers;
     hone_weight *token_embd;
-    hone_weight *output;        /* token_embd itself when tied */
+    hone_weight *output; /* token_embd itself when tied */
     float *output_norm;
     hone_rope_table *rope;
     size_t weight_bytes;
 } hone_model;
 
-/* Checks the configuration and every tensor's shape against it, then packs the weights. `file` may be closed afterwards.
- * HONE_UNSUPPORTED: the architecture, or a tensor's type, named. */
+/* Checks the configuration and every tensor's shape against it, then packs the weights. `file` may be closed
+ * afterwards. HONE_UNSUPPORTED: the architecture, or a tensor's type, named. */
 hone_status hone_model_open(hone_ops *ops, const hone_gguf *file, hone_model **out, hone_error *err);
 void hone_model_close(hone_model *model);
 

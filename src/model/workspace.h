@@ -11,9 +11,9 @@ struct hone_workspace {
     size_t bytes;
     float *memory;
     float *x, *normed, *q, *k, *v, *attended, *projected, *gate, *up, *activated; /* [max_rows, ...] */
-    float *low;           /* [max_rows, max_rank]: A x of one adapter */
-    float *hidden;        /* [HONE_LOGIT_ROWS, n_embd] */
-    float *logits;        /* [HONE_LOGIT_ROWS, n_vocab] */
+    float *low;    /* [max_rows, max_rank]: A x of one adapter */
+    float *hidden; /* [HONE_LOGIT_ROWS, n_embd] */
+    float *logits; /* [HONE_LOGIT_ROWS, n_vocab] */
 };
 
 typedef struct hone_layer_tape {

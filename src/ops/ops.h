@@ -34,8 +34,8 @@ double hone_ops_measure_read_bandwidth(hone_ops *ops, hone_error *err);
 typedef struct hone_weight hone_weight;
 
 /* rows: n_out rows of n_in weights in file order, `bytes` long. HONE_UNSUPPORTED: the type, named. */
-hone_status hone_weight_pack(hone_ops *ops, hone_dtype dtype, int64_t n_out, int64_t n_in, const void *rows, size_t bytes,
-                             hone_weight **out, hone_error *err);
+hone_status hone_weight_pack(hone_ops *ops, hone_dtype dtype, int64_t n_out, int64_t n_in, const void *rows,
+                             size_t bytes, hone_weight **out, hone_error *err);
 void hone_weight_free(hone_weight *w);
 int64_t hone_weight_n_out(const hone_weight *w);
 int64_t hone_weight_n_in(const hone_weight *w);
@@ -51,12 +51,13 @@ typedef struct hone_linear_job { /* y = x W^T, x: [n_rows, n_in] with row stride
 /* Several products over the same number of rows in one go. */
 void hone_op_linear(hone_ops *ops, const hone_linear_job *jobs, int n_jobs, int64_t n_rows);
 /* dx = dy W (add: dx += dy W), dy: [n_rows, n_out], dx: [n_rows, n_in]. */
-void hone_op_linear_backward(hone_ops *ops, const hone_weight *w, int64_t n_rows, const float *dy, int64_t dy_stride, float *dx,
-                             int64_t dx_stride, bool add);
+void hone_op_linear_backward(hone_ops *ops, const hone_weight *w, int64_t n_rows, const float *dy, int64_t dy_stride,
+                             float *dx, int64_t dx_stride, bool add);
 /* Row ids[i] of W to y[i]: token embeddings. */
 void hone_op_embed(hone_ops *ops, const hone_weight *w, int64_t n_rows, const int32_t *ids, float *y);
 
-/* C = A B (add: C += A B): A element (i,k) at a[i*a_row + k*a_k], B [K,N] at b[k*b_k + j], C [M,N] at c[i*c_row + j]. */
+/* C = A B (add: C += A B): A element (i,k) at a[i*a_row + k*a_k], B [K,N] at b[k*b_k + j], C [M,N] at c[i*c_row + j].
+ */
 void hone_op_matmul(hone_ops *ops, int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, int64_t a_k,
                     const float *b, int64_t b_k, float *c, int64_t c_row, bool add);
 /* y [n, m] = transpose of x [m, n]. */
@@ -76,8 +77,8 @@ void hone_op_scale(hone_ops *ops, int64_t n, float factor, float *x);
 /* y = silu(gate) * up (Shazeer 2020, arXiv 2002.05202). */
 void hone_op_swiglu(hone_ops *ops, int64_t n, const float *gate, const float *up, float *y);
 /* Given dy: dgate and dup; they may alias gate and up. */
-void hone_op_swiglu_backward(hone_ops *ops, int64_t n, const float *gate, const float *up, const float *dy, float *dgate,
-                             float *dup);
+void hone_op_swiglu_backward(hone_ops *ops, int64_t n, const float *gate, const float *up, const float *dy,
+                             float *dgate, float *dup);
 
 /* Rotary position embedding of pairs (x[2i], x[2i+1]) ("adjacent") or (x[i], x[i+d/2]) ("half"). Su et al. 2021, arXiv
  * 2104.09864, eq. 34. table: [max_position][head_dim] cos and sin interleaved, from hone_rope_table_create. */
@@ -86,14 +87,15 @@ hone_status hone_rope_table_create(int64_t n_positions, int64_t head_dim, double
                                    hone_rope_table **out, hone_error *err);
 void hone_rope_table_free(hone_rope_table *table);
 /* x: [n_rows, n_heads*head_dim] in place; backward turns the other way. */
-void hone_op_rope(hone_ops *ops, const hone_rope_table *table, int64_t n_rows, int64_t n_heads, const int32_t *positions,
-                  float *x, bool backward);
+void hone_op_rope(hone_ops *ops, const hone_rope_table *table, int64_t n_rows, int64_t n_heads,
+                  const int32_t *positions, float *x, bool backward);
 
 /* ---- attention over a paged key-value pool ---- */
 typedef struct hone_kv_pool hone_kv_pool;
-/* Pages of HONE_PAGE_TOKENS positions for all layers. HONE_NO_MEMORY with the numbers. Memory is touched only when used. */
-hone_status hone_kv_pool_create(int64_t n_pages, int64_t n_layers, int64_t n_kv_heads, int64_t head_dim, hone_kv_pool **out,
-                                hone_error *err);
+/* Pages of HONE_PAGE_TOKENS positions for all layers. HONE_NO_MEMORY with the numbers. Memory is touched only when
+ * used. */
+hone_status hone_kv_pool_create(int64_t n_pages, int64_t n_layers, int64_t n_kv_heads, int64_t head_dim,
+                                hone_kv_pool **out, hone_error *err);
 void hone_kv_pool_free(hone_kv_pool *pool);
 int64_t hone_kv_pool_pages(const hone_kv_pool *pool);
 size_t hone_kv_page_bytes(int64_t n_layers, int64_t n_kv_heads, int64_t head_dim);
@@ -107,12 +109,12 @@ void hone_op_kv_write(hone_ops *ops, hone_kv_pool *pool, int64_t layer, const ho
 
 typedef struct hone_span { /* rows [first_row, first_row+n_rows) of a step: consecutive positions of one sequence */
     int64_t first_row, n_rows, first_position;
-    const int32_t *pages;      /* page of position p is pages[p / HONE_PAGE_TOKENS] */
+    const int32_t *pages;              /* page of position p is pages[p / HONE_PAGE_TOKENS] */
     int64_t prefix_row, prefix_length; /* training: positions [0,prefix_length) are rows prefix_row.. of this step */
 } hone_span;
 /* Scratch for contexts of up to `longest` tokens; to be called once before attention runs over such contexts. */
-hone_status hone_ops_reserve_attention(hone_ops *ops, int64_t longest, int64_t n_heads, int64_t n_kv_heads, int64_t head_dim,
-                                       hone_error *err);
+hone_status hone_ops_reserve_attention(hone_ops *ops, int64_t longest, int64_t n_heads, int64_t n_kv_heads,
+                                       int64_t head_dim, hone_error *err);
 /* Causal grouped-query attention (Ainslie et al. 2023, arXiv 2305.13245): q, o: [n_rows, n_heads*head_dim]. */
 void hone_op_attention(hone_ops *ops, const hone_kv_pool *pool, int64_t layer, const hone_span *spans, int64_t n_spans,
                        int64_t n_heads, float scale, const float *q, float *o);
@@ -126,11 +128,11 @@ void hone_op_attention_backward(hone_ops *ops, const hone_kv_pool *pool, int64_t
 /* ---- output ---- */
 /* For each row of logits [n_rows, n_vocab]: log_sum_exp[t] (natural log) and, when targets is not NULL,
  * target_logprob[t] = logits[t][targets[t]] - log_sum_exp[t]. */
-void hone_op_log_softmax_stats(hone_ops *ops, int64_t n_rows, int64_t n_vocab, const float *logits, const int32_t *targets,
-                               double *log_sum_exp, double *target_logprob);
+void hone_op_log_softmax_stats(hone_ops *ops, int64_t n_rows, int64_t n_vocab, const float *logits,
+                               const int32_t *targets, double *log_sum_exp, double *target_logprob);
 /* logits -> gradient of -weight[t] * log p(target[t]), in place; log_sum_exp from above. */
-void hone_op_cross_entropy_backward(hone_ops *ops, int64_t n_rows, int64_t n_vocab, float *logits, const int32_t *targets,
-                                    const double *log_sum_exp, const float *weight);
+void hone_op_cross_entropy_backward(hone_ops *ops, int64_t n_rows, int64_t n_vocab, float *logits,
+                                    const int32_t *targets, const double *log_sum_exp, const float *weight);
 /* Index of the greatest value of each row (the lowest index among equals). */
 void hone_op_argmax(hone_ops *ops, int64_t n_rows, int64_t n, const float *x, int32_t *index);
 
@@ -139,8 +141,8 @@ void hone_op_argmax(hone_ops *ops, int64_t n_rows, int64_t n, const float *x, in
 double hone_op_sum_squares(hone_ops *ops, int64_t n, const float *x);
 typedef struct hone_adamw { /* Loshchilov & Hutter 2019, arXiv 1711.05101; as in PyTorch */
     float learning_rate, beta1, beta2, epsilon, weight_decay;
-    int64_t step;              /* 1 for the first */
-    float gradient_scale;      /* the clipping factor, applied to g */
+    int64_t step;         /* 1 for the first */
+    float gradient_scale; /* the clipping factor, applied to g */
 } hone_adamw;
 void hone_op_adamw(hone_ops *ops, const hone_adamw *settings, int64_t n, const float *g, float *m, float *v, float *x);
 

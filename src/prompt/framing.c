@@ -49,24 +49,28 @@ static hone_status unknown_field(const char *name, const hone_row *row, hone_err
     size_t n = 0;
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)row->fields, key, value)
-        if (n < MAX_SUGGESTIONS)
-            names[n++] = key;
+    json_object_foreach((json_t *)(uintptr_t)row->fields, key, value) if (n < MAX_SUGGESTIONS) names[n++] = key;
     const char *near = n ? hone_suggest(name, names, n) : NULL;
     const char *file = row->file ? row->file : "row";
     if (near)
-        return hone_fail(err, HONE_BAD_INPUT, "%s:%lld: prompt.context uses {{%s}}, which this row does not have (did you "
-                         "mean {{%s}}?)", file, (long long)row->line, name, near);
-    return hone_fail(err, HONE_BAD_INPUT, "%s:%lld: prompt.context uses {{%s}}, which this row does not have. Add the field "
-                     "to the row or take it out of task.yaml.", file, (long long)row->line, name);
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "%s:%lld: prompt.context uses {{%s}}, which this row does not have (did you "
+                         "mean {{%s}}?)",
+                         file, (long long)row->line, name, near);
+    return hone_fail(err, HONE_BAD_INPUT,
+                     "%s:%lld: prompt.context uses {{%s}}, which this row does not have. Add the field "
+                     "to the row or take it out of task.yaml.",
+                     file, (long long)row->line, name);
 }
 
 static hone_status append_value(const char *name, const hone_row *row, hone_buffer *out, hone_error *err)
 {
     const char *file = row->file ? row->file : "row";
     if (is_answer(name))
-        return hone_fail(err, HONE_BAD_INPUT, "prompt.context uses {{%s}}, which is the answer: the model would be given "
-                         "what it is asked for. Take it out of task.yaml.", name);
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "prompt.context uses {{%s}}, which is the answer: the model would be given "
+                         "what it is asked for. Take it out of task.yaml.",
+                         name);
     const json_t *value = row->fields ? json_object_get(row->fields, name) : NULL;
     if (!value && strcmp(name, "input") == 0) {
         hone_buffer_puts(out, row->input);
@@ -91,8 +95,10 @@ static hone_status append_value(const char *name, const hone_row *row, hone_buff
         hone_buffer_puts(out, "false");
         break;
     default:
-        return hone_fail(err, HONE_BAD_INPUT, "%s:%lld: prompt.context uses {{%s}}, which is no text, number or truth value "
-                         "in this row", file, (long long)row->line, name);
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "%s:%lld: prompt.context uses {{%s}}, which is no text, number or truth value "
+                         "in this row",
+                         file, (long long)row->line, name);
     }
     return HONE_OK;
 }

@@ -1,8 +1,8 @@
 /* framing.h - contextual framing: a text with {{fields}} of a row.
  *
- * "Customer since {{since}}, plan {{ plan }}." takes the values from the row's JSON object. Strict: a field that the row
- * does not have, one that is no text, number or truth value, the answer itself, and "{{" without "}}" are errors that
- * name the row's file and line. A field's text is inserted as it is, never expanded again. */
+ * "Customer since {{since}}, plan {{ plan }}." takes the values from the row's JSON object. Strict: a field that the
+ * row does not have, one that is no text, number or truth value, the answer itself, and "{{" without "}}" are errors
+ * that name the row's file and line. A field's text is inserted as it is, never expanded again. */
 #ifndef HONE_PROMPT_FRAMING_H
 #define HONE_PROMPT_FRAMING_H
 

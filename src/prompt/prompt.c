@@ -88,9 +88,8 @@ static hone_status append_turn(json_t *messages, const hone_task *task, const ho
     return append_message(messages, "assistant", scratch, err);
 }
 
-hone_status hone_prompt_messages(const hone_task *task, hone_prompt_style style,
-                                 const hone_row *const *demonstrations, size_t n_demonstrations, const hone_row *row,
-                                 json_t **out, hone_error *err)
+hone_status hone_prompt_messages(const hone_task *task, hone_prompt_style style, const hone_row *const *demonstrations,
+                                 size_t n_demonstrations, const hone_row *row, json_t **out, hone_error *err)
 {
     hone_status status = HONE_OK;
     hone_buffer scratch = {0};

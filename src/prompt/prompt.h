@@ -21,10 +21,9 @@ typedef struct hone_prompt_style {
 /* Changes when any wording or the order of the parts changes, so that remembered answers are not taken for new ones. */
 enum { HONE_PROMPT_REVISION = 1 };
 
-/* The messages for one row, demonstrations before it in the order given (NULL when n_demonstrations is 0). *out is a new
- * reference. Without an instruction in the task, a label or choice task gets hone's own. */
-hone_status hone_prompt_messages(const hone_task *task, hone_prompt_style style,
-                                 const hone_row *const *demonstrations, size_t n_demonstrations, const hone_row *row,
-                                 json_t **out, hone_error *err);
+/* The messages for one row, demonstrations before it in the order given (NULL when n_demonstrations is 0). *out is a
+ * new reference. Without an instruction in the task, a label or choice task gets hone's own. */
+hone_status hone_prompt_messages(const hone_task *task, hone_prompt_style style, const hone_row *const *demonstrations,
+                                 size_t n_demonstrations, const hone_row *row, json_t **out, hone_error *err);
 
 #endif

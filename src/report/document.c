@@ -1,4 +1,5 @@
-/* document.c - a comparison as one JSON document. The keys are a contract with other programs (DESIGN, Tool contract). */
+/* document.c - a comparison as one JSON document. The keys are a contract with other programs (DESIGN, Tool contract).
+ */
 #include "report/document.h"
 
 #include "base/text.h"
@@ -85,13 +86,14 @@ static json_t *task_document(const hone_task *t)
         "name", string(t->name), "folder", string(t->folder), "output", hone_output_kind_name(t->output_kind), "metric",
         string(t->metric), "labels", (json_int_t)t->n_labels, "rows", "train", (json_int_t)t->train.n, "select",
         (json_int_t)(t->select_tune.n + t->select_name.n), "select_tune", (json_int_t)t->select_tune.n, "select_name",
-        (json_int_t)t->select_name.n, "test", (json_int_t)t->test.n, "train_hash", t->train_hash, "test_hash", t->test_hash,
-        "dropped_duplicates", (json_int_t)t->n_dropped_duplicates, "near_duplicates", (json_int_t)t->n_near_duplicates, "use",
-        "requests_per_month", number(t->use.requests_per_month), "min_score", number(t->use.min_score), "latency_p95_ms",
-        number(t->use.latency_p95_ms), "error_cost_usd", number(t->use.error_cost_usd), "horizon_months",
-        number(t->use.horizon_months), "changes_per_year", number(t->use.changes_per_year), "deadline_days",
-        number(t->use.deadline_days), "dedicated", t->use.dedicated, "skills", strings(t->use.skills, t->use.n_skills), "prices",
-        "compute_hour_usd", number(t->prices.compute_hour_usd), "label_usd", number(t->prices.label_usd), "engineer_hour_usd",
+        (json_int_t)t->select_name.n, "test", (json_int_t)t->test.n, "train_hash", t->train_hash, "test_hash",
+        t->test_hash, "dropped_duplicates", (json_int_t)t->n_dropped_duplicates, "near_duplicates",
+        (json_int_t)t->n_near_duplicates, "use", "requests_per_month", number(t->use.requests_per_month), "min_score",
+        number(t->use.min_score), "latency_p95_ms", number(t->use.latency_p95_ms), "error_cost_usd",
+        number(t->use.error_cost_usd), "horizon_months", number(t->use.horizon_months), "changes_per_year",
+        number(t->use.changes_per_year), "deadline_days", number(t->use.deadline_days), "dedicated", t->use.dedicated,
+        "skills", strings(t->use.skills, t->use.n_skills), "prices", "compute_hour_usd",
+        number(t->prices.compute_hour_usd), "label_usd", number(t->prices.label_usd), "engineer_hour_usd",
         number(t->prices.engineer_hour_usd), "budget", "seconds", number(t->budget_seconds), "memory_bytes",
         (json_int_t)t->budget_memory_bytes);
 }
@@ -103,32 +105,33 @@ static json_t *approach_document(const hone_comparison *c, const hone_approach_r
         "{s:o, s:s, s:o, s:o, s:o, s:b, s:o, s:o, s:I, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:{s:o, s:o, s:I},"
         " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}",
         "name", string(a->name), "family", family_name(a->family), "description", string(a->description), "prompt",
-        string(a->prompt), "adapter", string(a->adapter), "tested", a->tested, "score", number(a->tested ? a->score : NAN), "ci",
-        pair(a->tested ? a->ci_low : NAN, a->ci_high), "n", (json_int_t)(a->tested ? c->n_test : 0), "strict_format_rate",
-        number(a->tested ? a->strict_format_rate : NAN), "select", "tune", number(a->select_tune_score), "name",
-        number(a->select_name_score), "tokens_in", number(a->tokens_in), "tokens_out", number(a->tokens_out), "tokens_static",
-        number(a->tokens_static), "latency_ms", "p50", number(has_latency ? a->latency_p50_ms : NAN), "p95",
+        string(a->prompt), "adapter", string(a->adapter), "tested", a->tested, "score",
+        number(a->tested ? a->score : NAN), "ci", pair(a->tested ? a->ci_low : NAN, a->ci_high), "n",
+        (json_int_t)(a->tested ? c->n_test : 0), "strict_format_rate", number(a->tested ? a->strict_format_rate : NAN),
+        "select", "tune", number(a->select_tune_score), "name", number(a->select_name_score), "tokens_in",
+        number(a->tokens_in), "tokens_out", number(a->tokens_out), "tokens_static", number(a->tokens_static),
+        "latency_ms", "p50", number(has_latency ? a->latency_p50_ms : NAN), "p95",
         number(has_latency ? a->latency_p95_ms : NAN), "n", (json_int_t)a->latency_n, "busy_seconds_per_request",
         number(a->busy_seconds_per_request), "cost_per_1k", number(a->cost_per_1k_usd), "cost_per_1k_provisioned",
-        number(a->cost_per_1k_provisioned_usd), "setup_usd", number(a->setup_usd), "train_seconds", number(a->build_seconds),
-        "train_tokens_per_second", number(a->train_tokens_per_second), "evaluation_seconds", number(a->evaluation_seconds),
-        "labels_used", (json_int_t)a->labels_used);
+        number(a->cost_per_1k_provisioned_usd), "setup_usd", number(a->setup_usd), "train_seconds",
+        number(a->build_seconds), "train_tokens_per_second", number(a->train_tokens_per_second), "evaluation_seconds",
+        number(a->evaluation_seconds), "labels_used", (json_int_t)a->labels_used);
 }
 
 static json_t *comparison_document(const hone_comparison *c, const hone_pair *p)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o}", "a", approach_ref(c, p->a), "b", approach_ref(c, p->b),
-                     "difference", number(p->difference), "ci", pair(p->ci_low, p->ci_high), "p", number(p->p), "p_adjusted",
-                     number(p->p_adjusted), "only_a", (json_int_t)p->only_a, "only_b", (json_int_t)p->only_b, "test",
-                     string(p->test), "finding", string(p->finding));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o}", "a", approach_ref(c, p->a), "b",
+                     approach_ref(c, p->b), "difference", number(p->difference), "ci", pair(p->ci_low, p->ci_high), "p",
+                     number(p->p), "p_adjusted", number(p->p_adjusted), "only_a", (json_int_t)p->only_a, "only_b",
+                     (json_int_t)p->only_b, "test", string(p->test), "finding", string(p->finding));
 }
 
 static json_t *verdict_document(const hone_comparison *c)
 {
     const hone_verdict *v = &c->verdict;
     return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kind", verdict_name(v->kind), "choose",
-                     approach_ref(c, v->choose), "headline", string(v->headline), "summary", string(v->summary), "confidence",
-                     string(v->confidence), "because", strings(v->because, v->n_because), "flips_if",
+                     approach_ref(c, v->choose), "headline", string(v->headline), "summary", string(v->summary),
+                     "confidence", string(v->confidence), "because", strings(v->because, v->n_because), "flips_if",
                      strings(v->flips_if, v->n_flips_if), "break_even_requests", number(v->break_even_requests),
                      "break_even_against", approach_ref(c, v->break_even_against));
 }
@@ -159,8 +162,9 @@ static json_t *item_document(const hone_comparison *c, size_t row)
             answers = NULL;
         }
     }
-    json_t *item = json_pack("{s:s, s:o, s:o, s:o, s:o}", "id", r->id, "place", string(place.length ? place.data : NULL), "input",
-                             string(r->input), "reference", string(r->output), "answers", answers);
+    json_t *item =
+        json_pack("{s:s, s:o, s:o, s:o, s:o}", "id", r->id, "place", string(place.length ? place.data : NULL), "input",
+                  string(r->input), "reference", string(r->output), "answers", answers);
     hone_buffer_clear(&place);
     return item;
 }
@@ -195,10 +199,10 @@ static json_t *warnings_document(const hone_comparison *c)
     json_t *warning, *other;
     if (!array || !c->task || !json_is_array(c->task->warnings))
         return array;
-    json_array_foreach(c->task->warnings, i, warning) {
+    json_array_foreach(c->task->warnings, i, warning)
+    {
         bool known = !json_is_string(warning);
-        json_array_foreach(array, j, other)
-            known |= json_equal(warning, other) != 0;
+        json_array_foreach(array, j, other) known |= json_equal(warning, other) != 0;
         if (!known && json_array_append(array, warning) != 0) {
             json_decref(array);
             return NULL;
@@ -221,15 +225,17 @@ hone_status hone_report_document(const hone_comparison *c, json_t **out, hone_er
         "{s:s, s:i, s:o, s:{s:o, s:o, s:o, s:o}, s:o, s:i, s:s, s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:I,"
         " s:o, s:o, s:o, s:o, s:o}",
         "hone", HONE_VERSION, "document", 1, "task", task_document(c->task), "model", "name", string(c->model), "hash",
-        string(c->model_hash), "numerics_class", string(c->numerics_class), "isa", string(c->isa), "machine", string(c->machine),
-        "threads", c->threads, "seed", seed, "quick", c->quick, "quick_note", string(c->quick_note), "command",
-        string(c->command), "started", string(c->started), "seconds", number(c->total_seconds), "peak_rss_bytes",
-        (json_int_t)c->peak_resident_bytes, "n_test", (json_int_t)c->n_test, "detectable_difference",
-        number(c->detectable_difference), "winner", approach_ref(c, c->winner), "test_openings", (json_int_t)c->test_openings,
-        "warnings", warnings_document(c), "approaches", all(c, c->n_approaches, nth_approach), "comparisons",
-        all(c, c->n_pairs, nth_pair), "verdict", verdict_document(c), "items", all(c, any_tested ? n_items : 0, item_document));
+        string(c->model_hash), "numerics_class", string(c->numerics_class), "isa", string(c->isa), "machine",
+        string(c->machine), "threads", c->threads, "seed", seed, "quick", c->quick, "quick_note", string(c->quick_note),
+        "command", string(c->command), "started", string(c->started), "seconds", number(c->total_seconds),
+        "peak_rss_bytes", (json_int_t)c->peak_resident_bytes, "n_test", (json_int_t)c->n_test, "detectable_difference",
+        number(c->detectable_difference), "winner", approach_ref(c, c->winner), "test_openings",
+        (json_int_t)c->test_openings, "warnings", warnings_document(c), "approaches",
+        all(c, c->n_approaches, nth_approach), "comparisons", all(c, c->n_pairs, nth_pair), "verdict",
+        verdict_document(c), "items", all(c, any_tested ? n_items : 0, item_document));
     if (!document)
-        return hone_fail(err, HONE_NO_MEMORY, "no memory for the report of %zu approaches on %zu rows", c->n_approaches, c->n_test);
+        return hone_fail(err, HONE_NO_MEMORY, "no memory for the report of %zu approaches on %zu rows", c->n_approaches,
+                         c->n_test);
     *out = document;
     return HONE_OK;
 }

@@ -1,18 +1,18 @@
-/* document.h - a comparison as one JSON document: what `hone compare --json` prints, what the ledger keeps, and the only thing that the
- * terminal, Markdown and HTML renderers read, so that `hone report` shows a stored run exactly as it was shown when it ended.
+/* document.h - a comparison as one JSON document: what `hone compare --json` prints, what the ledger keeps, and the
+ * only thing that the terminal, Markdown and HTML renderers read, so that `hone report` shows a stored run exactly as
+ * it was shown when it ended.
  *
  *   {"hone", "document": 1, "task": {name, folder, output, metric, labels, rows, hashes, use, prices, ...},
- *    "model": {name, hash, numerics_class, isa}, "machine", "threads", "seed", "quick", "quick_note", "command", "started",
- *    "seconds", "peak_rss_bytes", "n_test", "detectable_difference", "winner", "test_openings", "warnings": [...],
- *    "approaches": [{"name", "family", "score", "ci": [lo, hi], "n", "tokens_in", "tokens_out", "latency_ms": {"p50", "p95", "n"},
- *                    "cost_per_1k", "train_seconds", ...}],
- *    "comparisons": [{"a", "b", "difference", "ci", "p", "p_adjusted", "only_a", "only_b", "test", "finding"}],
- *    "verdict": {"kind", "choose", "headline", "summary", "confidence", "because": [...], "flips_if": [...],
- *                "break_even_requests", "break_even_against"},
- *    "items": [{"id", "place", "input", "reference", "answers": [{"answer", "raw", "score"} or null, one for each approach]}]}
+ *    "model": {name, hash, numerics_class, isa}, "machine", "threads", "seed", "quick", "quick_note", "command",
+ * "started", "seconds", "peak_rss_bytes", "n_test", "detectable_difference", "winner", "test_openings", "warnings":
+ * [...], "approaches": [{"name", "family", "score", "ci": [lo, hi], "n", "tokens_in", "tokens_out", "latency_ms":
+ * {"p50", "p95", "n"}, "cost_per_1k", "train_seconds", ...}], "comparisons": [{"a", "b", "difference", "ci", "p",
+ * "p_adjusted", "only_a", "only_b", "test", "finding"}], "verdict": {"kind", "choose", "headline", "summary",
+ * "confidence", "because": [...], "flips_if": [...], "break_even_requests", "break_even_against"}, "items": [{"id",
+ * "place", "input", "reference", "answers": [{"answer", "raw", "score"} or null, one for each approach]}]}
  *
- * What was not measured is null. `raw` is left out where it equals `answer`; `answer` is null where it could not be parsed. Broken UTF-8
- * becomes U+FFFD. Approaches are referred to by name. */
+ * What was not measured is null. `raw` is left out where it equals `answer`; `answer` is null where it could not be
+ * parsed. Broken UTF-8 becomes U+FFFD. Approaches are referred to by name. */
 #ifndef HONE_REPORT_DOCUMENT_H
 #define HONE_REPORT_DOCUMENT_H
 

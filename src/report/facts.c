@@ -1,4 +1,5 @@
-/* facts.c - what a report says, once. Plain words first, the statistic in brackets; nothing is said that was not measured. */
+/* facts.c - what a report says, once. Plain words first, the statistic in brackets; nothing is said that was not
+ * measured. */
 #include "report/facts.h"
 
 #include <ctype.h>
@@ -100,14 +101,17 @@ static void build_header(const hone_view *v, hone_buffer *b)
         add_part(b, "%s labels", hone_number_count(v->labels).text);
     add_part(b, "%.40s%s%.40s%s%s%s", v->numerics_class, v->numerics_class[0] && v->isa[0] ? ", " : "", v->isa,
              v->threads > 0 ? ", " : "", v->threads > 0 ? hone_number_count(v->threads).text : "",
-             !(v->threads > 0) ? "" : v->threads == 1 ? " thread" : " threads");
+             !(v->threads > 0) ? ""
+             : v->threads == 1 ? " thread"
+                               : " threads");
 }
 
 static void build_detectable(const hone_view *v, hone_buffer *b)
 {
     if (isfinite(v->detectable_difference) && v->n_pairs > 0)
-        hone_buffer_printf(b, "This test can detect differences of about %s points (%zu planned comparison%s, 80 %% power). ",
-                           hone_number_detectable(v->detectable_difference).text, v->n_pairs, v->n_pairs == 1 ? "" : "s");
+        hone_buffer_printf(
+            b, "This test can detect differences of about %s points (%zu planned comparison%s, 80 %% power). ",
+            hone_number_detectable(v->detectable_difference).text, v->n_pairs, v->n_pairs == 1 ? "" : "s");
     if (v->test_openings == 1)
         hone_buffer_puts(b, "It was opened for the first time.");
     else if (v->test_openings > 1)
@@ -120,7 +124,8 @@ static void build_detectable(const hone_view *v, hone_buffer *b)
 static void build_quick(const hone_view *v, hone_buffer *b)
 {
     if (v->quick)
-        hone_buffer_printf(b, "Quick run: %s", v->quick_note[0] ? v->quick_note : "a smaller budget and fewer test rows.");
+        hone_buffer_printf(b, "Quick run: %s",
+                           v->quick_note[0] ? v->quick_note : "a smaller budget and fewer test rows.");
 }
 
 /* A sentence that ends with a full stop, after a space where something stands before it. */
@@ -156,13 +161,15 @@ static void add_tokens(const hone_view_approach *a, hone_buffer *b)
                            hone_number_count(or_zero(a->tokens_static)).text);
 }
 
-static void add_break_even(const hone_view *v, const hone_view_approach *chosen, const hone_view_approach *other, hone_buffer *b)
+static void add_break_even(const hone_view *v, const hone_view_approach *chosen, const hone_view_approach *other,
+                           hone_buffer *b)
 {
     if (isfinite(v->break_even_requests) && v->break_even_requests > 0) {
         hone_buffer_printf(b, " Set-up of %s pays back after %s requests", hone_number_usd(chosen->setup_usd).text,
                            hone_number_about(v->break_even_requests).text);
         if (v->requests_per_month > 0)
-            hone_buffer_printf(b, ": %s at your %s a month", hone_number_months(v->break_even_requests / v->requests_per_month).text,
+            hone_buffer_printf(b, ": %s at your %s a month",
+                               hone_number_months(v->break_even_requests / v->requests_per_month).text,
                                hone_number_about(v->requests_per_month).text);
         hone_buffer_putc(b, '.');
     } else if (!isfinite(chosen->setup_usd) || !isfinite(other->setup_usd))
@@ -199,7 +206,8 @@ static void build_cost(const hone_view *v, hone_buffer *b)
 static void build_keeps(const hone_view *v, hone_buffer *b)
 {
     if (v->choose >= 0 && strcmp(v->approaches[v->choose].family, "tuned") == 0)
-        hone_buffer_puts(b, "Not measured in this run: general ability after tuning, and whether rephrased questions get the same answer.");
+        hone_buffer_puts(b, "Not measured in this run: general ability after tuning, and whether rephrased questions "
+                            "get the same answer.");
 }
 
 static void build_unless(const hone_view *v, hone_buffer *b)

@@ -1,8 +1,8 @@
-/* html.c - the report as one page: header, table, verdict in the order of the terminal, then the planned comparisons, cost over
- * volume, the items, what was measured and spent, prompts and settings, and the record that reproduces it.
+/* html.c - the report as one page: header, table, verdict in the order of the terminal, then the planned comparisons,
+ * cost over volume, the items, what was measured and spent, prompts and settings, and the record that reproduces it.
  *
- * A Content-Security-Policy names the style sheet and the script by their SHA-256, so that nothing else runs or loads even if
- * a row's text were to escape from its place. */
+ * A Content-Security-Policy names the style sheet and the script by their SHA-256, so that nothing else runs or loads
+ * even if a row's text were to escape from its place. */
 #include "report/html.h"
 
 #include "base/hash.h"
@@ -119,14 +119,15 @@ static void approach_row_begin(hone_buffer *b, const hone_view *v, size_t i)
 static void result_table(hone_buffer *b, const hone_view *v)
 {
     /* The drawing stands between the names and the figures it shows. */
-    static const hone_column order[] = {HONE_COLUMN_TEST,    HONE_COLUMN_INTERVAL, HONE_COLUMN_SELECT, HONE_COLUMN_LATENCY,
+    static const hone_column order[] = {HONE_COLUMN_TEST, HONE_COLUMN_INTERVAL, HONE_COLUMN_SELECT, HONE_COLUMN_LATENCY,
                                         HONE_COLUMN_COST, HONE_COLUMN_SETUP,    HONE_COLUMN_SPENT};
     enum { N_ORDER = sizeof order / sizeof *order };
     hone_html_axis axis = hone_html_score_axis(v);
     hone_buffer_puts(b, "<figure>");
     hone_html_scroll_begin(b, "Approaches and their scores", "");
-    hone_buffer_puts(b, "<table><thead><tr><th scope=\"col\" class=\"name\">approach</th><th scope=\"col\" class=\"draw\" "
-                        "aria-label=\"test score with interval, drawn\">");
+    hone_buffer_puts(b,
+                     "<table><thead><tr><th scope=\"col\" class=\"name\">approach</th><th scope=\"col\" class=\"draw\" "
+                     "aria-label=\"test score with interval, drawn\">");
     hone_html_axis_labels(b, axis, false);
     hone_buffer_puts(b, "</th>");
     for (size_t c = 0; c < N_ORDER; c++)
@@ -153,9 +154,10 @@ static void result_table(hone_buffer *b, const hone_view *v)
     hone_html_shape_key(b);
     if (isfinite(v->min_score))
         hone_buffer_printf(b, ". Dotted line: the %.2f you asked for", v->min_score);
-    hone_buffer_puts(b, ". <i>select</i> is the held-out part of the training rows that named the winner; <i>p50</i> is one request "
-                        "at a time; <i>set-up</i> counts labels, training, evaluation and work; <i>spent</i> is this run's time."
-                        "</figcaption></figure>\n");
+    hone_buffer_puts(
+        b, ". <i>select</i> is the held-out part of the training rows that named the winner; <i>p50</i> is one request "
+           "at a time; <i>set-up</i> counts labels, training, evaluation and work; <i>spent</i> is this run's time."
+           "</figcaption></figure>\n");
 }
 
 static void verdict_row(hone_buffer *b, const char *label, const hone_buffer *text)
@@ -203,8 +205,9 @@ static void contents(hone_buffer *b, const hone_view *v)
 {
     static const struct {
         const char *id, *title;
-    } sections[] = {{"comparisons", "planned comparisons"}, {"cost", "cost over volume"}, {"items", "where they disagree"},
-                    {"measured", "measured and spent"},     {"prompts", "prompts and settings"}, {"record", "reproduce"}};
+    } sections[] = {{"comparisons", "planned comparisons"}, {"cost", "cost over volume"},
+                    {"items", "where they disagree"},       {"measured", "measured and spent"},
+                    {"prompts", "prompts and settings"},    {"record", "reproduce"}};
     hone_buffer_puts(b, "<nav aria-label=\"In this report\"><ul>");
     for (size_t i = v->n_pairs ? 0 : 1; i < sizeof sections / sizeof *sections; i++)
         hone_buffer_printf(b, "<li><a href=\"#%s\">%s</a></li>", sections[i].id, sections[i].title);
@@ -216,9 +219,10 @@ static void comparisons(hone_buffer *b, const hone_view *v)
     if (v->n_pairs == 0)
         return;
     hone_html_axis axis = hone_html_difference_axis(v);
-    hone_buffer_puts(b, "<h2 id=\"comparisons\">Planned comparisons</h2>\n<p>Listed before the test was opened, because they were "
-                        "the questions; nothing else was tested. Intervals are widened and p is adjusted (Holm) for their number, "
-                        "so that an interval and its p never disagree.</p>\n");
+    hone_buffer_puts(
+        b, "<h2 id=\"comparisons\">Planned comparisons</h2>\n<p>Listed before the test was opened, because they were "
+           "the questions; nothing else was tested. Intervals are widened and p is adjusted (Holm) for their number, "
+           "so that an interval and its p never disagree.</p>\n");
     hone_html_scroll_begin(b, "Planned comparisons", "");
     bool one_winner = true;
     for (size_t i = 0; i < v->n_pairs; i++)
@@ -231,9 +235,10 @@ static void comparisons(hone_buffer *b, const hone_view *v)
         hone_buffer_puts(b, "comparison");
     hone_buffer_puts(b, "</th><th scope=\"col\" class=\"draw\" aria-label=\"difference with interval, drawn\">");
     hone_html_axis_labels(b, axis, true);
-    hone_buffer_puts(b, "</th><th scope=\"col\">points</th><th scope=\"col\">interval</th><th scope=\"col\">p (Holm)</th>"
-                        "<th scope=\"col\" title=\"rows that only one of the two has right\">only one right</th>"
-                        "<th scope=\"col\" class=\"word\">finding</th></tr></thead><tbody>\n");
+    hone_buffer_puts(b,
+                     "</th><th scope=\"col\">points</th><th scope=\"col\">interval</th><th scope=\"col\">p (Holm)</th>"
+                     "<th scope=\"col\" title=\"rows that only one of the two has right\">only one right</th>"
+                     "<th scope=\"col\" class=\"word\">finding</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < v->n_pairs; i++) {
         const hone_view_pair *p = &v->pairs[i];
         hone_buffer_puts(b, "<tr><th scope=\"row\" class=\"name\">");
@@ -254,8 +259,10 @@ static void comparisons(hone_buffer *b, const hone_view *v)
     }
     hone_buffer_puts(b, "</tbody></table>");
     hone_html_scroll_end(b);
-    hone_buffer_puts(b, "<p class=\"small\">Differences in points; the plot's zero is no difference, a full dot marks an interval on "
-                        "one side of it. Test: ");
+    hone_buffer_puts(
+        b,
+        "<p class=\"small\">Differences in points; the plot's zero is no difference, a full dot marks an interval on "
+        "one side of it. Test: ");
     hone_html_text(b, v->pairs[0].test[0] ? v->pairs[0].test : "not stated");
     hone_buffer_puts(b, ".</p>\n");
 }
@@ -263,15 +270,19 @@ static void comparisons(hone_buffer *b, const hone_view *v)
 static void cost(hone_buffer *b, const hone_view *v)
 {
     double volume = hone_facts_horizon_requests(v), shown = isfinite(volume) ? volume : 1e6;
-    hone_buffer_puts(b, "<h2 id=\"cost\">Cost over volume</h2>\n<p>Set-up plus requests times their price. Lower is cheaper, not "
-                        "better: errors are not priced here.</p>\n<figure>");
+    hone_buffer_puts(
+        b, "<h2 id=\"cost\">Cost over volume</h2>\n<p>Set-up plus requests times their price. Lower is cheaper, not "
+           "better: errors are not priced here.</p>\n<figure>");
     hone_html_cost_chart(b, v);
     hone_buffer_puts(b, "</figure>\n");
     hone_html_scroll_begin(b, "Costs", "");
-    hone_buffer_printf(b, "<table><thead><tr><th scope=\"col\" class=\"name\">approach</th><th scope=\"col\">set-up</th>"
-                          "<th scope=\"col\" title=\"busy seconds times the price: a shared machine\">per 1,000, shared machine</th>"
-                          "<th scope=\"col\" title=\"hours kept times the price: a dedicated machine\">per 1,000, dedicated</th>"
-                          "<th scope=\"col\">total for %s requests</th></tr></thead><tbody>\n", hone_number_about(shown).text);
+    hone_buffer_printf(
+        b,
+        "<table><thead><tr><th scope=\"col\" class=\"name\">approach</th><th scope=\"col\">set-up</th>"
+        "<th scope=\"col\" title=\"busy seconds times the price: a shared machine\">per 1,000, shared machine</th>"
+        "<th scope=\"col\" title=\"hours kept times the price: a dedicated machine\">per 1,000, dedicated</th>"
+        "<th scope=\"col\">total for %s requests</th></tr></thead><tbody>\n",
+        hone_number_about(shown).text);
     for (size_t i = 0; i < v->n_approaches; i++) {
         const hone_view_approach *a = &v->approaches[i];
         approach_row_begin(b, v, i);
@@ -283,15 +294,17 @@ static void cost(hone_buffer *b, const hone_view *v)
     }
     hone_buffer_puts(b, "</tbody></table>");
     hone_html_scroll_end(b);
-    hone_buffer_printf(b, "<p class=\"small\">Prices: %s for an hour of computing, %s a label, %s for an hour of work.</p>\n",
-                       hone_number_usd(v->compute_hour_usd).text, hone_number_usd(v->label_usd).text,
-                       hone_number_usd(v->engineer_hour_usd).text);
+    hone_buffer_printf(
+        b, "<p class=\"small\">Prices: %s for an hour of computing, %s a label, %s for an hour of work.</p>\n",
+        hone_number_usd(v->compute_hour_usd).text, hone_number_usd(v->label_usd).text,
+        hone_number_usd(v->engineer_hour_usd).text);
 }
 
 static void measured(hone_buffer *b, const hone_view *v)
 {
-    static const char *const heads[] = {"labels",     "build",      "training tokens/s", "evaluation", "tokens in",
-                                        "cacheable", "tokens out", "p50 ms",            "p95 ms",     "strict format"};
+    static const char *const heads[] = {"labels",    "build",        "training tokens/s", "evaluation",
+                                        "tokens in", "cacheable",    "tokens out",        "p50 ms",
+                                        "p95 ms",    "strict format"};
     hone_buffer_puts(b, "<h2 id=\"measured\">What was measured and spent</h2>\n");
     hone_html_scroll_begin(b, "Measurements", "dense");
     hone_buffer_puts(b, "<table><thead><tr><th scope=\"col\" class=\"name\">approach</th>");
@@ -300,16 +313,17 @@ static void measured(hone_buffer *b, const hone_view *v)
     hone_buffer_puts(b, "</tr></thead><tbody>\n");
     for (size_t i = 0; i < v->n_approaches; i++) {
         const hone_view_approach *a = &v->approaches[i];
-        const hone_number cells[] = {hone_number_count(a->labels_used),
-                                     hone_number_seconds(a->train_seconds),
-                                     hone_number_count(a->train_tokens_per_second > 0 ? a->train_tokens_per_second : NAN),
-                                     hone_number_seconds(a->evaluation_seconds),
-                                     hone_number_count(a->tokens_in > 0 ? a->tokens_in : NAN),
-                                     hone_number_count(a->tokens_in > 0 ? a->tokens_static : NAN),
-                                     hone_number_count(a->tokens_out > 0 ? a->tokens_out : NAN),
-                                     hone_number_ms(a->p50_ms),
-                                     hone_number_ms(a->p95_ms),
-                                     hone_number_percent(a->strict_format)};
+        const hone_number cells[] = {
+            hone_number_count(a->labels_used),
+            hone_number_seconds(a->train_seconds),
+            hone_number_count(a->train_tokens_per_second > 0 ? a->train_tokens_per_second : NAN),
+            hone_number_seconds(a->evaluation_seconds),
+            hone_number_count(a->tokens_in > 0 ? a->tokens_in : NAN),
+            hone_number_count(a->tokens_in > 0 ? a->tokens_static : NAN),
+            hone_number_count(a->tokens_out > 0 ? a->tokens_out : NAN),
+            hone_number_ms(a->p50_ms),
+            hone_number_ms(a->p95_ms),
+            hone_number_percent(a->strict_format)};
         approach_row_begin(b, v, i);
         for (size_t c = 0; c < sizeof cells / sizeof *cells; c++)
             number_cell(b, NULL, cells[c].text);
@@ -317,8 +331,10 @@ static void measured(hone_buffer *b, const hone_view *v)
     }
     hone_buffer_puts(b, "</tbody></table>");
     hone_html_scroll_end(b);
-    hone_buffer_puts(b, "<p class=\"small\">Tokens are means a request; cacheable ones are equal at the start of every request. Latency: "
-                        "one request at a time, prefix cache warm. Strict format: answers that needed no leniency to be read.</p>\n<p>");
+    hone_buffer_puts(b, "<p class=\"small\">Tokens are means a request; cacheable ones are equal at the start of every "
+                        "request. Latency: "
+                        "one request at a time, prefix cache warm. Strict format: answers that needed no leniency to "
+                        "be read.</p>\n<p>");
     if (isfinite(v->seconds))
         hone_buffer_printf(b, "The whole run took %s", hone_number_seconds(v->seconds).text);
     if (isfinite(v->seconds) && v->peak_bytes > 0) {
@@ -331,8 +347,9 @@ static void measured(hone_buffer *b, const hone_view *v)
 
 static void prompts(hone_buffer *b, const hone_view *v)
 {
-    hone_buffer_puts(b, "<h2 id=\"prompts\">Exact prompts and settings</h2>\n<p>What each approach sent for the first test row; "
-                        "control characters are shown as pictures.</p>\n");
+    hone_buffer_puts(
+        b, "<h2 id=\"prompts\">Exact prompts and settings</h2>\n<p>What each approach sent for the first test row; "
+           "control characters are shown as pictures.</p>\n");
     for (size_t i = 0; i < v->n_approaches; i++) {
         const hone_view_approach *a = &v->approaches[i];
         hone_buffer_puts(b, "<details><summary>");
@@ -353,8 +370,9 @@ static void prompts(hone_buffer *b, const hone_view *v)
             hone_html_block(b, a->prompt);
             hone_buffer_puts(b, "</pre>");
         } else
-            hone_buffer_puts(b, strcmp(a->family, "baseline") == 0 ? "<p>No prompt: it does not use the language model.</p>"
-                                                                   : "<p>No prompt was recorded.</p>");
+            hone_buffer_puts(b, strcmp(a->family, "baseline") == 0
+                                    ? "<p>No prompt: it does not use the language model.</p>"
+                                    : "<p>No prompt was recorded.</p>");
         hone_buffer_puts(b, "</details>\n");
     }
 }
@@ -372,17 +390,20 @@ static void record(hone_buffer *b, const hone_view *v)
 {
     hone_buffer_puts(b, "<h2 id=\"record\">Reproduce</h2>\n<p>");
     if (v->test_openings >= 1)
-        hone_buffer_printf(b, "This test has been opened %s time%s, this comparison included. ", hone_number_count(v->test_openings).text,
-                           v->test_openings == 1 ? "" : "s");
-    hone_buffer_puts(b, "The same command with the same files, seed and numerics class gives the same answers, on any number of threads."
+        hone_buffer_printf(b, "This test has been opened %s time%s, this comparison included. ",
+                           hone_number_count(v->test_openings).text, v->test_openings == 1 ? "" : "s");
+    hone_buffer_puts(b, "The same command with the same files, seed and numerics class gives the same answers, on any "
+                        "number of threads."
                         "</p>\n<div class=\"record\"><dl>");
     if (v->command[0]) {
         hone_buffer_puts(b, "<dt>command</dt><dd><code id=\"command\">");
         hone_html_text(b, v->command);
-        hone_buffer_puts(b, "</code><br><button type=\"button\" id=\"copy-command\" hidden>Copy the command</button></dd>\n");
+        hone_buffer_puts(
+            b, "</code><br><button type=\"button\" id=\"copy-command\" hidden>Copy the command</button></dd>\n");
     }
     char threads[96];
-    snprintf(threads, sizeof threads, "%.40s%s%.40s", v->numerics_class, v->numerics_class[0] && v->isa[0] ? ", " : "", v->isa);
+    snprintf(threads, sizeof threads, "%.40s%s%.40s", v->numerics_class, v->numerics_class[0] && v->isa[0] ? ", " : "",
+             v->isa);
     record_row(b, "model", v->model);
     record_row(b, "model sha256", v->model_hash);
     record_row(b, "test sha256", v->test_hash);
@@ -393,17 +414,21 @@ static void record(hone_buffer *b, const hone_view *v)
     record_row(b, "hone", v->hone);
     record_row(b, "started", v->started);
     if (v->dropped_duplicates > 0 || v->near_duplicates > 0)
-        hone_buffer_printf(b, "<dt>duplicates</dt><dd>%s train rows equal to a test row were dropped; %s more are equal after "
-                              "normalisation and were kept.</dd>\n", hone_number_count(v->dropped_duplicates).text,
-                           hone_number_count(v->near_duplicates).text);
+        hone_buffer_printf(
+            b,
+            "<dt>duplicates</dt><dd>%s train rows equal to a test row were dropped; %s more are equal after "
+            "normalisation and were kept.</dd>\n",
+            hone_number_count(v->dropped_duplicates).text, hone_number_count(v->near_duplicates).text);
     hone_buffer_puts(b, "</dl></div>\n");
 }
 
 static void page(hone_buffer *b, const hone_view *v, const hone_facts *f)
 {
     head(b, v);
-    hone_buffer_puts(b, "<body><a class=\"skip\" href=\"#verdict\">Skip to the verdict</a>\n<main>\n<header><p class=\"kicker\">hone "
-                        "comparison");
+    hone_buffer_puts(
+        b,
+        "<body><a class=\"skip\" href=\"#verdict\">Skip to the verdict</a>\n<main>\n<header><p class=\"kicker\">hone "
+        "comparison");
     if (v->started[0]) {
         /* 2026-01-31T12:00:00Z reads as 2026-01-31 12:00 UTC. */
         bool iso = strlen(v->started) == 20 && v->started[10] == 'T' && v->started[19] == 'Z';

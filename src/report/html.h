@@ -1,5 +1,6 @@
-/* html.h - the report as one self-contained HTML file: no network, no external font, image or script. It reads without scripts; a few
- * lines of JavaScript, allowed by their hash alone (Content-Security-Policy), add the filters and the copy button. */
+/* html.h - the report as one self-contained HTML file: no network, no external font, image or script. It reads without
+ * scripts; a few lines of JavaScript, allowed by their hash alone (Content-Security-Policy), add the filters and the
+ * copy button. */
 #ifndef HONE_REPORT_HTML_H
 #define HONE_REPORT_HTML_H
 

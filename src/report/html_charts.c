@@ -1,8 +1,8 @@
 /* html_charts.c - the drawings: row plots with dots and whiskers, and cost over volume.
  *
- * A row plot has no viewBox: x is a percentage of the cell, y half its height, so it stretches with the column while dots stay
- * round and strokes thin. The cost chart has a fixed size in CSS pixels and is drawn once wide and once narrow, so that its text is
- * legible on a phone too. Colours come from the style sheet by class. */
+ * A row plot has no viewBox: x is a percentage of the cell, y half its height, so it stretches with the column while
+ * dots stay round and strokes thin. The cost chart has a fixed size in CSS pixels and is drawn once wide and once
+ * narrow, so that its text is legible on a phone too. Colours come from the style sheet by class. */
 #include "report/html_parts.h"
 
 #include "report/facts.h"
@@ -84,8 +84,8 @@ void hone_html_axis_labels(hone_buffer *b, hone_html_axis axis, bool points)
             snprintf(label, sizeof label, "%s%.0f", value > 1e-9 ? "+" : value < -1e-9 ? "−" : "", fabs(100 * value));
         else
             snprintf(label, sizeof label, "%.*f", axis.step < 0.095 ? 2 : 1, value);
-        hone_buffer_printf(b, "<text%s x=\"%.2f%%\" y=\"12\" text-anchor=\"middle\">%s</text>", i % 2 ? " class=\"between\"" : "",
-                           place(axis, value), label);
+        hone_buffer_printf(b, "<text%s x=\"%.2f%%\" y=\"12\" text-anchor=\"middle\">%s</text>",
+                           i % 2 ? " class=\"between\"" : "", place(axis, value), label);
     }
     hone_buffer_puts(b, "</svg>");
 }
@@ -103,12 +103,13 @@ static void whisker(hone_buffer *b, hone_html_axis axis, double low, double high
 {
     if (!isfinite(low) || !isfinite(high))
         return;
-    hone_buffer_printf(b, "<line class=\"whisker\" x1=\"%.2f%%\" x2=\"%.2f%%\" y1=\"50%%\" y2=\"50%%\"/>", place(axis, low),
-                       place(axis, high));
+    hone_buffer_printf(b, "<line class=\"whisker\" x1=\"%.2f%%\" x2=\"%.2f%%\" y1=\"50%%\" y2=\"50%%\"/>",
+                       place(axis, low), place(axis, high));
     const double ends[] = {low, high};
     for (int i = 0; i < 2; i++)
-        hone_buffer_printf(b, "<svg x=\"%.2f%%\" y=\"50%%\" overflow=\"visible\"><path class=\"whisker\" d=\"M0-4V4\"/></svg>",
-                           place(axis, ends[i]));
+        hone_buffer_printf(
+            b, "<svg x=\"%.2f%%\" y=\"50%%\" overflow=\"visible\"><path class=\"whisker\" d=\"M0-4V4\"/></svg>",
+            place(axis, ends[i]));
 }
 
 /* Families differ by shape as well as by their names: a ring, a diamond, a disc. */
@@ -123,10 +124,13 @@ static const char *shape_of(const char *family)
 
 void hone_html_shape_key(hone_buffer *b)
 {
-    static const char *const keys[][2] = {{"baseline", "classical baseline"}, {"prompt", "prompt"}, {"tuned", "tuned model"}};
+    static const char *const keys[][2] = {
+        {"baseline", "classical baseline"}, {"prompt", "prompt"}, {"tuned", "tuned model"}};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        hone_buffer_printf(b, "%s<span class=\"key\"><svg class=\"shape\" aria-hidden=\"true\" width=\"14\" height=\"14\" "
-                              "viewBox=\"-7 -7 14 14\">%s</svg> %s</span>", i ? ", " : "", shape_of(keys[i][0]), keys[i][1]);
+        hone_buffer_printf(b,
+                           "%s<span class=\"key\"><svg class=\"shape\" aria-hidden=\"true\" width=\"14\" height=\"14\" "
+                           "viewBox=\"-7 -7 14 14\">%s</svg> %s</span>",
+                           i ? ", " : "", shape_of(keys[i][0]), keys[i][1]);
 }
 
 void hone_html_score_plot(hone_buffer *b, const hone_view *v, size_t index, hone_html_axis axis)
@@ -156,10 +160,11 @@ void hone_html_difference_plot(hone_buffer *b, const hone_view *v, size_t index,
 {
     const hone_view_pair *p = &v->pairs[index];
     bool excludes_zero = p->ci_low > 0 || p->ci_high < 0;
-    hone_buffer_printf(b, "<svg class=\"plot%s\" role=\"img\" aria-label=\"difference %s points, interval %s; the interval %s\">",
-                       excludes_zero ? " chosen" : "", hone_number_points(p->difference).text,
-                       hone_number_points_interval(p->difference, p->ci_low, p->ci_high).text,
-                       excludes_zero ? "lies on one side of zero" : "includes zero");
+    hone_buffer_printf(
+        b, "<svg class=\"plot%s\" role=\"img\" aria-label=\"difference %s points, interval %s; the interval %s\">",
+        excludes_zero ? " chosen" : "", hone_number_points(p->difference).text,
+        hone_number_points_interval(p->difference, p->ci_low, p->ci_high).text,
+        excludes_zero ? "lies on one side of zero" : "includes zero");
     grid(b, axis, 0);
     whisker(b, axis, p->ci_low, p->ci_high);
     if (isfinite(p->difference))
@@ -207,7 +212,8 @@ static bool has_cost(const hone_view_approach *a)
            hone_view_total_usd(a, 1e6) > 0;
 }
 
-/* The ranges: from a tenth of the break-even to beyond it and the horizon, in whole decades; at most 9 decades of dollars. */
+/* The ranges: from a tenth of the break-even to beyond it and the horizon, in whole decades; at most 9 decades of
+ * dollars. */
 static bool set_ranges(cost_plot *c)
 {
     const hone_view *v = c->view;
@@ -259,7 +265,8 @@ static void dollar_tick(hone_buffer *b, const cost_plot *c, int decade, int part
     else
         snprintf(label, sizeof label, "$%.*f", -decade > 9 ? 9 : -decade == 1 ? 2 : -decade, usd);
     double y = y_at(c, usd);
-    hone_buffer_printf(b, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", c->left, c->right, y, y);
+    hone_buffer_printf(b, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", c->left, c->right,
+                       y, y);
     hone_buffer_printf(b, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s</text>", c->left - 8, y + 4, label);
 }
 
@@ -271,17 +278,19 @@ static void cost_axes(hone_buffer *b, const cost_plot *c)
         double x = x_at(c, pow(10, d));
         char label[24];
         short_count(pow(10, d), label);
-        hone_buffer_printf(b, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", x, x, c->top, c->bottom);
+        hone_buffer_printf(b, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", x, x, c->top,
+                           c->bottom);
         if ((d - (int)lround(log10(c->x_high))) % x_skip == 0)
-            hone_buffer_printf(b, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>", x, c->bottom + 18, label);
+            hone_buffer_printf(b, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>", x, c->bottom + 18,
+                               label);
     }
     static const int parts[] = {1, 2, 5}; /* of a decade, where there are few decades */
     int n_parts = y_decades < 2.2 ? 3 : 1;
     for (int d = (int)floor(log10(c->y_low)); d <= (int)floor(log10(c->y_high)); d++)
         for (int i = 0; i < n_parts && d % y_skip == 0; i++)
             dollar_tick(b, c, d, parts[i]);
-    hone_buffer_printf(b, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">requests served%s</text>", (c->left + c->right) / 2,
-                       c->height - 6, c->narrow ? "" : " (logarithmic)");
+    hone_buffer_printf(b, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">requests served%s</text>",
+                       (c->left + c->right) / 2, c->height - 6, c->narrow ? "" : " (logarithmic)");
     hone_buffer_printf(b, "<text x=\"%.1f\" y=\"13\">total cost%s</text>", c->narrow ? 0 : c->left - 44,
                        c->narrow ? "" : " (logarithmic)");
 }
@@ -329,8 +338,9 @@ static void line_labels(hone_buffer *b, const cost_plot *c)
     for (size_t i = 0; i < c->n_lines; i++) {
         const cost_line *line = &c->lines[i];
         const char *class = line_class(c->view, line->approach);
-        hone_buffer_printf(b, "<path class=\"leader\" d=\"M%.1f %.1fL%.1f %.1f\"/><text class=\"name %s\" x=\"%.1f\" y=\"%.1f\">",
-                           c->right + 2, line->end_y, c->right + 12, line->label_y, class, c->right + 16, line->label_y + 4);
+        hone_buffer_printf(
+            b, "<path class=\"leader\" d=\"M%.1f %.1fL%.1f %.1f\"/><text class=\"name %s\" x=\"%.1f\" y=\"%.1f\">",
+            c->right + 2, line->end_y, c->right + 12, line->label_y, class, c->right + 16, line->label_y + 4);
         if (c->narrow)
             hone_buffer_printf(b, "%c", (char)('A' + i % 26));
         else {
@@ -346,16 +356,18 @@ static void line_labels(hone_buffer *b, const cost_plot *c)
 static void mark_line(hone_buffer *b, const cost_plot *c, const char *class, double requests)
 {
     double x = x_at(c, requests);
-    hone_buffer_printf(b, "<line class=\"%s\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", class, x, x, c->top, c->bottom);
+    hone_buffer_printf(b, "<line class=\"%s\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", class, x, x, c->top,
+                       c->bottom);
 }
 
 /* The label of a vertical mark, on the side that has room. */
-static void mark_label(hone_buffer *b, const cost_plot *c, const char *class, double requests, double label_y, const char *label)
+static void mark_label(hone_buffer *b, const cost_plot *c, const char *class, double requests, double label_y,
+                       const char *label)
 {
     double x = x_at(c, requests), room = 7.2 * (double)hone_legible_width(label);
     bool left = x + room > c->right && x - room > c->left - 40;
-    hone_buffer_printf(b, "<text class=\"halo %s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>", class, left ? x - 7 : x + 7,
-                       label_y, left ? "end" : "start", label);
+    hone_buffer_printf(b, "<text class=\"halo %s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>", class,
+                       left ? x - 7 : x + 7, label_y, left ? "end" : "start", label);
 }
 
 static void cost_marks(hone_buffer *b, const cost_plot *c)
@@ -398,9 +410,12 @@ static void describe(hone_buffer *b, const hone_view *v)
 static void draw_cost(hone_buffer *b, cost_plot *c)
 {
     const char *id = c->narrow ? "narrow" : "wide";
-    hone_buffer_printf(b, "<svg class=\"cost %s\" role=\"img\" aria-labelledby=\"cost-title-%s cost-desc-%s\" width=\"%.0f\" "
-                          "height=\"%.0f\" viewBox=\"0 0 %.0f %.0f\"><title id=\"cost-title-%s\">Cost over volume</title>"
-                          "<desc id=\"cost-desc-%s\">", id, id, id, c->width, c->height, c->width, c->height, id, id);
+    hone_buffer_printf(
+        b,
+        "<svg class=\"cost %s\" role=\"img\" aria-labelledby=\"cost-title-%s cost-desc-%s\" width=\"%.0f\" "
+        "height=\"%.0f\" viewBox=\"0 0 %.0f %.0f\"><title id=\"cost-title-%s\">Cost over volume</title>"
+        "<desc id=\"cost-desc-%s\">",
+        id, id, id, c->width, c->height, c->width, c->height, id, id);
     describe(b, c->view);
     hone_buffer_puts(b, "</desc>");
     cost_axes(b, c);

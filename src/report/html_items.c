@@ -1,7 +1,8 @@
 /* html_items.c - every test item with each approach's answer beside the reference: where do they disagree?
  *
- * The rows are all in the page (without scripts they are simply shown); the script hides the rows that a filter leaves out. A row's
- * data-r has one character for each tested approach: 1 right, 0 wrong, p in between. Right and wrong are said by a shape and a word. */
+ * The rows are all in the page (without scripts they are simply shown); the script hides the rows that a filter leaves
+ * out. A row's data-r has one character for each tested approach: 1 right, 0 wrong, p in between. Right and wrong are
+ * said by a shape and a word. */
 #include "report/html_parts.h"
 
 #include "base/text.h"
@@ -12,9 +13,9 @@
 #include <string.h>
 
 enum {
-    MAX_ITEMS = 2000,    /* more make the page slow; the rest is counted below the table and in --json */
-    SHORT_BYTES = 220,   /* longer texts fold */
-    LONG_BYTES = 20000   /* longer ones are cut, and say so */
+    MAX_ITEMS = 2000,  /* more make the page slow; the rest is counted below the table and in --json */
+    SHORT_BYTES = 220, /* longer texts fold */
+    LONG_BYTES = 20000 /* longer ones are cut, and say so */
 };
 
 /* The largest number of bytes up to `limit` that does not split a character. */
@@ -61,7 +62,8 @@ static void item_text(hone_buffer *b, const char *s)
     part(b, s + head, body - head);
     hone_buffer_puts(b, "</bdi>");
     if (body < length)
-        hone_buffer_printf(b, " <i>(%s more bytes are left out here)</i>", hone_number_count((double)(length - body)).text);
+        hone_buffer_printf(b, " <i>(%s more bytes are left out here)</i>",
+                           hone_number_count((double)(length - body)).text);
     hone_buffer_puts(b, "</details>");
 }
 
@@ -147,15 +149,18 @@ static void controls(hone_buffer *b, const hone_view *v)
 {
     static const char *const shows[][2] = {
         {"disagree", "they disagree"}, {"all", "all items"}, {"right", "all right"}, {"wrong", "all wrong"}};
-    hone_buffer_puts(b, "<div class=\"controls\" id=\"item-controls\" hidden><div role=\"group\" aria-label=\"Which items to show\">");
+    hone_buffer_puts(
+        b,
+        "<div class=\"controls\" id=\"item-controls\" hidden><div role=\"group\" aria-label=\"Which items to show\">");
     for (size_t i = 0; i < sizeof shows / sizeof *shows; i++)
         hone_buffer_printf(b, "<button type=\"button\" data-show=\"%s\" aria-pressed=\"%s\">%s</button>", shows[i][0],
                            i == 0 ? "true" : "false", shows[i][1]);
     hone_buffer_puts(b, "</div>");
     choice(b, v, "item-right", "right:");
     choice(b, v, "item-wrong", "wrong:");
-    hone_buffer_puts(b, "<label for=\"item-search\">contains <input id=\"item-search\" type=\"search\" autocomplete=\"off\"></label>"
-                        "<p id=\"item-count\" role=\"status\"></p></div>");
+    hone_buffer_puts(
+        b, "<label for=\"item-search\">contains <input id=\"item-search\" type=\"search\" autocomplete=\"off\"></label>"
+           "<p id=\"item-count\" role=\"status\"></p></div>");
 }
 
 void hone_html_items(hone_buffer *b, const hone_view *v)
@@ -175,7 +180,8 @@ void hone_html_items(hone_buffer *b, const hone_view *v)
                         "<th scope=\"col\">reference</th>");
     for (size_t i = 0; i < v->n_approaches; i++)
         if (v->approaches[i].tested) {
-            hone_buffer_puts(b, hone_facts_marked(v) == (int)i ? "<th scope=\"col\" class=\"chosen\">" : "<th scope=\"col\">");
+            hone_buffer_puts(b, hone_facts_marked(v) == (int)i ? "<th scope=\"col\" class=\"chosen\">"
+                                                               : "<th scope=\"col\">");
             hone_html_isolated(b, v->approaches[i].name);
             hone_buffer_puts(b, "</th>");
         }
@@ -195,6 +201,7 @@ void hone_html_items(hone_buffer *b, const hone_view *v)
     hone_buffer_puts(b, "</tbody></table>");
     hone_html_scroll_end(b);
     if (shown < v->n_items)
-        hone_buffer_printf(b, "<p class=\"small\">%s further items are left out here; <code>hone report --json</code> has all.</p>",
-                           hone_number_count((double)(v->n_items - shown)).text);
+        hone_buffer_printf(
+            b, "<p class=\"small\">%s further items are left out here; <code>hone report --json</code> has all.</p>",
+            hone_number_count((double)(v->n_items - shown)).text);
 }

@@ -10,7 +10,8 @@
 extern const char hone_html_style[];
 extern const char hone_html_script[];
 
-/* Escaped, on one line, isolated from the direction of its neighbours by the caller's <bdi> where it is a user's text. */
+/* Escaped, on one line, isolated from the direction of its neighbours by the caller's <bdi> where it is a user's text.
+ */
 void hone_html_text(hone_buffer *b, const char *s);
 /* Escaped, line breaks kept. */
 void hone_html_block(hone_buffer *b, const char *s);
@@ -20,8 +21,8 @@ void hone_html_isolated(hone_buffer *b, const char *s);
 void hone_html_scroll_begin(hone_buffer *b, const char *label, const char *class);
 void hone_html_scroll_end(hone_buffer *b);
 
-/* Row plots: small drawings in table cells that share one axis, so that they align with the rows' text. Their x coordinates are
- * percentages of the cell's width. */
+/* Row plots: small drawings in table cells that share one axis, so that they align with the rows' text. Their x
+ * coordinates are percentages of the cell's width. */
 typedef struct hone_html_axis {
     double low, high, step; /* of the ticks, in the data's units */
 } hone_html_axis;

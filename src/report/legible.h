@@ -12,8 +12,8 @@ typedef enum hone_legible_shape {
     HONE_LEGIBLE_BLOCK /* line breaks and tabs stay */
 } hone_legible_shape;
 
-/* The next visible piece of `s` (one code point or its replacement) into out[16], NUL-terminated; returns the bytes of s
- * it stands for, 0 at the end. Control characters become their pictures (U+2400 block), bidirectional controls
+/* The next visible piece of `s` (one code point or its replacement) into out[16], NUL-terminated; returns the bytes of
+ * s it stands for, 0 at the end. Control characters become their pictures (U+2400 block), bidirectional controls
  * "[U+202E]", a broken byte U+FFFD. */
 size_t hone_legible_next(const char *s, hone_legible_shape shape, char out[16]);
 
@@ -25,11 +25,11 @@ void hone_legible_append_markdown(hone_buffer *b, const char *s);
 
 /* Terminal columns that the text takes (0 for combining marks, 2 for wide characters). */
 size_t hone_legible_width(const char *s);
-/* At most `columns` columns of the text on one line, the last one an ellipsis when something was cut; then blanks up to `columns`
- * when pad is set. */
+/* At most `columns` columns of the text on one line, the last one an ellipsis when something was cut; then blanks up to
+ * `columns` when pad is set. */
 void hone_legible_fit(hone_buffer *b, const char *s, size_t columns, bool pad);
-/* Breaks the text at spaces into lines of at most `width` columns; the first line starts at column `at`, later ones are indented by
- * `indent` blanks. Ends without a line break. */
+/* Breaks the text at spaces into lines of at most `width` columns; the first line starts at column `at`, later ones are
+ * indented by `indent` blanks. Ends without a line break. */
 void hone_legible_wrap(hone_buffer *b, const char *s, size_t at, size_t indent, size_t width);
 
 #endif

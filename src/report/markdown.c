@@ -63,7 +63,8 @@ static void comparisons(hone_buffer *b, const hone_view *v)
 {
     if (v->n_pairs == 0)
         return;
-    hone_buffer_puts(b, "| planned comparison | points | interval | p (Holm) | finding |\n|:---|---:|---:|---:|:---|\n");
+    hone_buffer_puts(b,
+                     "| planned comparison | points | interval | p (Holm) | finding |\n|:---|---:|---:|---:|:---|\n");
     for (size_t i = 0; i < v->n_pairs; i++) {
         const hone_view_pair *p = &v->pairs[i];
         hone_buffer_puts(b, "| ");

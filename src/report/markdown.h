@@ -1,4 +1,5 @@
-/* markdown.h - the report as Markdown (GitHub's tables), for a pull request or a wiki: the same facts in the same order. */
+/* markdown.h - the report as Markdown (GitHub's tables), for a pull request or a wiki: the same facts in the same
+ * order. */
 #ifndef HONE_REPORT_MARKDOWN_H
 #define HONE_REPORT_MARKDOWN_H
 

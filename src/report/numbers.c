@@ -1,5 +1,5 @@
-/* numbers.c - numbers as people read them. The rules: scores three decimals, differences in points with one decimal below
- * ten and none above, money two significant digits below $100 and three above, requests two, p down to 0.0001. */
+/* numbers.c - numbers as people read them. The rules: scores three decimals, differences in points with one decimal
+ * below ten and none above, money two significant digits below $100 and three above, requests two, p down to 0.0001. */
 #include "report/numbers.h"
 
 #include "base/text.h"
@@ -84,7 +84,8 @@ hone_number hone_number_points_interval(double difference, double low, double hi
         return not_measured();
     hone_number n;
     char from[24], to[24];
-    int decimals = isfinite(difference) && fabs(100 * difference) >= 9.95 ? 0 : 1; /* as many as the difference itself has */
+    int decimals =
+        isfinite(difference) && fabs(100 * difference) >= 9.95 ? 0 : 1; /* as many as the difference itself has */
     put_points(from, sizeof from, 100 * low, decimals);
     put_points(to, sizeof to, 100 * high, decimals);
     snprintf(n.text, sizeof n.text, "%s to %s", from, to);

@@ -1,6 +1,7 @@
 /* terminal.c - the verdict in a terminal. Layout of the tables, in columns:
  *
- *   marker 2 | name (as wide as the longest, within what is left) | 2 blanks + column, right-aligned, for each column kept
+ *   marker 2 | name (as wide as the longest, within what is left) | 2 blanks + column, right-aligned, for each column
+ * kept
  *
  * Colour is bold for what matters and dim for what explains; nothing is said by colour alone. */
 #include "report/terminal.h"
@@ -156,7 +157,8 @@ static void comparisons(const page *p, const hone_view *v)
         return;
     enum { DIFFERENCE = 10, INTERVAL = 16, P = 8, FINDING = 19 };
     bool with_p = p->width >= 80, with_finding = p->width >= 72;
-    size_t taken = MARGIN + GAP + DIFFERENCE + GAP + INTERVAL + (with_p ? GAP + P : 0) + (with_finding ? GAP + FINDING : 0);
+    size_t taken =
+        MARGIN + GAP + DIFFERENCE + GAP + INTERVAL + (with_p ? GAP + P : 0) + (with_finding ? GAP + FINDING : 0);
     size_t room = p->width > taken + MIN_NAME ? p->width - taken : MIN_NAME, name = MIN_NAME;
     bool one_winner = true;
     for (size_t i = 0; i < v->n_pairs; i++) {

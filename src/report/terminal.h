@@ -1,5 +1,5 @@
-/* terminal.h - the verdict as a person reads it in a terminal (UX's layout), at most 100 columns; a narrow terminal gets fewer columns
- * of the table and shorter lines, never fewer sentences. */
+/* terminal.h - the verdict as a person reads it in a terminal (UX's layout), at most 100 columns; a narrow terminal
+ * gets fewer columns of the table and shorter lines, never fewer sentences. */
 #ifndef HONE_REPORT_TERMINAL_H
 #define HONE_REPORT_TERMINAL_H
 

@@ -38,9 +38,7 @@ static bool texts_at(const json_t *object, const char *key, hone_arena *arena, c
         return false;
     size_t i;
     json_t *v;
-    json_array_foreach(array, i, v)
-        if (json_is_string(v))
-            (*out)[(*n)++] = json_string_value(v);
+    json_array_foreach(array, i, v) if (json_is_string(v))(*out)[(*n)++] = json_string_value(v);
     return true;
 }
 
@@ -90,7 +88,8 @@ static void read_pairs(hone_view *v, const json_t *from)
 {
     size_t i;
     json_t *p;
-    json_array_foreach(from, i, p) {
+    json_array_foreach(from, i, p)
+    {
         hone_view_pair *pair = &v->pairs[v->n_pairs];
         *pair = (hone_view_pair){
             .a = approach_at(v, p, "a"),
@@ -155,12 +154,14 @@ static void read_settings(hone_view *v, const json_t *document)
 
 hone_status hone_view_read(const json_t *document, hone_arena *arena, hone_view *out, hone_error *err)
 {
-    const json_t *approaches = json_object_get(document, "approaches"), *pairs = json_object_get(document, "comparisons");
+    const json_t *approaches = json_object_get(document, "approaches"),
+                 *pairs = json_object_get(document, "comparisons");
     const json_t *verdict = json_object_get(document, "verdict");
     memset(out, 0, sizeof *out);
     if (!json_is_object(document) || !json_is_array(approaches) || !json_is_object(verdict))
-        return hone_fail(err, HONE_BAD_FORMAT, "this is not the document of a comparison: \"approaches\" or \"verdict\" is missing; "
-                                               "run `hone compare` again");
+        return hone_fail(err, HONE_BAD_FORMAT,
+                         "this is not the document of a comparison: \"approaches\" or \"verdict\" is missing; "
+                         "run `hone compare` again");
     out->document = document;
     read_settings(out, document);
     out->n_approaches = json_array_size(approaches);

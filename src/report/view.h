@@ -1,5 +1,6 @@
-/* view.h - a comparison document read into plain structures, tolerantly: a key that is absent, null or of another type is "not
- * measured" (NAN, or "" for text), so that a document of an older hone still renders. Strings borrow from the document. */
+/* view.h - a comparison document read into plain structures, tolerantly: a key that is absent, null or of another type
+ * is "not measured" (NAN, or "" for text), so that a document of an older hone still renders. Strings borrow from the
+ * document. */
 #ifndef HONE_REPORT_VIEW_H
 #define HONE_REPORT_VIEW_H
 
@@ -26,7 +27,7 @@ typedef struct hone_view_pair {
 } hone_view_pair;
 
 typedef struct hone_view_answer {
-    bool given;         /* false: this approach was not tested on the item */
+    bool given; /* false: this approach was not tested on the item */
     bool parsed;
     const char *answer; /* "" when not parsed */
     const char *raw;    /* as generated; equals `answer` where the document leaves it out */

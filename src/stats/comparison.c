@@ -89,7 +89,8 @@ hone_status hone_compare_family(const hone_paired_sample *samples, size_t n_samp
         goto done;
     for (size_t i = 0; i < n_samples; i++) {
         const prepared *pair = &pairs[i];
-        out[i] = (hone_paired_comparison){.level = level[i], .p = p[i], .p_adjusted = adjusted[i], .exact = pair->exact};
+        out[i] =
+            (hone_paired_comparison){.level = level[i], .p = p[i], .p_adjusted = adjusted[i], .exact = pair->exact};
         if (pair->exact) {
             out[i].difference = hone_paired_difference(pair->counts);
             out[i].interval = hone_paired_interval(pair->counts, level[i]);

@@ -16,10 +16,10 @@ typedef enum hone_dtype {
 } hone_dtype;
 
 typedef struct hone_dtype_info {
-    const char *name;      /* "Q4_1" */
-    int block_weights;     /* weights in a block; 1 for plain types */
+    const char *name;  /* "Q4_1" */
+    int block_weights; /* weights in a block; 1 for plain types */
     int block_bytes;
-    bool supported;        /* hone can compute with it */
+    bool supported; /* hone can compute with it */
 } hone_dtype_info;
 
 /* NULL for a number that no version of GGUF uses. */

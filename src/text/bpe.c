@@ -94,11 +94,13 @@ static hone_status read_merge(hone_bpe *bpe, hone_gguf_string merge, uint32_t ra
     int n_shown = (int)(merge.length < 64 ? merge.length : 64);
     const char *space = merge.length < 3 ? NULL : memchr(merge.data + 1, ' ', merge.length - 2);
     if (!space)
-        return hone_fail(err, HONE_BAD_FORMAT, "%s: tokenizer.ggml.merges: rule %u, \"%.*s\", is not two tokens with a space between",
-                         path, rank, n_shown, shown);
+        return hone_fail(err, HONE_BAD_FORMAT,
+                         "%s: tokenizer.ggml.merges: rule %u, \"%.*s\", is not two tokens with a space between", path,
+                         rank, n_shown, shown);
     size_t n_left = (size_t)(space - merge.data), n_right = merge.length - n_left - 1;
     char joined[256];
-    int32_t left = hone_vocabulary_find(v, merge.data, n_left), right = hone_vocabulary_find(v, space + 1, n_right), id = -1;
+    int32_t left = hone_vocabulary_find(v, merge.data, n_left), right = hone_vocabulary_find(v, space + 1, n_right),
+            id = -1;
     if (n_left + n_right <= sizeof joined) {
         memcpy(joined, merge.data, n_left);
         memcpy(joined + n_left, space + 1, n_right);
@@ -113,8 +115,12 @@ static hone_status read_merge(hone_bpe *bpe, hone_gguf_string merge, uint32_t ra
         free(text);
     }
     if (left < 0 || right < 0 || id < 0)
-        return hone_fail(err, HONE_BAD_FORMAT, "%s: tokenizer.ggml.merges: rule %u, \"%.*s\": %s is not in the vocabulary",
-                         path, rank, n_shown, shown, left < 0 ? "its left part" : right < 0 ? "its right part" : "what it makes");
+        return hone_fail(err, HONE_BAD_FORMAT,
+                         "%s: tokenizer.ggml.merges: rule %u, \"%.*s\": %s is not in the vocabulary", path, rank,
+                         n_shown, shown,
+                         left < 0    ? "its left part"
+                         : right < 0 ? "its right part"
+                                     : "what it makes");
     insert_merge(bpe, (uint64_t)(uint32_t)left << 32 | (uint32_t)right, rank, id);
     return HONE_OK;
 }
@@ -126,7 +132,8 @@ static hone_status read_merges(hone_bpe *bpe, const hone_gguf *file, hone_error 
     if (!merges || merges->type != HONE_GGUF_ARRAY || merges->element_type != HONE_GGUF_STRING)
         return hone_fail(err, HONE_BAD_FORMAT, "%s: tokenizer.ggml.merges, an array of strings, is missing", path);
     if (merges->n > INT32_MAX / 4)
-        return hone_fail(err, HONE_BAD_FORMAT, "%s: tokenizer.ggml.merges has %llu rules", path, (unsigned long long)merges->n);
+        return hone_fail(err, HONE_BAD_FORMAT, "%s: tokenizer.ggml.merges has %llu rules", path,
+                         (unsigned long long)merges->n);
     size_t n = (size_t)merges->n, n_slots = 16;
     while (n_slots < 2 * n)
         n_slots *= 2;
@@ -186,7 +193,8 @@ bool hone_bpe_adds_bos(const hone_bpe *bpe)
     return hone_pretokenizer_takes_whole_words(bpe->rule);
 }
 
-static bool join_by_rank(const void *context, const hone_symbol *left, const hone_symbol *right, uint32_t *rank, int32_t *id)
+static bool join_by_rank(const void *context, const hone_symbol *left, const hone_symbol *right, uint32_t *rank,
+                         int32_t *id)
 {
     const hone_bpe *bpe = context;
     if (left->id < 0 || right->id < 0)

@@ -15,12 +15,13 @@ hone_status hone_bpe_create(const hone_vocabulary *vocabulary, const hone_gguf *
 void hone_bpe_free(hone_bpe *bpe);
 
 /* Appends the ids of text without special tokens. */
-hone_status hone_bpe_encode(const hone_bpe *bpe, const char *text, size_t length, hone_token_list *ids, hone_error *err);
+hone_status hone_bpe_encode(const hone_bpe *bpe, const char *text, size_t length, hone_token_list *ids,
+                            hone_error *err);
 /* Whether models with this split rule expect a BOS where the file does not say (Llama 3). */
 bool hone_bpe_adds_bos(const hone_bpe *bpe);
 
-/* Writes the bytes that a token's text spells, at most `length` of them, and returns how many; a text that is not in the
- * spelling is copied as it is. */
+/* Writes the bytes that a token's text spells, at most `length` of them, and returns how many; a text that is not in
+ * the spelling is copied as it is. */
 size_t hone_bpe_unspell(const char *text, size_t length, char *out);
 
 #endif

@@ -13,9 +13,9 @@ static const char *const list_mutators[] = {"append", "clear",  "pop",    "rever
 
 static bool is_mutator(jinja_value object, const jinja_string *name)
 {
-    const char *const *list = object.kind == JINJA_DICT                        ? dict_mutators
+    const char *const *list = object.kind == JINJA_DICT                  ? dict_mutators
                               : jinja_is_sequence_of(object, JINJA_LIST) ? list_mutators
-                                                                               : NULL;
+                                                                         : NULL;
     for (; list && *list; list++)
         if (jinja_text_is(name, *list))
             return true;
@@ -32,8 +32,7 @@ static const jinja_builtin *find_method(jinja_value object, const jinja_string *
     case JINJA_DICT:
         return jinja_find_in(jinja_object_methods_of_dict, name);
     case JINJA_SEQUENCE:
-        if (object.sequence->kind > JINJA_RANGE ||
-            (object.sequence->kind != JINJA_LIST && jinja_text_is(name, "copy")))
+        if (object.sequence->kind > JINJA_RANGE || (object.sequence->kind != JINJA_LIST && jinja_text_is(name, "copy")))
             return NULL;
         return jinja_find_in(jinja_object_methods_of_list, name);
     case JINJA_LOOP:

@@ -71,8 +71,8 @@ bool jinja_call_builtin(jinja_run *run, const jinja_builtin *row, jinja_value se
             return jinja_raise(run, "%s got an unexpected keyword argument '%.*s'", row->name,
                                (int)all->names[i]->length, all->names[i]->data);
         if (p[index].kind != JINJA_MISSING)
-            return jinja_raise(run, "%s got multiple values for argument '%.*s'", row->name,
-                               (int)all->names[i]->length, all->names[i]->data);
+            return jinja_raise(run, "%s got multiple values for argument '%.*s'", row->name, (int)all->names[i]->length,
+                               all->names[i]->data);
         p[index] = all->named[i];
     }
     for (int i = 0; i < row->n_required; i++)

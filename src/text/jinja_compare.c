@@ -125,7 +125,7 @@ static bool ordered(jinja_run *run, jinja_operator op, jinja_value a, jinja_valu
         return false;
     if (jinja_is_number(a) && jinja_is_number(b)) {
         long double x = exact(a), y = exact(b);
-        *out = x < y ? op == JINJA_LESS || op == JINJA_LESS_EQUAL
+        *out = x < y   ? op == JINJA_LESS || op == JINJA_LESS_EQUAL
                : x > y ? op == JINJA_GREATER || op == JINJA_GREATER_EQUAL
                        : x == y && (op == JINJA_LESS_EQUAL || op == JINJA_GREATER_EQUAL);
         return true;
@@ -163,8 +163,8 @@ bool jinja_contains(jinja_run *run, jinja_value container, jinja_value item, boo
     if (container.kind == JINJA_STRING) {
         if (item.kind != JINJA_STRING)
             return jinja_raise(run, "'in <string>' requires string as left operand, not %s", jinja_type_name(item));
-        *out = item.string->length == 0 || memmem(container.string->data, container.string->length, item.string->data,
-                                                  item.string->length) != NULL;
+        *out = item.string->length == 0 ||
+               memmem(container.string->data, container.string->length, item.string->data, item.string->length) != NULL;
         return jinja_spend(run, container.string->length);
     }
     if (container.kind == JINJA_DICT) {

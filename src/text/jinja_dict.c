@@ -1,6 +1,6 @@
 /* jinja_dict.c - insertion-ordered maps keyed by hashable values, equal as in Python (1 == 1.0 == true). */
-#include "text/jinja_value.h"
 #include "text/jinja_operate.h"
+#include "text/jinja_value.h"
 
 #include <string.h>
 

@@ -140,8 +140,8 @@ bool jinja_apply_filters(jinja_run *run, jinja_scope *scope, const jinja_node *f
     if (!jinja_enter(run))
         return false;
     jinja_value input;
-    bool good = jinja_apply_filters(run, scope, filter->first, text, &input) &&
-                filter_with(run, scope, filter, input, out);
+    bool good =
+        jinja_apply_filters(run, scope, filter->first, text, &input) && filter_with(run, scope, filter, input, out);
     jinja_leave(run);
     return good;
 }
@@ -156,8 +156,7 @@ static bool evaluate_call(jinja_run *run, jinja_scope *scope, const jinja_node *
 {
     jinja_value callee;
     jinja_arguments all;
-    if (!jinja_evaluate(run, scope, node->first, &callee) ||
-        !jinja_evaluate_arguments(run, scope, node->call, &all))
+    if (!jinja_evaluate(run, scope, node->first, &callee) || !jinja_evaluate_arguments(run, scope, node->call, &all))
         return false;
     run->line = node->line;
     return jinja_call(run, callee, &all, out);
@@ -267,8 +266,7 @@ static bool evaluate_kind(jinja_run *run, jinja_scope *scope, const jinja_node *
     case JINJA_DICT_OF:
         return evaluate_items(run, scope, node, out);
     case JINJA_UNARY:
-        return jinja_evaluate(run, scope, node->first, &v) &&
-               jinja_negate(run, v, node->op == JINJA_SUBTRACT, out);
+        return jinja_evaluate(run, scope, node->first, &v) && jinja_negate(run, v, node->op == JINJA_SUBTRACT, out);
     case JINJA_NOT:
         if (!jinja_evaluate(run, scope, node->first, &v))
             return false;

@@ -1,7 +1,7 @@
 /* jinja_evaluate.h - walking the tree: scopes, expressions, statements.
  *
- * A scope is a dict of variables and the scope around it. Loop iterations, macro calls and captured blocks have scopes of
- * their own, so what is set in them is gone afterwards, as in Jinja2; an if has none. */
+ * A scope is a dict of variables and the scope around it. Loop iterations, macro calls and captured blocks have scopes
+ * of their own, so what is set in them is gone afterwards, as in Jinja2; an if has none. */
 #ifndef HONE_TEXT_JINJA_EVALUATE_H
 #define HONE_TEXT_JINJA_EVALUATE_H
 

@@ -247,8 +247,8 @@ static flow execute_call_block(jinja_run *run, jinja_scope *scope, const jinja_n
     const jinja_node *call = node->first;
     jinja_value callee, caller, out;
     jinja_arguments all;
-    if (!jinja_evaluate(run, scope, call->first, &callee) ||
-        !jinja_evaluate_arguments(run, scope, call->call, &all) || !new_macro(run, scope, node->second, &caller))
+    if (!jinja_evaluate(run, scope, call->first, &callee) || !jinja_evaluate_arguments(run, scope, call->call, &all) ||
+        !new_macro(run, scope, node->second, &caller))
         return FLOW_FAIL;
     size_t n = all.n_named + 1;
     jinja_value *named = jinja_alloc_array(run, n, sizeof *named);

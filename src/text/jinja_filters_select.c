@@ -1,4 +1,5 @@
-/* jinja_filters_select.c - map, select, reject and their attribute forms: filters that apply other filters and tests. */
+/* jinja_filters_select.c - map, select, reject and their attribute forms: filters that apply other filters and tests.
+ */
 #include "text/jinja_call.h"
 #include "text/jinja_operate.h"
 #include "text/jinja_select.h"

@@ -158,8 +158,8 @@ static bool merge_sort(jinja_run *run, const jinja_value *keys, bool descending,
         return false;
     for (size_t i = 0; i < n; i++) {
         bool second = a == half;
-        if (a < half && b < n && !jinja_compare(run, descending ? JINJA_GREATER : JINJA_LESS, keys[order[b]],
-                                                keys[order[a]], &second))
+        if (a < half && b < n &&
+            !jinja_compare(run, descending ? JINJA_GREATER : JINJA_LESS, keys[order[b]], keys[order[a]], &second))
             return false;
         spare[i] = second ? order[b++] : order[a++];
     }

@@ -133,8 +133,7 @@ GLOBAL(global_joiner)
     jinja_value state, separator = p[0];
     if (separator.kind == JINJA_MISSING && !jinja_literal(run, ", ", &separator))
         return false;
-    if (!jinja_function_new(run, NULL, jinja_missing(), &state) ||
-        !jinja_function_new(run, &joiner_row, state, out))
+    if (!jinja_function_new(run, NULL, jinja_missing(), &state) || !jinja_function_new(run, &joiner_row, state, out))
         return false;
     state.function->items = jinja_alloc(run, sizeof *state.function->items);
     if (!state.function->items)

@@ -122,9 +122,8 @@ static bool object_text(jinja_run *run, hone_buffer *b, const jinja_dict *d, con
         if ((i && !item_separator(run, b, style)) || !new_line(run, b, style, level + 1) ||
             !json_key(run, b, entries[i].key, style))
             return false;
-        bool good = style->key_separator
-                        ? jinja_put(run, b, style->key_separator->data, style->key_separator->length)
-                        : jinja_puts(run, b, ": ");
+        bool good = style->key_separator ? jinja_put(run, b, style->key_separator->data, style->key_separator->length)
+                                         : jinja_puts(run, b, ": ");
         if (!good || !json_any(run, b, entries[i].value, style, level + 1))
             return false;
     }

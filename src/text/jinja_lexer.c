@@ -396,7 +396,7 @@ static bool lex_next(lexer *l)
         return good;
     }
     char kind = l->source[tag + 1], sign = sign_at(l, tag + 2);
-    size_t end = sign == '-' ? strip_right(l, begin, tag)
+    size_t end = sign == '-'                  ? strip_right(l, begin, tag)
                  : sign == '+' || kind == '{' ? tag
                                               : strip_line(l, begin, tag);
     if (!push_data(l, begin, end))

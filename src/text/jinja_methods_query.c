@@ -180,7 +180,8 @@ static bool is_alphanumeric(utf8proc_category_t c)
 }
 
 /* True when there is a character and all are such. */
-static bool every(jinja_run *run, const jinja_string *s, bool (*is)(utf8proc_category_t c), bool space, jinja_value *out)
+static bool every(jinja_run *run, const jinja_string *s, bool (*is)(utf8proc_category_t c), bool space,
+                  jinja_value *out)
 {
     bool all = s->length > 0;
     if (!jinja_spend(run, s->length))

@@ -200,9 +200,9 @@ static bool split(jinja_run *run, jinja_value self, const jinja_value *p, bool f
     pieces found = {0};
     if (!jinja_argument_int(run, p[1], -1, &limit))
         return false;
-    if (given(p[0]) ? !text_argument(run, p[0], &separator) ||
-                          !split_by(run, self, separator, limit, from_right, &found)
-                    : !split_at_space(run, self, limit, from_right, &found))
+    if (given(p[0])
+            ? !text_argument(run, p[0], &separator) || !split_by(run, self, separator, limit, from_right, &found)
+            : !split_at_space(run, self, limit, from_right, &found))
         return false;
     jinja_sequence *s = jinja_sequence_new(run, JINJA_LIST, found.n);
     if (!s)
@@ -243,8 +243,8 @@ static bool partition(jinja_run *run, jinja_value self, jinja_value by, bool fro
     if (separator->length == 0)
         return jinja_raise(run, "empty separator");
     const char *begin = s->data, *end = begin + s->length;
-    const char *found = from_right ? find_last(begin, end, separator)
-                                   : memmem(begin, s->length, separator->data, separator->length);
+    const char *found =
+        from_right ? find_last(begin, end, separator) : memmem(begin, s->length, separator->data, separator->length);
     const char *cut = found ? found : from_right ? begin : end;
     const char *after = found ? found + separator->length : cut;
     jinja_sequence *parts = jinja_sequence_new(run, JINJA_TUPLE, 3);

@@ -275,7 +275,8 @@ bool jinja_slice(jinja_run *run, jinja_value object, jinja_value start, jinja_va
     if (text && by == 1) {
         size_t begin = jinja_char_offset(object.string, (size_t)from);
         size_t end = count ? jinja_char_offset(object.string, (size_t)to) : begin;
-        if (!jinja_spend(run, object.string->length) || !jinja_borrow(run, object.string->data + begin, end - begin, out))
+        if (!jinja_spend(run, object.string->length) ||
+            !jinja_borrow(run, object.string->data + begin, end - begin, out))
             return false;
         out->detail = object.detail;
         return true;

@@ -34,7 +34,8 @@ bool jinja_identical(jinja_value a, jinja_value b);
 bool jinja_slice(jinja_run *run, jinja_value object, jinja_value start, jinja_value stop, jinja_value step,
                  jinja_value *out);
 
-/* object.name and object[key] as Jinja2's sandbox looks them up; undefined where there is neither attribute nor item. */
+/* object.name and object[key] as Jinja2's sandbox looks them up; undefined where there is neither attribute nor item.
+ */
 bool jinja_attribute(jinja_run *run, jinja_value object, const jinja_string *name, jinja_value *out);
 bool jinja_subscript(jinja_run *run, jinja_value object, jinja_value key, jinja_value *out);
 

@@ -78,8 +78,8 @@ static bool at_comparison(jinja_parser *p, jinja_operator *op)
     static const struct {
         const char *sign;
         jinja_operator op;
-    } signs[] = {{"==", JINJA_EQUAL}, {"!=", JINJA_NOT_EQUAL},     {"<", JINJA_LESS},
-                 {"<=", JINJA_LESS_EQUAL}, {">", JINJA_GREATER}, {">=", JINJA_GREATER_EQUAL}};
+    } signs[] = {{"==", JINJA_EQUAL},      {"!=", JINJA_NOT_EQUAL}, {"<", JINJA_LESS},
+                 {"<=", JINJA_LESS_EQUAL}, {">", JINJA_GREATER},    {">=", JINJA_GREATER_EQUAL}};
     for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
         if (jinja_skip_operator(p, signs[i].sign)) {
             *op = signs[i].op;
@@ -299,7 +299,7 @@ static jinja_node *parse_name(jinja_parser *p)
         const char *name;
         unsigned char kind;
         bool value;
-    } constants[] = {{"true", JINJA_BOOL, true},   {"True", JINJA_BOOL, true},   {"false", JINJA_BOOL, false},
+    } constants[] = {{"true", JINJA_BOOL, true},   {"True", JINJA_BOOL, true},  {"false", JINJA_BOOL, false},
                      {"False", JINJA_BOOL, false}, {"none", JINJA_NONE, false}, {"None", JINJA_NONE, false}};
     for (size_t i = 0; i < sizeof constants / sizeof *constants; i++)
         if (jinja_at_name(p, constants[i].name)) {
@@ -335,8 +335,8 @@ static jinja_node *parse_collection(jinja_parser *p, bool dict)
             break;
         if (!jinja_parser_add(p, &node->items, jinja_parse_expression(p, true)))
             return NULL;
-        if (dict && (!jinja_expect_operator(p, ":") ||
-                     !jinja_parser_add(p, &node->items, jinja_parse_expression(p, true))))
+        if (dict &&
+            (!jinja_expect_operator(p, ":") || !jinja_parser_add(p, &node->items, jinja_parse_expression(p, true))))
             return NULL;
     }
     p->at++;

@@ -143,7 +143,10 @@ bool jinja_expect(jinja_parser *p, jinja_token_kind kind)
         p->at++;
         return true;
     }
-    jinja_parser_fail(p, "expected %s, got %s", kind == JINJA_T_PRINT_END ? "}}" : kind == JINJA_T_BLOCK_END ? "%}" : "a name",
+    jinja_parser_fail(p, "expected %s, got %s",
+                      kind == JINJA_T_PRINT_END   ? "}}"
+                      : kind == JINJA_T_BLOCK_END ? "%}"
+                                                  : "a name",
                       jinja_token_name(p, name));
     return false;
 }
@@ -333,8 +336,7 @@ static jinja_node *parse_with(jinja_parser *p)
     while (node && p->at->kind != JINJA_T_BLOCK_END) {
         if (node->items.n && !jinja_expect_operator(p, ","))
             return NULL;
-        if (!jinja_parser_add(p, &node->items, jinja_parse_single_target(p, false)) ||
-            !jinja_expect_operator(p, "=") ||
+        if (!jinja_parser_add(p, &node->items, jinja_parse_single_target(p, false)) || !jinja_expect_operator(p, "=") ||
             !jinja_parser_add(p, &node->items, jinja_parse_expression(p, true)))
             return NULL;
     }

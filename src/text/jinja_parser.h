@@ -13,8 +13,8 @@ typedef struct jinja_parser {
     hone_error *err;
     hone_status status;
     int depth;
-    int loops;   /* enclosing for loops of the same function body */
-    int uses;    /* JINJA_USES_* seen in the macro being parsed */
+    int loops; /* enclosing for loops of the same function body */
+    int uses;  /* JINJA_USES_* seen in the macro being parsed */
     bool marks_generation;
     /* Filters and tests nobody defines. Jinja2 refuses them when compiling, except under a condition (if, inline if):
      * there they raise when reached. So each stands here until it is known to be under one. */

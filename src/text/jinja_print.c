@@ -106,8 +106,8 @@ static bool repr_sequence(jinja_run *run, hone_buffer *b, const jinja_sequence *
     case JINJA_ITEMS:
         return repr_items(run, b, s, "dict_items([", "])");
     case JINJA_RANGE:
-        snprintf(text, sizeof text, s->step == 1 ? "range(%lld, %lld)" : "range(%lld, %lld, %lld)",
-                 (long long)s->start, (long long)s->stop, (long long)s->step);
+        snprintf(text, sizeof text, s->step == 1 ? "range(%lld, %lld)" : "range(%lld, %lld, %lld)", (long long)s->start,
+                 (long long)s->stop, (long long)s->step);
         return jinja_puts(run, b, text);
     default:
         return jinja_puts(run, b, "<generator object>");

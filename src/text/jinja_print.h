@@ -15,7 +15,7 @@ void jinja_format_float(double d, char out[40]);
 
 typedef struct jinja_json_style {
     bool ensure_ascii, sort_keys;
-    const jinja_string *indent; /* one level of it, or NULL for one line */
+    const jinja_string *indent;                         /* one level of it, or NULL for one line */
     const jinja_string *item_separator, *key_separator; /* NULL: as Python's json.dumps */
 } jinja_json_style;
 bool jinja_write_json(jinja_run *run, hone_buffer *b, jinja_value v, const jinja_json_style *style);

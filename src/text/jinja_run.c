@@ -75,8 +75,10 @@ bool jinja_spend(jinja_run *run, size_t bytes)
 bool jinja_enter(jinja_run *run)
 {
     if (run->depth >= JINJA_MAX_DEPTH)
-        return jinja_raise(run, "evaluation is nested more than %d deep (a macro that calls itself, or too long a chain "
-                                "of operators)", JINJA_MAX_DEPTH);
+        return jinja_raise(run,
+                           "evaluation is nested more than %d deep (a macro that calls itself, or too long a chain "
+                           "of operators)",
+                           JINJA_MAX_DEPTH);
     run->depth++;
     return true;
 }

@@ -14,10 +14,10 @@
 #define JINJA_MAX_MEMORY_BYTES ((size_t)512 << 20)
 #define JINJA_MAX_STEPS ((int64_t)20 * 1000 * 1000) /* expressions evaluated; long strings cost more */
 enum {
-    JINJA_MAX_DEPTH = 600,       /* nested evaluation: expressions, blocks, macro calls */
+    JINJA_MAX_DEPTH = 600,        /* nested evaluation: expressions, blocks, macro calls */
     JINJA_MAX_SYNTAX_DEPTH = 150, /* nested parentheses and blocks in the source */
-    JINJA_MAX_DATA_DEPTH = 200,  /* nested lists and objects, in the context and in values */
-    JINJA_MAX_RANGE = 100000     /* items of range(), as in Jinja2's sandbox */
+    JINJA_MAX_DATA_DEPTH = 200,   /* nested lists and objects, in the context and in values */
+    JINJA_MAX_RANGE = 100000      /* items of range(), as in Jinja2's sandbox */
 };
 
 typedef struct jinja_run {
@@ -27,9 +27,9 @@ typedef struct jinja_run {
     size_t memory_bytes;
     int64_t steps_left;
     int depth;
-    int line;          /* of the statement or expression at work, for messages */
-    hone_buffer *out;  /* where output goes at the moment */
-    int captures;      /* open captures (macro, set block, ...); 0: `out` is the document */
+    int line;                   /* of the statement or expression at work, for messages */
+    hone_buffer *out;           /* where output goes at the moment */
+    int captures;               /* open captures (macro, set block, ...); 0: `out` is the document */
     hone_template_spans *spans; /* NULL: not wanted */
     const hone_template_options *options;
     hone_status status;

@@ -59,17 +59,17 @@ typedef enum jinja_node_kind {
     JINJA_FILTER,      /* first|name(call); first NULL: the text of the block; builtin NULL: unknown filter */
     JINJA_TEST,        /* first is name(call) */
     /* statements */
-    JINJA_OUTPUT,      /* items: expressions; constants are the data between tags */
-    JINJA_IF,          /* first: condition, body, next: the elif, otherwise */
-    JINJA_FOR,         /* first: target, second: iterated, third: condition or NULL, body, otherwise; flag: recursive */
-    JINJA_SET,         /* first: target, second: value */
-    JINJA_SET_BLOCK,   /* first: target, second: filter or NULL, body */
-    JINJA_MACRO,       /* name, items: parameters, defaults, body; flag: JINJA_USES_* */
-    JINJA_CALL_BLOCK,  /* first: the call, second: a MACRO node named caller */
+    JINJA_OUTPUT,     /* items: expressions; constants are the data between tags */
+    JINJA_IF,         /* first: condition, body, next: the elif, otherwise */
+    JINJA_FOR,        /* first: target, second: iterated, third: condition or NULL, body, otherwise; flag: recursive */
+    JINJA_SET,        /* first: target, second: value */
+    JINJA_SET_BLOCK,  /* first: target, second: filter or NULL, body */
+    JINJA_MACRO,      /* name, items: parameters, defaults, body; flag: JINJA_USES_* */
+    JINJA_CALL_BLOCK, /* first: the call, second: a MACRO node named caller */
     JINJA_FILTER_BLOCK, /* first: filter, body */
-    JINJA_WITH,        /* items: target, value ..., body */
-    JINJA_SCOPED,      /* body in a scope of its own; flag 1: on top of the global scope (block) */
-    JINJA_GENERATION,  /* body */
+    JINJA_WITH,         /* items: target, value ..., body */
+    JINJA_SCOPED,       /* body in a scope of its own; flag 1: on top of the global scope (block) */
+    JINJA_GENERATION,   /* body */
     JINJA_BREAK,
     JINJA_CONTINUE
 } jinja_node_kind;
@@ -86,7 +86,7 @@ typedef struct jinja_nodes {
 /* Argument expressions of a call. */
 typedef struct jinja_call_syntax {
     jinja_nodes positional, named;
-    const jinja_string **names; /* one per `named` */
+    const jinja_string **names;     /* one per `named` */
     jinja_node *star, *double_star; /* *args and **kwargs, or NULL */
 } jinja_call_syntax;
 

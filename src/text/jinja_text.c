@@ -20,9 +20,11 @@ static bool is_cased(uint32_t c)
 static const struct {
     uint32_t c;
     const char *upper, *title;
-} long_upper[] = {{0xDF, "SS", "Ss"},      {0x149, "\xCA\xBCN", "\xCA\xBCN"}, {0xFB00, "FF", "Ff"}, {0xFB01, "FI", "Fi"},
-                  {0xFB02, "FL", "Fl"},    {0xFB03, "FFI", "Ffi"},            {0xFB04, "FFL", "Ffl"},
-                  {0xFB05, "ST", "St"},    {0xFB06, "ST", "St"}};
+} long_upper[] = {{0xDF, "SS", "Ss"},     {0x149, "\xCA\xBCN", "\xCA\xBCN"},
+                  {0xFB00, "FF", "Ff"},   {0xFB01, "FI", "Fi"},
+                  {0xFB02, "FL", "Fl"},   {0xFB03, "FFI", "Ffi"},
+                  {0xFB04, "FFL", "Ffl"}, {0xFB05, "ST", "St"},
+                  {0xFB06, "ST", "St"}};
 
 static void put_upper(hone_buffer *b, uint32_t c, bool title)
 {
@@ -211,7 +213,8 @@ bool jinja_pad(jinja_run *run, const jinja_string *s, int64_t width, const jinja
     return false;
 }
 
-/* Without surrounding white space and underscores between digits, NUL-terminated; false when too long to be a number. */
+/* Without surrounding white space and underscores between digits, NUL-terminated; false when too long to be a number.
+ */
 static bool number_text(const jinja_string *s, char out[512])
 {
     size_t begin = 0, end = s->length, n = 0;

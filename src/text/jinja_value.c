@@ -216,8 +216,9 @@ bool jinja_raise_undefined(jinja_run *run, jinja_value v)
     case JINJA_NO_ITEM:
         return jinja_raise(run, "%s object has no such element", kinds[v.owner]);
     case JINJA_UNSAFE_ATTRIBUTE:
-        return jinja_raise(run, "access to attribute '%.*s' of a %s object is unsafe: a template cannot change its data",
-                           n, s->data, kinds[v.owner]);
+        return jinja_raise(run,
+                           "access to attribute '%.*s' of a %s object is unsafe: a template cannot change its data", n,
+                           s->data, kinds[v.owner]);
     case JINJA_NO_ARGUMENT:
         return jinja_raise(run, "parameter '%.*s' was not provided", n, s->data);
     case JINJA_NO_ELSE:

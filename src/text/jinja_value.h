@@ -126,9 +126,9 @@ bool jinja_dict_get(jinja_run *run, const jinja_dict *d, jinja_value key, jinja_
 jinja_value *jinja_dict_find(const jinja_dict *d, const jinja_string *name);
 bool jinja_hashable(jinja_value v);
 
-bool jinja_is_number(jinja_value v);  /* bool, int or float */
+bool jinja_is_number(jinja_value v);   /* bool, int or float */
 bool jinja_is_integral(jinja_value v); /* bool or int */
-int64_t jinja_as_int(jinja_value v);  /* of an integral value */
+int64_t jinja_as_int(jinja_value v);   /* of an integral value */
 double jinja_as_double(jinja_value v);
 bool jinja_is_sequence_of(jinja_value v, jinja_sequence_kind kind);
 bool jinja_text_is(const jinja_string *s, const char *text);

@@ -7,7 +7,8 @@
 hone_status hone_merger_reserve(hone_merger *m, size_t n, hone_error *err)
 {
     if (n > INT32_MAX / 4)
-        return hone_fail(err, HONE_BAD_INPUT, "a piece of %zu symbols without a place to split is too long to tokenize", n);
+        return hone_fail(err, HONE_BAD_INPUT, "a piece of %zu symbols without a place to split is too long to tokenize",
+                         n);
     m->n_symbols = n;
     /* A word of n symbols makes at most n - 1 pairs at first, then each of n - 1 joins makes two more. */
     size_t n_pairs = 3 * n;

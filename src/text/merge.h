@@ -1,8 +1,8 @@
 /* merge.h - joins neighbouring symbols, the pair of highest priority first, until none can be joined: the loop that
  * byte-level BPE (priority = rank of the merge rule) and SentencePiece (priority = score of the result) share.
  *
- * Symbols are a doubly linked list in an array. A binary heap holds the pairs that could be joined; a pair whose symbols
- * have changed since is recognised by its length and dropped. O(n log n) for n symbols. */
+ * Symbols are a doubly linked list in an array. A binary heap holds the pairs that could be joined; a pair whose
+ * symbols have changed since is recognised by its length and dropped. O(n log n) for n symbols. */
 #ifndef HONE_TEXT_MERGE_H
 #define HONE_TEXT_MERGE_H
 

@@ -2,8 +2,8 @@
  *
  * A rule is a list of patterns. The first cuts the text into its matches and what lies between them, the next cuts each
  * of these pieces again, and so on; a pattern sees one piece and nothing around it (so with "smollm" the space before a
- * digit is a word of its own: the digit was cut off first). The rules are those that the models were trained with, under
- * the names that llama.cpp's converter writes.
+ * digit is a word of its own: the digit was cut off first). The rules are those that the models were trained with,
+ * under the names that llama.cpp's converter writes.
  *
  * Space is spelt out: PCRE2's \s under UCP also takes U+180E, which is no Unicode White_Space. */
 #include "text/pretokenizer.h"
@@ -19,10 +19,11 @@
 enum { MAX_PATTERNS = 5 };
 
 #define SPACE "\\t-\\r \\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
-#define GAP "[" SPACE "]+(?![^" SPACE "])|[" SPACE "]+" /* a run of space; its last one is left for the word after it */
+#define GAP "[" SPACE "]+(?![^" SPACE "])|[" SPACE "]+" /* a run of space; its last one is left for the word after it  \
+                                                         */
 #define SHORT_FORMS "'s|'t|'re|'ve|'m|'ll|'d"
 #define GPT_2 SHORT_FORMS "| ?\\p{L}+| ?\\p{N}+| ?[^" SPACE "\\p{L}\\p{N}]+|" GAP
-#define LLAMA_3(digits)                                                                                                 \
+#define LLAMA_3(digits)                                                                                                \
     "(?i:" SHORT_FORMS ")|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits "| ?[^" SPACE "\\p{L}\\p{N}]+[\\r\\n]*|"              \
     "[" SPACE "]*[\\r\\n]+|" GAP
 #define CJK "[\\x{4E00}-\\x{9FA5}\\x{0800}-\\x{4E00}\\x{AC00}-\\x{D7FF}]+"
@@ -140,7 +141,8 @@ static hone_status split_from(const splitting *s, int stage, const char *text, s
     hone_status status = HONE_OK;
     size_t at = 0;
     while (at < length && status == HONE_OK) {
-        int found = pcre2_match(s->rule->patterns[stage], (PCRE2_SPTR)text, length, at, PCRE2_NO_UTF_CHECK, s->match, NULL);
+        int found =
+            pcre2_match(s->rule->patterns[stage], (PCRE2_SPTR)text, length, at, PCRE2_NO_UTF_CHECK, s->match, NULL);
         if (found == PCRE2_ERROR_NOMATCH)
             return split_from(s, stage + 1, text + at, length - at);
         if (found < 0)
@@ -155,8 +157,8 @@ static hone_status split_from(const splitting *s, int stage, const char *text, s
     return status;
 }
 
-hone_status hone_pretokenizer_split(const hone_pretokenizer *p, const char *text, size_t length, hone_word_function *word,
-                                    void *context, hone_error *err)
+hone_status hone_pretokenizer_split(const hone_pretokenizer *p, const char *text, size_t length,
+                                    hone_word_function *word, void *context, hone_error *err)
 {
     splitting s = {p, pcre2_match_data_create(1, NULL), word, context, err};
     if (!s.match)

@@ -13,10 +13,10 @@ void hone_pretokenizer_free(hone_pretokenizer *p);
 /* Words that are tokens are taken whole, without merging (Llama 3). */
 bool hone_pretokenizer_takes_whole_words(const hone_pretokenizer *p);
 
-/* Calls `word` for each piece in order; together the pieces are the text. Invalid UTF-8 makes pieces of its own. Stops at
- * the first status that is not HONE_OK and returns it. */
+/* Calls `word` for each piece in order; together the pieces are the text. Invalid UTF-8 makes pieces of its own. Stops
+ * at the first status that is not HONE_OK and returns it. */
 typedef hone_status hone_word_function(void *context, const char *word, size_t length, hone_error *err);
-hone_status hone_pretokenizer_split(const hone_pretokenizer *p, const char *text, size_t length, hone_word_function *word,
-                                    void *context, hone_error *err);
+hone_status hone_pretokenizer_split(const hone_pretokenizer *p, const char *text, size_t length,
+                                    hone_word_function *word, void *context, hone_error *err);
 
 #endif

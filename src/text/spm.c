@@ -24,7 +24,8 @@ hone_status hone_spm_create(const hone_vocabulary *vocabulary, const char *path,
 {
     *out = NULL;
     if (!vocabulary->scores)
-        return hone_fail(err, HONE_BAD_FORMAT, "%s: tokenizer.ggml.scores, which a \"llama\" vocabulary needs, is missing", path);
+        return hone_fail(err, HONE_BAD_FORMAT,
+                         "%s: tokenizer.ggml.scores, which a \"llama\" vocabulary needs, is missing", path);
     hone_spm *spm = calloc(1, sizeof *spm);
     if (!spm)
         return hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
@@ -46,12 +47,16 @@ void hone_spm_free(hone_spm *spm)
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                  : -1;
 }
 
 size_t hone_spm_unspell(const char *text, size_t length, bool is_byte_token, char *out)
 {
-    if (is_byte_token && length == 6 && memcmp(text, "<0x", 3) == 0 && hex_digit(text[3]) >= 0 && hex_digit(text[4]) >= 0) {
+    if (is_byte_token && length == 6 && memcmp(text, "<0x", 3) == 0 && hex_digit(text[3]) >= 0 &&
+        hex_digit(text[4]) >= 0) {
         out[0] = (char)(hex_digit(text[3]) << 4 | hex_digit(text[4]));
         return 1;
     }
@@ -80,7 +85,8 @@ static uint32_t rank_of_score(float score)
     return ~bits;
 }
 
-static bool join_by_score(const void *context, const hone_symbol *left, const hone_symbol *right, uint32_t *rank, int32_t *id)
+static bool join_by_score(const void *context, const hone_symbol *left, const hone_symbol *right, uint32_t *rank,
+                          int32_t *id)
 {
     const joining *j = context;
     *id = hone_vocabulary_find(j->vocabulary, j->text + left->start, (size_t)left->length + right->length);
@@ -91,7 +97,8 @@ static bool join_by_score(const void *context, const hone_symbol *left, const ho
 }
 
 /* A symbol that is no token: its bytes, or the unknown token where a byte has none. */
-static hone_status push_bytes(const hone_spm *spm, const char *text, size_t length, hone_token_list *ids, hone_error *err)
+static hone_status push_bytes(const hone_spm *spm, const char *text, size_t length, hone_token_list *ids,
+                              hone_error *err)
 {
     hone_status status = HONE_OK;
     for (size_t i = 0; i < length && status == HONE_OK; i++) {
@@ -123,8 +130,8 @@ static hone_status mark_spaces(const char *text, size_t length, bool space_befor
     return HONE_OK;
 }
 
-hone_status hone_spm_encode(const hone_spm *spm, const char *text, size_t length, bool space_before, hone_token_list *ids,
-                            hone_error *err)
+hone_status hone_spm_encode(const hone_spm *spm, const char *text, size_t length, bool space_before,
+                            hone_token_list *ids, hone_error *err)
 {
     if (length == 0)
         return HONE_OK;
@@ -141,7 +148,8 @@ hone_status hone_spm_encode(const hone_spm *spm, const char *text, size_t length
         if (size == 0)
             size = 1;
         merger.symbols[n] = (hone_symbol){.id = hone_vocabulary_find(spm->vocabulary, marked.data + i, size),
-                                          .start = (uint32_t)i, .length = (uint32_t)size};
+                                          .start = (uint32_t)i,
+                                          .length = (uint32_t)size};
         i += size;
     }
     merger.n_symbols = n;

@@ -14,8 +14,8 @@ hone_status hone_spm_create(const hone_vocabulary *vocabulary, const char *path,
 void hone_spm_free(hone_spm *spm);
 
 /* Appends the ids of text without special tokens. space_before: encode it as if a space stood before it. */
-hone_status hone_spm_encode(const hone_spm *spm, const char *text, size_t length, bool space_before, hone_token_list *ids,
-                            hone_error *err);
+hone_status hone_spm_encode(const hone_spm *spm, const char *text, size_t length, bool space_before,
+                            hone_token_list *ids, hone_error *err);
 
 /* Writes the bytes that a token's text stands for (at most `length` of them) and returns how many: U+2581 is a space, a
  * byte token its byte. */

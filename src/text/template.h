@@ -24,11 +24,11 @@ typedef struct hone_template_options {
     const char *now_iso8601; /* what strftime_now sees, "2024-07-26T12:00:00"; NULL: the clock, local time */
 } hone_template_options;
 
-/* Renders with a JSON object: {"messages":[...], "tools"?, "add_generation_prompt"?, any further variables}. `tools` and
- * `documents` are none unless given; a variable of the context wins over one of the options. Appends to `out`, which is
- * left as it was on failure. options may be NULL.
- * HONE_BAD_INPUT when the template raises (raise_exception, a use of an undefined value, a limit), with line and message.
- * A compiled template may be rendered by several threads at once. */
+/* Renders with a JSON object: {"messages":[...], "tools"?, "add_generation_prompt"?, any further variables}. `tools`
+ * and `documents` are none unless given; a variable of the context wins over one of the options. Appends to `out`,
+ * which is left as it was on failure. options may be NULL. HONE_BAD_INPUT when the template raises (raise_exception, a
+ * use of an undefined value, a limit), with line and message. A compiled template may be rendered by several threads at
+ * once. */
 hone_status hone_template_render(const hone_template *t, const json_t *context, const hone_template_options *options,
                                  hone_buffer *out, hone_error *err);
 

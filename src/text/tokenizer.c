@@ -1,8 +1,8 @@
 /* tokenizer.c - what every family shares: reading the file, special tokens in the text, decoding.
  *
- * Special tokens (control, user-defined, unknown) are kept sorted by their bytes; at a place in the text the run of those
- * that agree with it is narrowed byte by byte, and the longest one that ends within wins. One pass over the text, no
- * allocation, also for vocabularies with thousands of them. */
+ * Special tokens (control, user-defined, unknown) are kept sorted by their bytes; at a place in the text the run of
+ * those that agree with it is narrowed byte by byte, and the longest one that ends within wins. One pass over the text,
+ * no allocation, also for vocabularies with thousands of them. */
 #include "text/tokenizer.h"
 
 #include "text/bpe.h"
@@ -20,10 +20,10 @@ struct hone_tokenizer {
     hone_vocabulary vocabulary;
     hone_bpe *bpe;
     hone_spm *spm;
-    char *piece_bytes;     /* as vocabulary.bytes, but what the tokens stand for */
-    size_t *piece_starts;  /* [n + 1] */
-    bool *ends;            /* [n]: the token ends an answer */
-    int32_t *specials;     /* [n_specials], sorted by their bytes */
+    char *piece_bytes;    /* as vocabulary.bytes, but what the tokens stand for */
+    size_t *piece_starts; /* [n + 1] */
+    bool *ends;           /* [n]: the token ends an answer */
+    int32_t *specials;    /* [n_specials], sorted by their bytes */
     size_t n_specials;
     bool starts_special[256];
     int32_t bos, eos, unknown;
@@ -57,7 +57,8 @@ hone_status hone_token_list_push(hone_token_list *ids, int32_t id, hone_error *e
 
 static bool is_special(const hone_vocabulary *v, int32_t id)
 {
-    return v->types[id] == HONE_TOKEN_CONTROL || v->types[id] == HONE_TOKEN_USER_DEFINED || v->types[id] == HONE_TOKEN_UNKNOWN;
+    return v->types[id] == HONE_TOKEN_CONTROL || v->types[id] == HONE_TOKEN_USER_DEFINED ||
+           v->types[id] == HONE_TOKEN_UNKNOWN;
 }
 
 /* Shown only on request, found in text only with parse_special. */
@@ -117,7 +118,8 @@ static size_t first_special_from(const hone_tokenizer *t, size_t low, size_t hig
 }
 
 /* The longest special token that the text begins with, or -1. */
-static int32_t match_special(const hone_tokenizer *t, const char *text, size_t length, bool parse_special, size_t *matched)
+static int32_t match_special(const hone_tokenizer *t, const char *text, size_t length, bool parse_special,
+                             size_t *matched)
 {
     int32_t found = -1;
     size_t low = 0, high = t->n_specials;
@@ -125,7 +127,8 @@ static int32_t match_special(const hone_tokenizer *t, const char *text, size_t l
         int byte = (unsigned char)text[depth];
         low = first_special_from(t, low, high, depth, byte);
         high = first_special_from(t, low, high, depth, byte + 1);
-        if (low < high && special_byte(t, low, depth + 1) < 0 && (parse_special || !is_control(&t->vocabulary, t->specials[low]))) {
+        if (low < high && special_byte(t, low, depth + 1) < 0 &&
+            (parse_special || !is_control(&t->vocabulary, t->specials[low]))) {
             found = t->specials[low];
             *matched = depth + 1;
         }
@@ -136,22 +139,23 @@ static int32_t match_special(const hone_tokenizer *t, const char *text, size_t l
 /* ---- reading the file ---- */
 
 /* An optional id; -1 when the key is absent. */
-static hone_status read_id(const hone_tokenizer *t, const hone_gguf *file, const char *key, int32_t *out, hone_error *err)
+static hone_status read_id(const hone_tokenizer *t, const hone_gguf *file, const char *key, int32_t *out,
+                           hone_error *err)
 {
     int64_t id;
     if (!hone_gguf_get_int(file, key, &id))
         return HONE_OK;
     if (id < 0 || id >= t->vocabulary.n)
-        return hone_fail(err, HONE_BAD_FORMAT, "%s: %s is %lld; the vocabulary has %d tokens", file->map.path, key, (long long)id,
-                         t->vocabulary.n);
+        return hone_fail(err, HONE_BAD_FORMAT, "%s: %s is %lld; the vocabulary has %d tokens", file->map.path, key,
+                         (long long)id, t->vocabulary.n);
     *out = (int32_t)id;
     return HONE_OK;
 }
 
 /* Tokens that end an answer by their text, whatever else the file says: the chat models' end-of-turn marks. */
-static const char *const end_texts[] = {"<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>",
-                                        "<|end_of_text|>", "<EOT>", "<|EOT|>",
-                                        "<\uFF5Cend\u2581of\u2581sentence\uFF5C>"};
+static const char *const end_texts[] = {
+    "<|im_end|>",    "<|eot_id|>",      "<|eom_id|>", "<end_of_turn>", "<|end|>",
+    "<|endoftext|>", "<|end_of_text|>", "<EOT>",      "<|EOT|>",       "<\uFF5Cend\u2581of\u2581sentence\uFF5C>"};
 
 static hone_status read_ids(hone_tokenizer *t, const hone_gguf *file, hone_error *err)
 {
@@ -193,14 +197,15 @@ static hone_status read_family(hone_tokenizer *t, const hone_gguf *file, hone_er
     } families[] = {{"gpt2", FAMILY_BPE}, {"llama", FAMILY_SPM}, {"bert", FAMILY_WORDPIECE}};
     hone_gguf_string name;
     if (!hone_gguf_get_string(file, "tokenizer.ggml.model", &name))
-        return hone_fail(err, HONE_BAD_FORMAT, "%s: tokenizer.ggml.model is missing: the file holds no vocabulary", file->map.path);
+        return hone_fail(err, HONE_BAD_FORMAT, "%s: tokenizer.ggml.model is missing: the file holds no vocabulary",
+                         file->map.path);
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         if (name.length == strlen(families[i].name) && memcmp(name.data, families[i].name, name.length) == 0) {
             t->family = families[i].family;
             return HONE_OK;
         }
-    return hone_fail(err, HONE_UNSUPPORTED, "%s: tokenizer.ggml.model is \"%.*s\"; hone has gpt2, llama and bert", file->map.path,
-                     (int)(name.length < 64 ? name.length : 64), name.data);
+    return hone_fail(err, HONE_UNSUPPORTED, "%s: tokenizer.ggml.model is \"%.*s\"; hone has gpt2, llama and bert",
+                     file->map.path, (int)(name.length < 64 ? name.length : 64), name.data);
 }
 
 /* What each token stands for, in bytes: never longer than its text. */
@@ -326,7 +331,9 @@ hone_status hone_tokenizer_encode(const hone_tokenizer *t, const char *text, siz
     hone_status status = HONE_OK;
     for (size_t at = 0; at < length && status == HONE_OK;) {
         size_t matched = 0;
-        int32_t id = t->starts_special[(unsigned char)text[at]] ? match_special(t, text + at, length - at, parse_special, &matched) : -1;
+        int32_t id = t->starts_special[(unsigned char)text[at]]
+                         ? match_special(t, text + at, length - at, parse_special, &matched)
+                         : -1;
         if (id < 0) {
             at++;
             continue;
@@ -361,8 +368,8 @@ hone_status hone_tokenizer_decode(const hone_tokenizer *t, const int32_t *ids, s
 {
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= t->vocabulary.n)
-            return hone_fail(err, HONE_BAD_INPUT, "id %d (number %zu of %zu) is outside the vocabulary of %d tokens", ids[i], i + 1, n,
-                             t->vocabulary.n);
+            return hone_fail(err, HONE_BAD_INPUT, "id %d (number %zu of %zu) is outside the vocabulary of %d tokens",
+                             ids[i], i + 1, n, t->vocabulary.n);
     bool drop_space = t->add_space_prefix || t->family == FAMILY_WORDPIECE; /* the one that encoding put there */
     for (size_t i = 0; i < n; i++) {
         size_t length;

@@ -26,15 +26,15 @@ int32_t hone_tokenizer_size(const hone_tokenizer *t);
 
 /* Appends the ids of the text, which may hold any bytes (NUL and invalid UTF-8 too). parse_special: text such as
  * <|im_start|> becomes its control token; user-defined tokens are found either way, the leftmost and longest first. No
- * BOS is added. A byte that the vocabulary has no token for is left out, as the models' own tokenizers do (SmolLM2 lacks
- * 21 bytes, most of which no valid UTF-8 contains). On failure `ids` is as it was. */
+ * BOS is added. A byte that the vocabulary has no token for is left out, as the models' own tokenizers do (SmolLM2
+ * lacks 21 bytes, most of which no valid UTF-8 contains). On failure `ids` is as it was. */
 hone_status hone_tokenizer_encode(const hone_tokenizer *t, const char *text, size_t length, bool parse_special,
                                   hone_token_list *ids, hone_error *err);
 void hone_token_list_clear(hone_token_list *ids);
 hone_status hone_token_list_push(hone_token_list *ids, int32_t id, hone_error *err);
 
-/* Appends the text of the ids. show_special: control tokens appear as their text, else they are left out. Where encoding
- * puts a space before the text (SentencePiece), decoding takes it away again; to stream token by token, append
+/* Appends the text of the ids. show_special: control tokens appear as their text, else they are left out. Where
+ * encoding puts a space before the text (SentencePiece), decoding takes it away again; to stream token by token, append
  * hone_tokenizer_piece instead. HONE_BAD_INPUT for an id outside the vocabulary. */
 hone_status hone_tokenizer_decode(const hone_tokenizer *t, const int32_t *ids, size_t n, bool show_special,
                                   hone_buffer *out, hone_error *err);
@@ -42,8 +42,8 @@ hone_status hone_tokenizer_decode(const hone_tokenizer *t, const int32_t *ids, s
  * length and special may be NULL. NULL for an id outside the vocabulary. */
 const char *hone_tokenizer_piece(const hone_tokenizer *t, int32_t id, size_t *length, bool *special);
 
-int32_t hone_tokenizer_bos(const hone_tokenizer *t); /* -1 when absent; [CLS] of a WordPiece vocabulary */
-int32_t hone_tokenizer_eos(const hone_tokenizer *t); /* -1 when absent; [SEP] of a WordPiece vocabulary */
+int32_t hone_tokenizer_bos(const hone_tokenizer *t);  /* -1 when absent; [CLS] of a WordPiece vocabulary */
+int32_t hone_tokenizer_eos(const hone_tokenizer *t);  /* -1 when absent; [SEP] of a WordPiece vocabulary */
 bool hone_tokenizer_add_bos(const hone_tokenizer *t); /* tokenizer.ggml.add_bos_token, default by family */
 /* eos, eot, or a known end-of-turn text such as <|im_end|> <|eot_id|> <end_of_turn> <|end|> <|endoftext|> */
 bool hone_tokenizer_is_end(const hone_tokenizer *t, int32_t id);

@@ -97,8 +97,8 @@ static hone_status find_numbers(const hone_vocabulary *v, const hone_gguf *file,
     if ((*out)->type != HONE_GGUF_ARRAY || (*out)->element_type == HONE_GGUF_STRING)
         return hone_fail(err, HONE_BAD_FORMAT, "%s: %s is not an array of numbers", file->map.path, key);
     if ((*out)->n != (uint64_t)v->n)
-        return hone_fail(err, HONE_BAD_FORMAT, "%s: %s has %llu elements for %d tokens; the file is damaged", file->map.path,
-                         key, (unsigned long long)(*out)->n, v->n);
+        return hone_fail(err, HONE_BAD_FORMAT, "%s: %s has %llu elements for %d tokens; the file is damaged",
+                         file->map.path, key, (unsigned long long)(*out)->n, v->n);
     return HONE_OK;
 }
 
@@ -117,14 +117,16 @@ static hone_status copy_types(hone_vocabulary *v, const hone_gguf *file, hone_er
     for (int32_t i = 0; i < v->n; i++) {
         int64_t type = types ? hone_gguf_int_at(types, (uint64_t)i) : HONE_TOKEN_NORMAL;
         if (type < HONE_TOKEN_UNDEFINED || type > HONE_TOKEN_BYTE)
-            return hone_fail(err, HONE_BAD_FORMAT, "%s: tokenizer.ggml.token_type: token %d has type %lld; 0 to 6 are known",
-                             file->map.path, i, (long long)type);
+            return hone_fail(err, HONE_BAD_FORMAT,
+                             "%s: tokenizer.ggml.token_type: token %d has type %lld; 0 to 6 are known", file->map.path,
+                             i, (long long)type);
         v->types[i] = (uint8_t)type;
         if (!scores)
             continue;
         v->scores[i] = (float)hone_gguf_float_at(scores, (uint64_t)i);
         if (!isfinite(v->scores[i]))
-            return hone_fail(err, HONE_BAD_FORMAT, "%s: tokenizer.ggml.scores: token %d has no finite score", file->map.path, i);
+            return hone_fail(err, HONE_BAD_FORMAT, "%s: tokenizer.ggml.scores: token %d has no finite score",
+                             file->map.path, i);
     }
     return HONE_OK;
 }
@@ -137,7 +139,8 @@ hone_status hone_vocabulary_init(hone_vocabulary *v, const hone_gguf *file, hone
     if (!tokens || tokens->type != HONE_GGUF_ARRAY || tokens->element_type != HONE_GGUF_STRING)
         return hone_fail(err, HONE_BAD_FORMAT, "%s: tokenizer.ggml.tokens, an array of strings, is missing", path);
     if (tokens->n == 0 || tokens->n > INT32_MAX / 4)
-        return hone_fail(err, HONE_BAD_FORMAT, "%s: tokenizer.ggml.tokens has %llu tokens", path, (unsigned long long)tokens->n);
+        return hone_fail(err, HONE_BAD_FORMAT, "%s: tokenizer.ggml.tokens has %llu tokens", path,
+                         (unsigned long long)tokens->n);
     v->n = (int32_t)tokens->n;
     hone_gguf_string *texts = malloc((size_t)v->n * sizeof *texts);
     hone_status status = HONE_OK;

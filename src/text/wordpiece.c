@@ -27,7 +27,8 @@ static character_kind kind_of(uint32_t c)
 {
     if (is_between(c, '\t', '\r') || c == 0x85)
         return CHARACTER_SPACE;
-    if (is_between(c, '!', '/') || is_between(c, ':', '@') || is_between(c, '[', '`') || is_between(c, '{', '~') || is_ideograph(c))
+    if (is_between(c, '!', '/') || is_between(c, ':', '@') || is_between(c, '[', '`') || is_between(c, '{', '~') ||
+        is_ideograph(c))
         return CHARACTER_ALONE;
     switch (utf8proc_category((utf8proc_int32_t)c)) {
     case UTF8PROC_CATEGORY_ZS:
@@ -121,8 +122,8 @@ hone_status hone_wordpiece_encode(const hone_vocabulary *vocabulary, int32_t unk
             continue;
         utf8proc_int32_t parts[MAX_DECOMPOSED];
         int last_class = 0;
-        utf8proc_ssize_t n_parts =
-            utf8proc_decompose_char((utf8proc_int32_t)code_point, parts, MAX_DECOMPOSED, UTF8PROC_DECOMPOSE, &last_class);
+        utf8proc_ssize_t n_parts = utf8proc_decompose_char((utf8proc_int32_t)code_point, parts, MAX_DECOMPOSED,
+                                                           UTF8PROC_DECOMPOSE, &last_class);
         for (utf8proc_ssize_t p = 0; p < n_parts && p < MAX_DECOMPOSED && status == HONE_OK; p++)
             status = take_character(&e, (uint32_t)parts[p]);
     }

@@ -58,7 +58,8 @@ static int64_t common_beginning(const hone_train_example *a, const hone_train_ex
 }
 
 /* How many examples fit, and the prefix they share. The row that predicts the first labelled token is never shared. */
-static int64_t choose(const hone_train_batch *b, const hone_train_example *examples, const size_t *order, int64_t n, int64_t *prefix)
+static int64_t choose(const hone_train_batch *b, const hone_train_example *examples, const size_t *order, int64_t n,
+                      int64_t *prefix)
 {
     const hone_train_example *first = &examples[order[0]];
     int64_t shared = b->share_prefix ? (int64_t)first->n_prompt - 1 : 0, total = (int64_t)first->n_ids - 1, taken = 1;
@@ -79,8 +80,8 @@ static int64_t choose(const hone_train_batch *b, const hone_train_example *examp
     return taken;
 }
 
-int64_t hone_train_batch_fill(hone_train_batch *b, const hone_train_example *examples, const size_t *order, int64_t n, float label_weight,
-                              const hone_adapter *adapter)
+int64_t hone_train_batch_fill(hone_train_batch *b, const hone_train_example *examples, const size_t *order, int64_t n,
+                              float label_weight, const hone_adapter *adapter)
 {
     int64_t prefix, taken = choose(b, examples, order, n, &prefix), row = 0, n_writes = 0, n_spans = 0;
     int64_t table = b->max_rows / HONE_PAGE_TOKENS + 2;
@@ -93,7 +94,8 @@ int64_t hone_train_batch_fill(hone_train_batch *b, const hone_train_example *exa
                 pages[p / HONE_PAGE_TOKENS] = next_page++;
             b->tokens[row] = examples[order[0]].ids[p];
             b->positions[row] = (int32_t)p;
-            b->writes[n_writes++] = (hone_kv_write){(int32_t)row, pages[p / HONE_PAGE_TOKENS], (int32_t)(p % HONE_PAGE_TOKENS)};
+            b->writes[n_writes++] =
+                (hone_kv_write){(int32_t)row, pages[p / HONE_PAGE_TOKENS], (int32_t)(p % HONE_PAGE_TOKENS)};
             row++;
         }
         b->spans[n_spans++] = (hone_span){.first_row = 0, .n_rows = prefix, .pages = pages};
@@ -109,7 +111,8 @@ int64_t hone_train_batch_fill(hone_train_batch *b, const hone_train_example *exa
             if (p % HONE_PAGE_TOKENS == 0)
                 pages[p / HONE_PAGE_TOKENS] = next_page++;
             int64_t from = p < prefix ? p : row; /* the rest of the prefix is copied into this example's own page */
-            b->writes[n_writes++] = (hone_kv_write){(int32_t)from, pages[p / HONE_PAGE_TOKENS], (int32_t)(p % HONE_PAGE_TOKENS)};
+            b->writes[n_writes++] =
+                (hone_kv_write){(int32_t)from, pages[p / HONE_PAGE_TOKENS], (int32_t)(p % HONE_PAGE_TOKENS)};
             if (p < prefix)
                 continue;
             b->tokens[row] = e->ids[p];
@@ -118,7 +121,12 @@ int64_t hone_train_batch_fill(hone_train_batch *b, const hone_train_example *exa
                 b->labels[b->n_labels++] = (hone_label){(int32_t)row, e->ids[p + 1], label_weight};
             row++;
         }
-        b->spans[n_spans++] = (hone_span){.first_row = first_row, .n_rows = row - first_row, .first_position = prefix, .pages = pages, .prefix_row = 0, .prefix_length = prefix};
+        b->spans[n_spans++] = (hone_span){.first_row = first_row,
+                                          .n_rows = row - first_row,
+                                          .first_position = prefix,
+                                          .pages = pages,
+                                          .prefix_row = 0,
+                                          .prefix_length = prefix};
         b->n_tokens += (int64_t)e->n_ids;
     }
     b->adapter = (hone_adapter_rows){adapter, 0, row};

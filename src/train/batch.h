@@ -10,7 +10,7 @@
 #include "train/train.h"
 
 typedef struct hone_train_batch {
-    hone_batch rows;            /* what the model sees; its arrays are below */
+    hone_batch rows; /* what the model sees; its arrays are below */
     hone_adapter_rows adapter;
     int32_t *tokens, *positions, *pages;
     hone_kv_write *writes;
@@ -29,7 +29,7 @@ int64_t hone_train_batch_pages(int64_t max_rows, int64_t max_examples);
 
 /* Fills the batch with as many of examples[order[0..n)] as fit (at least one) and returns how many. Every label weighs
  * `label_weight`. */
-int64_t hone_train_batch_fill(hone_train_batch *batch, const hone_train_example *examples, const size_t *order, int64_t n, float label_weight,
-                              const hone_adapter *adapter);
+int64_t hone_train_batch_fill(hone_train_batch *batch, const hone_train_example *examples, const size_t *order,
+                              int64_t n, float label_weight, const hone_adapter *adapter);
 
 #endif

@@ -12,17 +12,24 @@ static const char magic[8] = "HONECKP2";
 typedef struct header {
     char magic[8];
     char fingerprint[64];
-    char settings[sizeof ((hone_train_state *)NULL)->settings];
+    char settings[sizeof((hone_train_state *)NULL)->settings];
     int64_t step, total_steps, tokens, best_step;
     uint64_t n_parameters;
     double seconds, score_seconds, best_score;
 } header;
 
-hone_status hone_checkpoint_write(const char *path, const hone_train_state *state, const hone_adapter *adapter, hone_error *err)
+hone_status hone_checkpoint_write(const char *path, const hone_train_state *state, const hone_adapter *adapter,
+                                  hone_error *err)
 {
     hone_buffer file = {0};
-    header h = {.step = state->step, .total_steps = state->total_steps, .tokens = state->tokens, .best_step = state->best_step,
-                .n_parameters = adapter->n_parameters, .seconds = state->seconds, .score_seconds = state->score_seconds, .best_score = state->best_score};
+    header h = {.step = state->step,
+                .total_steps = state->total_steps,
+                .tokens = state->tokens,
+                .best_step = state->best_step,
+                .n_parameters = adapter->n_parameters,
+                .seconds = state->seconds,
+                .score_seconds = state->score_seconds,
+                .best_score = state->best_score};
     memcpy(h.magic, magic, sizeof h.magic);
     memcpy(h.fingerprint, state->fingerprint, sizeof h.fingerprint);
     memcpy(h.settings, state->settings, sizeof h.settings);
@@ -36,12 +43,14 @@ hone_status hone_checkpoint_write(const char *path, const hone_train_state *stat
     if (!file.failed)
         hone_sha256_hex(file.data, file.length, digest);
     hone_buffer_append(&file, digest, 64);
-    hone_status status = file.failed ? hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path) : hone_file_write_atomic(path, file.data, file.length, err);
+    hone_status status = file.failed ? hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path)
+                                     : hone_file_write_atomic(path, file.data, file.length, err);
     hone_buffer_clear(&file);
     return status;
 }
 
-/* The first of the comma-separated settings that is not the same in both, as "rank 4" and "rank 8"; false when none is. */
+/* The first of the comma-separated settings that is not the same in both, as "rank 4" and "rank 8"; false when none is.
+ */
 static bool find_difference(const char *theirs, const char *ours, char first[64], char second[64])
 {
     while (*theirs && *ours) {
@@ -62,8 +71,11 @@ static hone_status refuse_other_run(const char *path, header *h, const hone_trai
     char there[64], here[64];
     h->settings[sizeof h->settings - 1] = 0;
     bool known = find_difference(h->settings, state->settings, there, here);
-    return hone_fail(err, HONE_BAD_INPUT, "%s: the checkpoint of another run (step %lld of %lld%s%s%s%s); remove the folder or choose another with -o", path,
-                     (long long)h->step, (long long)h->total_steps, known ? "; there " : "", known ? there : "", known ? ", now " : "", known ? here : "");
+    return hone_fail(
+        err, HONE_BAD_INPUT,
+        "%s: the checkpoint of another run (step %lld of %lld%s%s%s%s); remove the folder or choose another with -o",
+        path, (long long)h->step, (long long)h->total_steps, known ? "; there " : "", known ? there : "",
+        known ? ", now " : "", known ? here : "");
 }
 
 hone_status hone_checkpoint_read(const char *path, hone_train_state *state, hone_adapter *adapter, hone_error *err)
@@ -89,9 +101,11 @@ hone_status hone_checkpoint_read(const char *path, hone_train_state *state, hone
         status = refuse_other_run(path, &h, state, err);
         goto done;
     }
-    if (h.n_parameters != adapter->n_parameters || h.step < 0 || h.step > h.total_steps || h.total_steps > state->total_steps ||
+    if (h.n_parameters != adapter->n_parameters || h.step < 0 || h.step > h.total_steps ||
+        h.total_steps > state->total_steps ||
         map.size_bytes != sizeof h + 3 * bytes + (size_t)h.step * sizeof(float) + 64) {
-        status = hone_fail(err, HONE_BAD_FORMAT, "%s: the checkpoint does not hold what its settings say; remove it to start again", path);
+        status = hone_fail(err, HONE_BAD_FORMAT,
+                           "%s: the checkpoint does not hold what its settings say; remove it to start again", path);
         goto done;
     }
     const unsigned char *p = map.data + sizeof h;

@@ -1,8 +1,8 @@
 /* train.c - the training loop: batches, AdamW, schedule, scores, checkpoints.
  *
  * Everything random is counted (order of an epoch, initial A), and a step depends on the state alone, so a run that is
- * killed and continued ends with the same bits. The loss of a batch is the mean over its labelled tokens, also when it is
- * computed in several micro-batches. */
+ * killed and continued ends with the same bits. The loss of a batch is the mean over its labelled tokens, also when it
+ * is computed in several micro-batches. */
 #include "train/batch.h"
 #include "train/checkpoint.h"
 
@@ -24,8 +24,15 @@ enum { MICRO_BATCH_ROWS = 640, MAX_STEPS = 10000000, PLAN_AFTER_STEPS = 4 };
 
 void hone_train_options_defaults(hone_train_options *options)
 {
-    *options = (hone_train_options){.rank = 16, .alpha = 32, .learning_rate = 1e-3, .epochs = 3, .batch = 16, .warmup_fraction = 0.05,
-                                    .clip_norm = 1.0, .scores_per_epoch = 1, .checkpoint_seconds = 30};
+    *options = (hone_train_options){.rank = 16,
+                                    .alpha = 32,
+                                    .learning_rate = 1e-3,
+                                    .epochs = 3,
+                                    .batch = 16,
+                                    .warmup_fraction = 0.05,
+                                    .clip_norm = 1.0,
+                                    .scores_per_epoch = 1,
+                                    .checkpoint_seconds = 30};
 }
 
 typedef struct run {
@@ -57,26 +64,30 @@ static hone_status check(const run *r)
     int64_t context = hone_engine_context_tokens(r->engine);
     if (r->n_examples < 1)
         return hone_fail(r->err, HONE_BAD_INPUT, "no examples to train on");
-    if (!(o->learning_rate > 0) || !(o->learning_rate < 1) || !(o->epochs > 0) || !(o->epochs <= 10000) || o->batch < 1 || o->batch > 4096 ||
-        !(o->warmup_fraction >= 0) || !(o->warmup_fraction <= 1))
-        return hone_fail(r->err, HONE_BAD_INPUT, "learning rate %g, %g epochs, batch %d, warm-up %g: outside what makes sense", o->learning_rate, o->epochs,
-                         o->batch, o->warmup_fraction);
+    if (!(o->learning_rate > 0) || !(o->learning_rate < 1) || !(o->epochs > 0) || !(o->epochs <= 10000) ||
+        o->batch < 1 || o->batch > 4096 || !(o->warmup_fraction >= 0) || !(o->warmup_fraction <= 1))
+        return hone_fail(r->err, HONE_BAD_INPUT,
+                         "learning rate %g, %g epochs, batch %d, warm-up %g: outside what makes sense",
+                         o->learning_rate, o->epochs, o->batch, o->warmup_fraction);
     for (size_t i = 0; i < r->n_examples; i++) {
         const hone_train_example *e = &r->examples[i];
         if (e->n_prompt < 1 || e->n_prompt >= e->n_ids)
-            return hone_fail(r->err, HONE_BAD_INPUT, "example %zu has nothing to learn (%zu prompt tokens of %zu)", i + 1, e->n_prompt, e->n_ids);
+            return hone_fail(r->err, HONE_BAD_INPUT, "example %zu has nothing to learn (%zu prompt tokens of %zu)",
+                             i + 1, e->n_prompt, e->n_ids);
         if ((int64_t)e->n_ids > context)
-            return hone_fail(r->err, HONE_BAD_INPUT, "example %zu has %zu tokens; the model's context is %lld. Shorten or remove it", i + 1, e->n_ids,
-                             (long long)context);
+            return hone_fail(r->err, HONE_BAD_INPUT,
+                             "example %zu has %zu tokens; the model's context is %lld. Shorten or remove it", i + 1,
+                             e->n_ids, (long long)context);
         for (size_t j = 0; j < e->n_ids; j++)
             if (e->ids[j] < 0 || e->ids[j] >= r->model->config.n_vocab)
-                return hone_fail(r->err, HONE_BAD_INPUT, "example %zu: token %zu is %d; the model has tokens 0 to %lld", i + 1, j + 1, e->ids[j],
-                                 (long long)r->model->config.n_vocab - 1);
+                return hone_fail(r->err, HONE_BAD_INPUT, "example %zu: token %zu is %d; the model has tokens 0 to %lld",
+                                 i + 1, j + 1, e->ids[j], (long long)r->model->config.n_vocab - 1);
     }
     return HONE_OK;
 }
 
-/* What must be equal for a checkpoint to be continued: settings in words, and their hash with the full identity of model and data. */
+/* What must be equal for a checkpoint to be continued: settings in words, and their hash with the full identity of
+ * model and data. */
 static void take_fingerprint(run *r)
 {
     const hone_train_options *o = r->options;
@@ -91,14 +102,16 @@ static void take_fingerprint(run *r)
     if (data)
         hone_sha256_finish(data, digest);
     snprintf(r->state.settings, sizeof r->state.settings,
-             "model %.12s, numbers %s %s, examples %zu, content %.12s, rank %d, alpha %.9g, learning rate %.9g, epochs %.9g, batch %d, warm-up %.9g, "
+             "model %.12s, numbers %s %s, examples %zu, content %.12s, rank %d, alpha %.9g, learning rate %.9g, epochs "
+             "%.9g, batch %d, warm-up %.9g, "
              "clipping %.9g, weight decay %.9g, seed %llu, scores an epoch %d, time limit %.9g, rows a micro-batch %d",
-             model, hone_engine_numerics_class(r->engine), hone_engine_isa(r->engine), r->n_examples, digest, o->rank, o->alpha, o->learning_rate, o->epochs,
-             o->batch, o->warmup_fraction, o->clip_norm, o->weight_decay, (unsigned long long)o->seed, r->score ? o->scores_per_epoch : 0, o->max_seconds,
-             MICRO_BATCH_ROWS);
+             model, hone_engine_numerics_class(r->engine), hone_engine_isa(r->engine), r->n_examples, digest, o->rank,
+             o->alpha, o->learning_rate, o->epochs, o->batch, o->warmup_fraction, o->clip_norm, o->weight_decay,
+             (unsigned long long)o->seed, r->score ? o->scores_per_epoch : 0, o->max_seconds, MICRO_BATCH_ROWS);
     if (!h)
         return;
-    const double exact[] = {o->alpha, o->learning_rate, o->epochs, o->warmup_fraction, o->clip_norm, o->weight_decay, o->max_seconds};
+    const double exact[] = {o->alpha,     o->learning_rate, o->epochs,     o->warmup_fraction,
+                            o->clip_norm, o->weight_decay,  o->max_seconds};
     hone_sha256_update(h, exact, sizeof exact);
     hone_sha256_update(h, r->state.settings, strlen(r->state.settings));
     hone_sha256_update(h, model, strlen(model));
@@ -127,7 +140,8 @@ static hone_status prepare(run *r)
     hone_status status;
     if ((status = hone_adapter_create(c, o->rank, o->alpha, &r->adapter, r->err)) != HONE_OK ||
         (status = hone_train_batch_create(rows, examples, &r->batch, r->err)) != HONE_OK ||
-        (status = hone_kv_pool_create(r->batch->max_pages, c->n_layers, c->n_kv_heads, c->head_dim, &r->pool, r->err)) != HONE_OK ||
+        (status = hone_kv_pool_create(r->batch->max_pages, c->n_layers, c->n_kv_heads, c->head_dim, &r->pool,
+                                      r->err)) != HONE_OK ||
         (status = hone_workspace_create(r->model, rows, o->rank, &r->workspace, r->err)) != HONE_OK ||
         (status = hone_tape_create(r->model, rows, o->rank, &r->tape, r->err)) != HONE_OK)
         return status;
@@ -155,11 +169,14 @@ static double learning_rate(const run *r, int64_t step)
 static hone_status train_step(run *r, double *loss)
 {
     hone_ops *ops = r->model->ops;
-    int64_t step = r->state.step, epoch = step / r->steps_per_epoch, first = step % r->steps_per_epoch * r->options->batch;
-    int64_t n = (int64_t)r->n_examples - first < r->options->batch ? (int64_t)r->n_examples - first : r->options->batch, n_labels = 0;
+    int64_t step = r->state.step, epoch = step / r->steps_per_epoch,
+            first = step % r->steps_per_epoch * r->options->batch;
+    int64_t n = (int64_t)r->n_examples - first < r->options->batch ? (int64_t)r->n_examples - first : r->options->batch,
+            n_labels = 0;
     size_t n_parameters = r->adapter->n_parameters;
     if (r->order_epoch != epoch) {
-        hone_rng_permutation((hone_rng_key){r->options->seed, HONE_RNG_SHUFFLE, (uint32_t)epoch}, r->n_examples, r->order);
+        hone_rng_permutation((hone_rng_key){r->options->seed, HONE_RNG_SHUFFLE, (uint32_t)epoch}, r->n_examples,
+                             r->order);
         r->order_epoch = epoch;
     }
     for (int64_t i = 0; i < n; i++) {
@@ -170,21 +187,30 @@ static hone_status train_step(run *r, double *loss)
     memset(r->gradient, 0, n_parameters * sizeof(float));
     *loss = 0;
     for (int64_t done = 0; done < n;) {
-        done += hone_train_batch_fill(r->batch, r->examples, r->order + first + done, n - done, 1.0f / (float)n_labels, r->adapter);
+        done += hone_train_batch_fill(r->batch, r->examples, r->order + first + done, n - done, 1.0f / (float)n_labels,
+                                      r->adapter);
         hone_model_forward(r->model, r->pool, &r->batch->rows, r->workspace, r->tape);
-        *loss += hone_model_backward(r->model, r->pool, &r->batch->rows, r->workspace, r->tape, r->batch->labels, r->batch->n_labels, r->gradient);
+        *loss += hone_model_backward(r->model, r->pool, &r->batch->rows, r->workspace, r->tape, r->batch->labels,
+                                     r->batch->n_labels, r->gradient);
         r->state.tokens += r->batch->n_tokens;
     }
     double norm = sqrt(hone_op_sum_squares(ops, (int64_t)n_parameters, r->gradient)), clip = r->options->clip_norm;
     if (!isfinite(*loss) || !isfinite(norm))
         return hone_fail(r->err, HONE_BAD_INPUT,
-                         "training broke down at step %lld (loss %g, gradient norm %g; examples %lld to %lld of epoch %lld); the last checkpoint is kept. Use a "
+                         "training broke down at step %lld (loss %g, gradient norm %g; examples %lld to %lld of epoch "
+                         "%lld); the last checkpoint is kept. Use a "
                          "lower learning rate than %g",
-                         (long long)step + 1, *loss, norm, (long long)first + 1, (long long)(first + n), (long long)epoch + 1, r->options->learning_rate);
-    hone_adamw settings = {.learning_rate = (float)learning_rate(r, step), .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f,
-                           .weight_decay = (float)r->options->weight_decay, .step = step + 1,
+                         (long long)step + 1, *loss, norm, (long long)first + 1, (long long)(first + n),
+                         (long long)epoch + 1, r->options->learning_rate);
+    hone_adamw settings = {.learning_rate = (float)learning_rate(r, step),
+                           .beta1 = 0.9f,
+                           .beta2 = 0.999f,
+                           .epsilon = 1e-8f,
+                           .weight_decay = (float)r->options->weight_decay,
+                           .step = step + 1,
                            .gradient_scale = clip > 0 && norm > clip ? (float)(clip / (norm + 1e-6)) : 1.0f};
-    hone_op_adamw(ops, &settings, (int64_t)n_parameters, r->gradient, r->state.first_moment, r->state.second_moment, r->adapter->parameters);
+    hone_op_adamw(ops, &settings, (int64_t)n_parameters, r->gradient, r->state.first_moment, r->state.second_moment,
+                  r->adapter->parameters);
     r->state.losses[step] = (float)*loss;
     r->state.step++;
     return HONE_OK;
@@ -223,7 +249,8 @@ static bool score_is_due(const run *r)
 {
     if (!r->score || r->state.step == 0)
         return false;
-    int64_t per_epoch = r->options->scores_per_epoch > 0 ? r->options->scores_per_epoch : 1, every = r->steps_per_epoch / per_epoch;
+    int64_t per_epoch = r->options->scores_per_epoch > 0 ? r->options->scores_per_epoch : 1,
+            every = r->steps_per_epoch / per_epoch;
     return r->state.step == r->state.total_steps || r->state.step % (every > 0 ? every : 1) == 0;
 }
 
@@ -245,9 +272,10 @@ static hone_status train_steps(run *r)
     while (r->state.step < r->state.total_steps && status == HONE_OK) {
         if (hone_cancel_requested()) {
             status = checkpoint(r);
-            return status != HONE_OK ? status
-                                     : hone_fail(r->err, HONE_CANCELLED, "stopped at step %lld of %lld; the same command continues", (long long)r->state.step,
-                                                 (long long)r->state.total_steps);
+            return status != HONE_OK
+                       ? status
+                       : hone_fail(r->err, HONE_CANCELLED, "stopped at step %lld of %lld; the same command continues",
+                                   (long long)r->state.step, (long long)r->state.total_steps);
         }
         double loss, start = hone_clock_seconds();
         status = train_step(r, &loss);
@@ -260,7 +288,8 @@ static hone_status train_steps(run *r)
         bool scored = score_is_due(r);
         if (scored && (status = score_checkpoint(r)) != HONE_OK)
             return status;
-        if ((scored && r->state.step < r->state.total_steps) || hone_clock_seconds() - r->last_checkpoint > r->options->checkpoint_seconds)
+        if ((scored && r->state.step < r->state.total_steps) ||
+            hone_clock_seconds() - r->last_checkpoint > r->options->checkpoint_seconds)
             status = checkpoint(r);
     }
     return status;
@@ -277,9 +306,15 @@ static double final_loss(const run *r)
 
 static void fill_result(const run *r, hone_train_result *result)
 {
-    *result = (hone_train_result){.steps = r->state.step, .tokens = r->state.tokens, .seconds = r->state.seconds, .score_seconds = r->state.score_seconds,
-                                  .tokens_per_second = r->state.seconds > 0 ? (double)r->state.tokens / r->state.seconds : 0, .final_loss = final_loss(r),
-                                  .best_score = r->state.best_score, .best_step = r->score ? r->state.best_step : r->state.step};
+    *result =
+        (hone_train_result){.steps = r->state.step,
+                            .tokens = r->state.tokens,
+                            .seconds = r->state.seconds,
+                            .score_seconds = r->state.score_seconds,
+                            .tokens_per_second = r->state.seconds > 0 ? (double)r->state.tokens / r->state.seconds : 0,
+                            .final_loss = final_loss(r),
+                            .best_score = r->state.best_score,
+                            .best_step = r->score ? r->state.best_step : r->state.step};
 }
 
 /* hone.json: what the adapter was made from, and the mark that the run ended. */
@@ -288,20 +323,25 @@ static hone_status write_record(const run *r, const hone_train_result *result)
     const hone_train_options *o = r->options;
     char now[32];
     hone_clock_iso8601(now, sizeof now);
-    json_t *record = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:f, s:f, s:f, s:i, s:f, s:f, s:f, s:I, s:s}", "hone_version", HONE_VERSION, "finished", now, "base_sha256",
-                               hone_engine_model_hash(r->engine), "run_fingerprint", r->state.fingerprint, "numerics_class",
-                               hone_engine_numerics_class(r->engine), "template", hone_engine_template_name(r->engine), "examples", (json_int_t)r->n_examples,
-                               "rank", o->rank, "alpha", o->alpha, "learning_rate", o->learning_rate, "epochs", o->epochs, "batch", o->batch,
-                               "warmup_fraction", o->warmup_fraction, "clip_norm", o->clip_norm, "weight_decay", o->weight_decay, "seed", (json_int_t)o->seed,
-                               "description", o->description ? o->description : "");
-    json_t *outcome = json_pack("{s:I, s:I, s:f, s:f, s:f, s:I}", "steps", (json_int_t)result->steps, "tokens", (json_int_t)result->tokens, "seconds",
-                                result->seconds, "score_seconds", result->score_seconds, "final_loss", result->final_loss, "best_step", (json_int_t)result->best_step);
+    json_t *record =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:f, s:f, s:f, s:i, s:f, s:f, s:f, s:I, s:s}",
+                  "hone_version", HONE_VERSION, "finished", now, "base_sha256", hone_engine_model_hash(r->engine),
+                  "run_fingerprint", r->state.fingerprint, "numerics_class", hone_engine_numerics_class(r->engine),
+                  "template", hone_engine_template_name(r->engine), "examples", (json_int_t)r->n_examples, "rank",
+                  o->rank, "alpha", o->alpha, "learning_rate", o->learning_rate, "epochs", o->epochs, "batch", o->batch,
+                  "warmup_fraction", o->warmup_fraction, "clip_norm", o->clip_norm, "weight_decay", o->weight_decay,
+                  "seed", (json_int_t)o->seed, "description", o->description ? o->description : "");
+    json_t *outcome =
+        json_pack("{s:I, s:I, s:f, s:f, s:f, s:I}", "steps", (json_int_t)result->steps, "tokens",
+                  (json_int_t)result->tokens, "seconds", result->seconds, "score_seconds", result->score_seconds,
+                  "final_loss", result->final_loss, "best_step", (json_int_t)result->best_step);
     if (record && outcome && !isnan(result->best_score))
         json_object_set_new(outcome, "best_score", json_real(result->best_score));
     if (record && outcome)
         json_object_set(record, "result", outcome);
     char *text = record ? json_dumps(record, JSON_INDENT(2)) : NULL, *path = hone_path_join(o->folder, "hone.json");
-    hone_status status = text && path ? hone_file_write_atomic(path, text, strlen(text), r->err) : hone_fail(r->err, HONE_NO_MEMORY, "out of memory");
+    hone_status status = text && path ? hone_file_write_atomic(path, text, strlen(text), r->err)
+                                      : hone_fail(r->err, HONE_NO_MEMORY, "out of memory");
     free(text);
     free(path);
     json_decref(outcome);
@@ -312,7 +352,8 @@ static hone_status write_record(const run *r, const hone_train_result *result)
 /* Temporary files of writers that were killed. The caller holds the folder's lock, so nobody is writing them. */
 static void remove_leftovers(const char *folder)
 {
-    static const char *const files[] = {"checkpoint.bin.tmp-", "adapter_model.safetensors.tmp-", "adapter_config.json.tmp-", "hone.json.tmp-"};
+    static const char *const files[] = {"checkpoint.bin.tmp-", "adapter_model.safetensors.tmp-",
+                                        "adapter_config.json.tmp-", "hone.json.tmp-"};
     DIR *entries = opendir(folder);
     for (struct dirent *e; entries && (e = readdir(entries));)
         for (size_t i = 0; i < sizeof files / sizeof *files; i++)
@@ -337,10 +378,14 @@ static bool read_finished(const run *r, hone_train_result *result)
     if (finished) {
         json_t *best = json_object_get(outcome, "best_score");
         double seconds = json_number_value(json_object_get(outcome, "seconds"));
-        *result = (hone_train_result){.steps = json_integer_value(json_object_get(outcome, "steps")), .tokens = json_integer_value(json_object_get(outcome, "tokens")),
-                                      .seconds = seconds, .score_seconds = json_number_value(json_object_get(outcome, "score_seconds")),
-                                      .final_loss = json_number_value(json_object_get(outcome, "final_loss")), .best_score = best ? json_number_value(best) : NAN,
-                                      .best_step = json_integer_value(json_object_get(outcome, "best_step")), .resumed = true};
+        *result = (hone_train_result){.steps = json_integer_value(json_object_get(outcome, "steps")),
+                                      .tokens = json_integer_value(json_object_get(outcome, "tokens")),
+                                      .seconds = seconds,
+                                      .score_seconds = json_number_value(json_object_get(outcome, "score_seconds")),
+                                      .final_loss = json_number_value(json_object_get(outcome, "final_loss")),
+                                      .best_score = best ? json_number_value(best) : NAN,
+                                      .best_step = json_integer_value(json_object_get(outcome, "best_step")),
+                                      .resumed = true};
         result->tokens_per_second = seconds > 0 ? (double)result->tokens / seconds : 0;
     }
     json_decref(record);
@@ -356,7 +401,9 @@ static hone_status refuse_other_finished(const run *r)
     const char *fingerprint = json_string_value(json_object_get(record, "run_fingerprint"));
     hone_status status = HONE_OK;
     if (fingerprint && strcmp(fingerprint, r->state.fingerprint) != 0)
-        status = hone_fail(r->err, HONE_BAD_INPUT, "%s: holds the finished adapter of another run (other data, model or settings); remove the folder or choose another with -o",
+        status = hone_fail(r->err, HONE_BAD_INPUT,
+                           "%s: holds the finished adapter of another run (other data, model or settings); remove the "
+                           "folder or choose another with -o",
                            r->options->folder);
     json_decref(record);
     free(path);
@@ -378,11 +425,19 @@ static void clean_up(run *r)
     free(r->checkpoint_path);
 }
 
-hone_status hone_train(hone_engine *engine, const hone_train_example *examples, size_t n_examples, const hone_train_options *options, hone_train_score score,
-                       void *score_context, hone_progress *progress, hone_train_result *result, hone_error *err)
+hone_status hone_train(hone_engine *engine, const hone_train_example *examples, size_t n_examples,
+                       const hone_train_options *options, hone_train_score score, void *score_context,
+                       hone_progress *progress, hone_train_result *result, hone_error *err)
 {
-    run r = {.engine = engine, .model = hone_engine_get_model(engine), .examples = examples, .n_examples = n_examples, .options = options, .score = score,
-             .score_context = score_context, .progress = progress, .err = err};
+    run r = {.engine = engine,
+             .model = hone_engine_get_model(engine),
+             .examples = examples,
+             .n_examples = n_examples,
+             .options = options,
+             .score = score,
+             .score_context = score_context,
+             .progress = progress,
+             .err = err};
     hone_lock lock = {-1};
     char *lock_path = NULL;
     bool resumed = false;
@@ -394,7 +449,9 @@ hone_status hone_train(hone_engine *engine, const hone_train_example *examples, 
     if (status == HONE_OK)
         status = hone_folder_create(options->folder, r.err);
     if (status == HONE_OK)
-        status = (lock_path = hone_path_join(options->folder, ".lock")) ? hone_lock_take(lock_path, &lock, r.err) : hone_fail(r.err, HONE_NO_MEMORY, "out of memory");
+        status = (lock_path = hone_path_join(options->folder, ".lock"))
+                     ? hone_lock_take(lock_path, &lock, r.err)
+                     : hone_fail(r.err, HONE_NO_MEMORY, "out of memory");
     if (status != HONE_OK)
         goto done;
     remove_leftovers(options->folder);

@@ -5,26 +5,27 @@
 #include "engine/engine.h"
 
 typedef struct hone_train_example {
-    const int32_t *ids;  /* prompt, then completion; borrowed */
+    const int32_t *ids; /* prompt, then completion; borrowed */
     size_t n_ids;
-    size_t n_prompt;     /* tokens before the first labelled one, 1 <= n_prompt < n_ids */
+    size_t n_prompt; /* tokens before the first labelled one, 1 <= n_prompt < n_ids */
 } hone_train_example;
 
 typedef struct hone_train_options {
-    const char *folder;       /* where checkpoints and the adapter are written; resumed from when it holds a checkpoint of the same run */
-    int rank;                 /* 16 */
-    double alpha;             /* 32 */
-    double learning_rate;     /* 1e-3 */
-    double epochs;            /* 3 */
-    int batch;                /* examples a step, 16 */
-    double warmup_fraction;   /* 0.05 of all steps, then linear decay to zero */
-    double clip_norm;         /* 1.0 */
-    double weight_decay;      /* 0 */
+    const char *folder; /* where checkpoints and the adapter are written; resumed from when it holds a checkpoint of the
+                           same run */
+    int rank;           /* 16 */
+    double alpha;       /* 32 */
+    double learning_rate;   /* 1e-3 */
+    double epochs;          /* 3 */
+    int batch;              /* examples a step, 16 */
+    double warmup_fraction; /* 0.05 of all steps, then linear decay to zero */
+    double clip_norm;       /* 1.0 */
+    double weight_decay;    /* 0 */
     uint64_t seed;
-    int scores_per_epoch;     /* how often score() is asked, 1 */
+    int scores_per_epoch;      /* how often score() is asked, 1 */
     double checkpoint_seconds; /* 30: how often the state is written besides at scores */
-    double max_seconds;       /* 0: no limit; else the schedule is planned to fit and the run ends by then */
-    const char *description;  /* free text kept in hone.json, may be NULL */
+    double max_seconds;        /* 0: no limit; else the schedule is planned to fit and the run ends by then */
+    const char *description;   /* free text kept in hone.json, may be NULL */
 } hone_train_options;
 
 void hone_train_options_defaults(hone_train_options *options);
@@ -34,22 +35,21 @@ typedef hone_status (*hone_train_score)(void *context, const hone_adapter *adapt
 
 typedef struct hone_train_result {
     int64_t steps;
-    int64_t tokens;            /* real tokens of the rows, prompt and completion, times epochs */
-    double seconds;            /* spent training, over all resumed parts, scoring left out */
+    int64_t tokens; /* real tokens of the rows, prompt and completion, times epochs */
+    double seconds; /* spent training, over all resumed parts, scoring left out */
     double score_seconds;
     double tokens_per_second;
-    double final_loss;         /* mean over the last 10 % of the steps */
-    double best_score;         /* NAN without score() */
+    double final_loss; /* mean over the last 10 % of the steps */
+    double best_score; /* NAN without score() */
     int64_t best_step;
     bool resumed;
 } hone_train_result;
 
 /* Trains, keeps the best checkpoint by score() (the last one when score is NULL) and leaves a PEFT adapter in
- * options->folder (adapter_config.json, adapter_model.safetensors, hone.json). Killed at any instant, the same call continues from the last
- * checkpoint with the same bits as if it had never stopped. HONE_CANCELLED: state saved.
- * HONE_BAD_INPUT: an example longer than the context, nothing labelled; a checkpoint of another run (the difference is named) or its
- * finished adapter;
- * HONE_BUSY: another process trains in that folder. */
+ * options->folder (adapter_config.json, adapter_model.safetensors, hone.json). Killed at any instant, the same call
+ * continues from the last checkpoint with the same bits as if it had never stopped. HONE_CANCELLED: state saved.
+ * HONE_BAD_INPUT: an example longer than the context, nothing labelled; a checkpoint of another run (the difference is
+ * named) or its finished adapter; HONE_BUSY: another process trains in that folder. */
 hone_status hone_train(hone_engine *engine, const hone_train_example *examples, size_t n_examples,
                        const hone_train_options *options, hone_train_score score, void *score_context,
                        hone_progress *progress, hone_train_result *result, hone_error *err);

@@ -28,9 +28,11 @@ typedef struct fixture {
 
 static const char *const labels[] = {"blocked", "late", "lost"};
 static const char *const train_inputs[N_TRAIN] = {
-    "the parcel comes late today", "late again the parcel", "it is late my parcel", "parcel late since monday",
-    "i lost my card",              "the card is lost",      "lost card please help", "my account is blocked", "blocked account help"};
-static const char *const train_outputs[N_TRAIN] = {"late", "late", "late", "late", "lost", "lost", "lost", "blocked", "blocked"};
+    "the parcel comes late today", "late again the parcel", "it is late my parcel",
+    "parcel late since monday",    "i lost my card",        "the card is lost",
+    "lost card please help",       "my account is blocked", "blocked account help"};
+static const char *const train_outputs[N_TRAIN] = {"late", "late", "late",    "late",   "lost",
+                                                   "lost", "lost", "blocked", "blocked"};
 static const char *const row_inputs[3] = {"parcel is late", "card lost", "account blocked"};
 static const char *const row_outputs[3] = {"late", "lost", "blocked"};
 
@@ -54,10 +56,19 @@ static int set_up(void **state)
         fill(&f->train[i], train_inputs[i], train_outputs[i], i);
     for (size_t i = 0; i < N_ROWS; i++)
         fill(&f->rows[i], row_inputs[i % 3], row_outputs[i % 3], i);
-    f->task = (hone_task){.folder = f->folder, .name = "parcels", .output_kind = HONE_OUTPUT_LABEL, .labels = labels, .n_labels = 3,
-                          .metric = "accuracy", .instruction = "Reply with the intent.", .train = {f->train, N_TRAIN},
-                          .select_tune = {f->rows, 6}, .select_name = {f->rows + 6, 6}, .test = {f->rows + 12, 18},
-                          .test_hash = "0123", .train_hash = "4567"};
+    f->task = (hone_task){.folder = f->folder,
+                          .name = "parcels",
+                          .output_kind = HONE_OUTPUT_LABEL,
+                          .labels = labels,
+                          .n_labels = 3,
+                          .metric = "accuracy",
+                          .instruction = "Reply with the intent.",
+                          .train = {f->train, N_TRAIN},
+                          .select_tune = {f->rows, 6},
+                          .select_name = {f->rows + 6, 6},
+                          .test = {f->rows + 12, 18},
+                          .test_hash = "0123",
+                          .train_hash = "4567"};
     char path[96];
     snprintf(path, sizeof path, "%s/.hone", f->folder);
     assert_int_equal(hone_folder_create(path, &err), HONE_OK);
@@ -141,7 +152,8 @@ static hone_status count_predict(hone_approach *a, const hone_row *row, const ch
     return HONE_OK;
 }
 
-static const hone_approach_type counting = {.name = "counting", .word = "counting", .build = count_build, .predict = count_predict};
+static const hone_approach_type counting = {
+    .name = "counting", .word = "counting", .build = count_build, .predict = count_predict};
 
 static void test_rows_answered_before_are_not_asked_again(void **state)
 {
@@ -220,7 +232,8 @@ static void test_baselines_alone_are_a_whole_comparison_and_the_test_is_opened_o
         hone_comparison c;
         int64_t run_id;
         hone_compare_options options = {.seed = 1, .command = "hone compare"};
-        if (hone_compare(&f->task, NULL, f->ledger, &options, &c, &run_id, &err) != HONE_OK || hone_decide(&c, &err) != HONE_OK)
+        if (hone_compare(&f->task, NULL, f->ledger, &options, &c, &run_id, &err) != HONE_OK ||
+            hone_decide(&c, &err) != HONE_OK)
             fail_msg("%s", err.message);
         assert_int_equal(c.n_approaches, 3);
         assert_int_equal(c.n_test, 18);

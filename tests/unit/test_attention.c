@@ -1,5 +1,5 @@
-/* test_attention.c - paged grouped-query attention against the textbook formula in double precision, its gradient against
- * central differences of that formula, and its bits across batching, paging, threads and instruction sets. */
+/* test_attention.c - paged grouped-query attention against the textbook formula in double precision, its gradient
+ * against central differences of that formula, and its bits across batching, paging, threads and instruction sets. */
 #include "numbers.h"
 
 #include "ops/ops.h"
@@ -29,17 +29,21 @@ typedef struct step {
 } step;
 
 /* lengths[0] is the prefix when `shared`, the others continue it; otherwise all begin at position 0. */
-static void begin(step *s, const int *lengths, int n, bool shared, int64_t n_heads, int64_t n_kv_heads, int64_t head_dim)
+static void begin(step *s, const int *lengths, int n, bool shared, int64_t n_heads, int64_t n_kv_heads,
+                  int64_t head_dim)
 {
-    *s = (step){.n_heads = n_heads, .n_kv_heads = n_kv_heads, .head_dim = head_dim, .scale = 1.0f / sqrtf((float)head_dim)};
+    *s = (step){
+        .n_heads = n_heads, .n_kv_heads = n_kv_heads, .head_dim = head_dim, .scale = 1.0f / sqrtf((float)head_dim)};
     for (int i = 0; i < n; i++) {
         int64_t prefix = shared && i > 0 ? lengths[0] : 0, whole = prefix / HONE_PAGE_TOKENS, end = prefix + lengths[i];
         memcpy(s->pages[i], s->pages[0], (size_t)whole * sizeof(int32_t));
         for (int64_t p = whole * HONE_PAGE_TOKENS; p < end; p++) {
             if (p % HONE_PAGE_TOKENS == 0)
-                s->pages[i][p / HONE_PAGE_TOKENS] = s->next_page++ * 7 % 61; /* scattered; 61 is prime, so no two are equal */
+                s->pages[i][p / HONE_PAGE_TOKENS] =
+                    s->next_page++ * 7 % 61; /* scattered; 61 is prime, so no two are equal */
             int64_t row = p < prefix ? p : s->n_rows + p - prefix;
-            s->writes[s->n_writes++] = (hone_kv_write){(int32_t)row, s->pages[i][p / HONE_PAGE_TOKENS], (int32_t)(p % HONE_PAGE_TOKENS)};
+            s->writes[s->n_writes++] =
+                (hone_kv_write){(int32_t)row, s->pages[i][p / HONE_PAGE_TOKENS], (int32_t)(p % HONE_PAGE_TOKENS)};
         }
         s->spans[i] = (hone_span){s->n_rows, lengths[i], prefix, s->pages[i], 0, prefix};
         s->n_rows += lengths[i];
@@ -66,7 +70,8 @@ static int64_t row_of(const hone_span *span, int64_t p)
 }
 
 /* o[dim] of one row and head, by the definition; `q_at` etc. let a caller shift one element. */
-static void exact_row(const step *s, const double *q, const double *k, const double *v, const hone_span *span, int64_t t, int64_t head, double *o)
+static void exact_row(const step *s, const double *q, const double *k, const double *v, const hone_span *span,
+                      int64_t t, int64_t head, double *o)
 {
     int64_t dim = s->head_dim, kv_head = head / (s->n_heads / s->n_kv_heads), seen = span->first_position + t + 1;
     const double *query = q + ((span->first_row + t) * s->n_heads + head) * dim;
@@ -142,20 +147,24 @@ static void test_attention_is_the_textbook_formula(void **state)
             for (int64_t t = 0; t < s.spans[i].n_rows; t++)
                 for (int64_t h = 0; h < s.n_heads; h++) {
                     exact_row(&s, q, k, v, &s.spans[i], t, h, exact);
-                    if (!(worst_difference(o + (s.spans[i].first_row + t) * width + h * s.head_dim, exact, s.head_dim) < 4e-6))
-                        fail_msg("%s: span %lld, row %lld, head %lld", layouts[l].name, (long long)i, (long long)t, (long long)h);
+                    if (!(worst_difference(o + (s.spans[i].first_row + t) * width + h * s.head_dim, exact, s.head_dim) <
+                          4e-6))
+                        fail_msg("%s: span %lld, row %lld, head %lld", layouts[l].name, (long long)i, (long long)t,
+                                 (long long)h);
                 }
         free(o), free(q), free(k), free(v);
         end(&s);
     }
 }
 
-static void run_backward(hone_ops *device, const step *s, const float *o, const float *d_o, float *dq, float *dk, float *dv)
+static void run_backward(hone_ops *device, const step *s, const float *o, const float *d_o, float *dq, float *dk,
+                         float *dv)
 {
     size_t floats = hone_attention_backward_work(s->n_rows, s->n_heads, s->head_dim, 256, 5);
     float *work = malloc(floats * sizeof *work);
     memset(work, 0xFF, floats * sizeof *work); /* NaN: nothing may rest on what the memory held */
-    hone_op_attention_backward(device, s->pool, LAYER, s->spans, s->n_spans, s->n_rows, s->n_heads, s->scale, s->q, o, d_o, dq, dk, dv, work);
+    hone_op_attention_backward(device, s->pool, LAYER, s->spans, s->n_spans, s->n_rows, s->n_heads, s->scale, s->q, o,
+                               d_o, dq, dk, dv, work);
     free(work);
 }
 
@@ -167,13 +176,15 @@ static void test_gradient_of_attention_is_its_slope(void **state)
         step s;
         begin_layout(&s, &layouts[l]);
         int64_t n_q = s.n_rows * s.n_heads * s.head_dim, n_kv = s.n_rows * s.n_kv_heads * s.head_dim;
-        float *o = new_floats(n_q), *d_o = new_normal(n_q, 4, 1), *gradient[3] = {new_normal(n_q, 5, 9), new_normal(n_kv, 6, 9), new_normal(n_kv, 7, 9)};
+        float *o = new_floats(n_q), *d_o = new_normal(n_q, 4, 1),
+              *gradient[3] = {new_normal(n_q, 5, 9), new_normal(n_kv, 6, 9), new_normal(n_kv, 7, 9)};
         double *inputs[3] = {doubles(s.q, n_q), doubles(s.k, n_kv), doubles(s.v, n_kv)}, h = 1e-4;
         hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.scale, s.q, o);
         run_backward(ops, &s, o, d_o, gradient[0], gradient[1], gradient[2]);
         for (int which = 0; which < 3; which++)
             for (uint64_t sample = 0; sample < SAMPLES; sample++) {
-                int64_t i = (int64_t)hone_rng_below((hone_rng_key){9, HONE_RNG_TEST, (uint32_t)(l * 3 + which)}, sample, (uint64_t)(which ? n_kv : n_q));
+                int64_t i = (int64_t)hone_rng_below((hone_rng_key){9, HONE_RNG_TEST, (uint32_t)(l * 3 + which)}, sample,
+                                                    (uint64_t)(which ? n_kv : n_q));
                 double *x = &inputs[which][i], kept = *x;
                 *x = kept + h;
                 double above = objective(&s, inputs[0], inputs[1], inputs[2], d_o);
@@ -181,7 +192,8 @@ static void test_gradient_of_attention_is_its_slope(void **state)
                 double below = objective(&s, inputs[0], inputs[1], inputs[2], d_o), slope = (above - below) / (2 * h);
                 *x = kept;
                 if (!(fabs((double)gradient[which][i] - slope) < 2e-5 * (1 + fabs(slope))))
-                    fail_msg("%s: d%c[%lld] is %.7g, the slope %.7g", layouts[l].name, "qkv"[which], (long long)i, (double)gradient[which][i], slope);
+                    fail_msg("%s: d%c[%lld] is %.7g, the slope %.7g", layouts[l].name, "qkv"[which], (long long)i,
+                             (double)gradient[which][i], slope);
             }
         for (int i = 0; i < 3; i++)
             free(gradient[i]), free(inputs[i]);
@@ -200,7 +212,8 @@ static void test_shared_prefix_gradients_are_the_sum_of_separate_ones(void **sta
     begin(&s, lengths, 3, true, H, KV, DIM);
     int64_t q_width = H * DIM, kv_width = KV * DIM;
     float *o = new_floats(s.n_rows * q_width), *d_o = new_normal(s.n_rows * q_width, 4, 1);
-    float *dq = new_floats(s.n_rows * q_width), *dk = new_floats(s.n_rows * kv_width), *dv = new_floats(s.n_rows * kv_width);
+    float *dq = new_floats(s.n_rows * q_width), *dk = new_floats(s.n_rows * kv_width),
+          *dv = new_floats(s.n_rows * kv_width);
     memset(d_o, 0, PREFIX * (size_t)q_width * sizeof *d_o); /* nothing is labelled within the prefix */
     hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, H, s.scale, s.q, o);
     run_backward(ops, &s, o, d_o, dq, dk, dv);
@@ -210,16 +223,21 @@ static void test_shared_prefix_gradients_are_the_sum_of_separate_ones(void **sta
         step alone;
         begin(&alone, whole, 1, false, H, KV, DIM);
         int64_t n = alone.n_rows;
-        memcpy(alone.q, s.q, PREFIX * (size_t)q_width * 4), memcpy(alone.q + PREFIX * q_width, s.q + first * q_width, (size_t)(ends[i] * q_width) * 4);
-        memcpy(alone.k, s.k, PREFIX * (size_t)kv_width * 4), memcpy(alone.k + PREFIX * kv_width, s.k + first * kv_width, (size_t)(ends[i] * kv_width) * 4);
-        memcpy(alone.v, s.v, PREFIX * (size_t)kv_width * 4), memcpy(alone.v + PREFIX * kv_width, s.v + first * kv_width, (size_t)(ends[i] * kv_width) * 4);
+        memcpy(alone.q, s.q, PREFIX * (size_t)q_width * 4),
+            memcpy(alone.q + PREFIX * q_width, s.q + first * q_width, (size_t)(ends[i] * q_width) * 4);
+        memcpy(alone.k, s.k, PREFIX * (size_t)kv_width * 4),
+            memcpy(alone.k + PREFIX * kv_width, s.k + first * kv_width, (size_t)(ends[i] * kv_width) * 4);
+        memcpy(alone.v, s.v, PREFIX * (size_t)kv_width * 4),
+            memcpy(alone.v + PREFIX * kv_width, s.v + first * kv_width, (size_t)(ends[i] * kv_width) * 4);
         hone_op_kv_write(ops, alone.pool, LAYER, alone.writes, alone.n_writes, alone.k, alone.v);
-        float *o1 = new_floats(n * q_width), *d1 = new_floats(n * q_width), *dq1 = new_floats(n * q_width), *dk1 = new_floats(n * kv_width), *dv1 = new_floats(n * kv_width);
+        float *o1 = new_floats(n * q_width), *d1 = new_floats(n * q_width), *dq1 = new_floats(n * q_width),
+              *dk1 = new_floats(n * kv_width), *dv1 = new_floats(n * kv_width);
         memcpy(d1 + PREFIX * q_width, d_o + first * q_width, (size_t)(ends[i] * q_width) * 4);
         hone_op_attention(ops, alone.pool, LAYER, alone.spans, 1, H, s.scale, alone.q, o1);
         assert_true(same_bits(o1 + PREFIX * q_width, o + first * q_width, ends[i] * q_width)); /* forward: equal bits */
         run_backward(ops, &alone, o1, d1, dq1, dk1, dv1);
-        double *expected = doubles(dq1 + PREFIX * q_width, ends[i] * q_width), *own_dk = doubles(dk1 + PREFIX * kv_width, ends[i] * kv_width);
+        double *expected = doubles(dq1 + PREFIX * q_width, ends[i] * q_width),
+               *own_dk = doubles(dk1 + PREFIX * kv_width, ends[i] * kv_width);
         assert_true(relative_l2(dq + first * q_width, expected, ends[i] * q_width) < 1e-6);
         assert_true(relative_l2(dk + first * kv_width, own_dk, ends[i] * kv_width) < 1e-6);
         for (int64_t j = 0; j < PREFIX * kv_width; j++)
@@ -233,8 +251,8 @@ static void test_shared_prefix_gradients_are_the_sum_of_separate_ones(void **sta
     end(&s);
 }
 
-/* A row sees its own positions only: it has the same bits alone (decoding) as among the later rows of its sequence (prefill) and
- * among other sequences, on any number of threads, with either instruction set. */
+/* A row sees its own positions only: it has the same bits alone (decoding) as among the later rows of its sequence
+ * (prefill) and among other sequences, on any number of threads, with either instruction set. */
 static void test_attention_has_the_same_bits_alone_and_in_company(void **state)
 {
     (void)state;
@@ -246,7 +264,8 @@ static void test_attention_has_the_same_bits_alone_and_in_company(void **state)
         hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.scale, s.q, together);
         for (int threads = 1; threads <= 5; threads++) {
             memset(other, 1, (size_t)(s.n_rows * width) * sizeof *other);
-            hone_op_attention(ops_by_threads[threads], s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.scale, s.q, other);
+            hone_op_attention(ops_by_threads[threads], s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.scale, s.q,
+                              other);
             assert_true(same_bits(together, other, s.n_rows * width));
         }
         memset(other, 1, (size_t)(s.n_rows * width) * sizeof *other);
@@ -276,7 +295,8 @@ static void test_gradient_has_the_same_bits_on_any_number_of_threads(void **stat
         for (int threads = 1; threads <= 5; threads++) {
             float **to = g[threads > 1];
             run_backward(ops_by_threads[threads], &s, o, d_o, to[0], to[1], to[2]);
-            assert_true(threads == 1 || (same_bits(g[0][0], g[1][0], n_q) && same_bits(g[0][1], g[1][1], n_kv) && same_bits(g[0][2], g[1][2], n_kv)));
+            assert_true(threads == 1 || (same_bits(g[0][0], g[1][0], n_q) && same_bits(g[0][1], g[1][1], n_kv) &&
+                                         same_bits(g[0][2], g[1][2], n_kv)));
         }
         for (int i = 0; i < 6; i++)
             free(g[i / 3][i % 3]);
@@ -292,10 +312,12 @@ static void test_what_a_page_held_before_does_not_matter(void **state)
     step s;
     begin_layout(&s, &layouts[1]);
     int64_t width = s.n_heads * s.head_dim, kv = s.n_kv_heads * s.head_dim;
-    float *clean = new_floats(s.n_rows * width), *dirty = new_floats(s.n_rows * width), *d_o = new_normal(s.n_rows * width, 4, 1);
+    float *clean = new_floats(s.n_rows * width), *dirty = new_floats(s.n_rows * width),
+          *d_o = new_normal(s.n_rows * width, 4, 1);
     float *g[2][3];
     for (int i = 0; i < 2; i++)
-        g[i][0] = new_floats(s.n_rows * width), g[i][1] = new_floats(s.n_rows * kv), g[i][2] = new_floats(s.n_rows * kv);
+        g[i][0] = new_floats(s.n_rows * width), g[i][1] = new_floats(s.n_rows * kv),
+        g[i][2] = new_floats(s.n_rows * kv);
     hone_op_attention(ops, s.pool, LAYER, s.spans, 1, s.n_heads, s.scale, s.q, clean);
     run_backward(ops, &s, clean, d_o, g[0][0], g[0][1], g[0][2]);
     float nothing[64];
@@ -331,7 +353,8 @@ static int create_ops(void **state)
     for (int i = 1; i <= 5; i++) {
         if (i == 4)
             setenv("HONE_CPU", "scalar", 1);
-        if (hone_ops_create(i == 4 ? 2 : i, &ops_by_threads[i], NULL) != HONE_OK || hone_ops_reserve_attention(ops_by_threads[i], 256, 6, 1, 48, NULL) != HONE_OK)
+        if (hone_ops_create(i == 4 ? 2 : i, &ops_by_threads[i], NULL) != HONE_OK ||
+            hone_ops_reserve_attention(ops_by_threads[i], 256, 6, 1, 48, NULL) != HONE_OK)
             return -1;
         unsetenv("HONE_CPU");
     }

@@ -52,7 +52,7 @@ static void test_invalid_utf8_is_found_where_it_is(void **state)
     assert_true(hone_utf8_valid("gr\xC3\xBC\xC3\x9F", 6, NULL));
     assert_false(hone_utf8_valid("ab\xC0\x80", 4, &at)); /* overlong */
     assert_int_equal(at, 2);
-    assert_false(hone_utf8_valid("\xED\xA0\x80", 3, &at)); /* surrogate */
+    assert_false(hone_utf8_valid("\xED\xA0\x80", 3, &at));  /* surrogate */
     assert_false(hone_utf8_valid("x\xF0\x9F\x98", 4, &at)); /* truncated */
     assert_int_equal(at, 1);
 }

@@ -68,7 +68,8 @@ static void test_what_breaks_a_limit_of_time_is_not_named_and_is_no_rival(void *
 static void test_what_is_not_asked_or_not_measured_breaks_no_limit(void **state)
 {
     (void)state;
-    hone_task_use asked = {.latency_p95_ms = 300, .deadline_days = 1}, zero = {0}, nothing = {.latency_p95_ms = NAN, .deadline_days = NAN};
+    hone_task_use asked = {.latency_p95_ms = 300, .deadline_days = 1}, zero = {0},
+                  nothing = {.latency_p95_ms = NAN, .deadline_days = NAN};
     assert_true(hone_is_too_slow(&asked, 301) && !hone_is_too_slow(&asked, 300) && !hone_is_too_slow(&asked, NAN));
     assert_true(hone_is_too_late(&asked, 86401) && !hone_is_too_late(&asked, 86400) && !hone_is_too_late(&asked, NAN));
     assert_false(hone_is_too_slow(&zero, 1e9) || hone_is_too_slow(&nothing, 1e9));
@@ -94,8 +95,19 @@ static void test_a_cached_prefix_costs_a_tenth(void **state)
 static void test_a_smaller_budget_never_gets_a_more_thorough_level(void **state)
 {
     (void)state;
-    hone_work_facts facts = {.tokens_per_second = 600, .row_tokens = 35, .shown_tokens = 45, .answer_tokens = 7, .n_train = 1600,
-                             .n_tune = 200, .n_name = 200, .n_test = 1000, .zero_shot = true, .few_shot = true, .label_tokens = 230, .retrieved = true, .tuned = true,
+    hone_work_facts facts = {.tokens_per_second = 600,
+                             .row_tokens = 35,
+                             .shown_tokens = 45,
+                             .answer_tokens = 7,
+                             .n_train = 1600,
+                             .n_tune = 200,
+                             .n_name = 200,
+                             .n_test = 1000,
+                             .zero_shot = true,
+                             .few_shot = true,
+                             .label_tokens = 230,
+                             .retrieved = true,
+                             .tuned = true,
                              .tuned_prompt = true};
     size_t before = hone_n_levels - 1;
     for (double budget = 30; budget < 40000; budget *= 1.3) {

@@ -1,5 +1,6 @@
-/* test_kernels.c - every kernel of every instruction set that this processor has gives the bits of the scalar twin, at every length
- * from 0 to 130, and touches nothing beyond its buffers (guard pages). One list of kernels below drives it all.
+/* test_kernels.c - every kernel of every instruction set that this processor has gives the bits of the scalar twin, at
+ * every length from 0 to 130, and touches nothing beyond its buffers (guard pages). One list of kernels below drives it
+ * all.
  *
  * What the scalar twins themselves must be is checked against arithmetic in double precision further down. */
 #include "numbers.h"
@@ -65,7 +66,8 @@ static void assert_same(const float *a, const float *b, int64_t n, const char *w
 {
     int64_t at = first_difference(a, b, n);
     if (at >= 0)
-        fail_msg("%s, size %lld: element %lld is %a, the scalar twin says %a", what, (long long)size, (long long)at, (double)a[at], (double)b[at]);
+        fail_msg("%s, size %lld: element %lld is %a, the scalar twin says %a", what, (long long)size, (long long)at,
+                 (double)a[at], (double)b[at]);
 }
 
 static float *wild(int which, int64_t n, uint32_t stream)
@@ -92,10 +94,12 @@ static void check_tile(const hone_kernels *kernels)
     for (int rows = 1; rows <= HONE_TILE_ROWS; rows++)
         for (int64_t k = 0; k <= MOST; k++)
             for (size_t s = 0; s < sizeof strides / sizeof *strides; s++) {
-                int64_t a_row = strides[s].a_row ? strides[s].a_row : k, a_k = strides[s].a_k, b_k = strides[s].b_k, c_row = strides[s].c_row;
+                int64_t a_row = strides[s].a_row ? strides[s].a_row : k, a_k = strides[s].a_k, b_k = strides[s].b_k,
+                        c_row = strides[s].c_row;
                 int64_t n_a = k ? (rows - 1) * a_row + (k - 1) * a_k + 1 : 0, n_b = k ? (k - 1) * b_k + HONE_PANEL : 0;
                 int64_t n_c = (rows - 1) * c_row + HONE_PANEL;
-                const float *a = wild(0, n_a, (uint32_t)(k * 8 + rows)), *b = wild(1, n_b, (uint32_t)(k * 8 + rows + 5000));
+                const float *a = wild(0, n_a, (uint32_t)(k * 8 + rows)),
+                            *b = wild(1, n_b, (uint32_t)(k * 8 + rows + 5000));
                 for (int add = 0; add < 2; add++) {
                     float *c = wild(2, n_c, 77), *expected = twin_of(3, c, n_c);
                     kernels->tile[rows](k, a, a_row, a_k, b, b_k, c, c_row, add);
@@ -140,7 +144,8 @@ static void check_expand(const hone_kernels *kernels)
         int64_t step = blocks ? 32 : 1, most = blocks ? 288 : MOST;
         for (int64_t n_in = step; n_in <= most; n_in += step) {
             size_t bytes;
-            const unsigned char *panel = fill_panel(0, (hone_packing)packing, n_in, (uint32_t)(n_in + 1000 * packing), &bytes);
+            const unsigned char *panel =
+                fill_panel(0, (hone_packing)packing, n_in, (uint32_t)(n_in + 1000 * packing), &bytes);
             for (int64_t k0 = 0; k0 <= n_in; k0 += blocks || n_in < 8 ? step : n_in / 3) {
                 int64_t n = (n_in - k0) * HONE_PANEL;
                 float *out = guarded_floats(&buffers[1], n), *expected = guarded_floats(&buffers[2], n);
@@ -173,17 +178,22 @@ static void check_gemv(const hone_kernels *kernels)
                         x[i] = i % 3 ? -0x1p-149f : 0x1p-149f;
                     for (size_t b = 0; kind == 2 && b < bytes; b += block)
                         for (size_t i = 0; i < (packing == HONE_PACK_Q4 ? 32 : 16); i++)
-                            memcpy(panels + b + 2 * i, (const uint16_t[]){i % 16}, 2); /* subnormal halves: below 2^-20 */
-                    float *y = guarded_floats(&buffers[2], HONE_PANEL * n_panels), expected[HONE_PANEL * HONE_GEMV_PANELS];
+                            memcpy(panels + b + 2 * i, (const uint16_t[]){i % 16},
+                                   2); /* subnormal halves: below 2^-20 */
+                    float *y = guarded_floats(&buffers[2], HONE_PANEL * n_panels),
+                          expected[HONE_PANEL * HONE_GEMV_PANELS];
                     kernels->gemv[packing](panels, bytes / (size_t)n_panels, n_panels, n_in, x, y);
                     for (int p = 0; p < n_panels; p++)
                         for (int64_t k = 0; k < n_in; k += HONE_K_CHUNK) {
                             int64_t end = k + HONE_K_CHUNK < n_in ? k + HONE_K_CHUNK : n_in;
                             float *expanded = guarded_floats(&buffers[3], (end - k) * HONE_PANEL);
-                            reference.expand[packing](panels + (size_t)p * (bytes / (size_t)n_panels), k, end, expanded);
-                            reference.tile[1](end - k, x + k, 0, 1, expanded, HONE_PANEL, expected + p * HONE_PANEL, HONE_PANEL, k > 0);
+                            reference.expand[packing](panels + (size_t)p * (bytes / (size_t)n_panels), k, end,
+                                                      expanded);
+                            reference.tile[1](end - k, x + k, 0, 1, expanded, HONE_PANEL, expected + p * HONE_PANEL,
+                                              HONE_PANEL, k > 0);
                         }
-                    assert_same(y, expected, HONE_PANEL * n_panels, kind == 2 ? "gemv of underflowing products" : "gemv", n_in);
+                    assert_same(y, expected, HONE_PANEL * n_panels,
+                                kind == 2 ? "gemv of underflowing products" : "gemv", n_in);
                 }
 }
 
@@ -247,7 +257,8 @@ static void check_add_and_scale(const hone_kernels *kernels)
 static void check_swiglu(const hone_kernels *kernels)
 {
     for (int64_t n = 0; n >= 0; n = next_length(n)) {
-        float *gate = wild(0, n, 1), *up = wild(1, n, 2), *y = guarded_floats(&buffers[2], n), *expected = guarded_floats(&buffers[3], n);
+        float *gate = wild(0, n, 1), *up = wild(1, n, 2), *y = guarded_floats(&buffers[2], n),
+              *expected = guarded_floats(&buffers[3], n);
         kernels->swiglu(n, gate, up, y);
         reference.swiglu(n, gate, up, expected);
         assert_same(y, expected, n, "swiglu", n);
@@ -296,14 +307,16 @@ static void check_reductions(const hone_kernels *kernels)
 {
     for (int64_t n = 0; n >= 0; n = next_length(n)) {
         const float *x = wild(0, n, 1), *y = wild(1, n, 2);
-        float top = kernels->max(n, x), expected_top = reference.max(n, x), d = kernels->dot(n, x, y), expected_d = reference.dot(n, x, y);
+        float top = kernels->max(n, x), expected_top = reference.max(n, x), d = kernels->dot(n, x, y),
+              expected_d = reference.dot(n, x, y);
         assert_true(top == expected_top); /* zeros of either sign are equal */
         assert_same(&d, &expected_d, 1, "dot", n);
         double pairs[][2] = {{kernels->sum_exp(n, n ? top : 0, x), reference.sum_exp(n, n ? top : 0, x)},
                              {kernels->sum_squares(n, x), reference.sum_squares(n, x)}};
         for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
             if (memcmp(&pairs[i][0], &pairs[i][1], sizeof(double)) != 0)
-                fail_msg("%s, size %lld: %a, the scalar twin says %a", i ? "sum_squares" : "sum_exp", (long long)n, pairs[i][0], pairs[i][1]);
+                fail_msg("%s, size %lld: %a, the scalar twin says %a", i ? "sum_squares" : "sum_exp", (long long)n,
+                         pairs[i][0], pairs[i][1]);
     }
 }
 
@@ -319,7 +332,12 @@ static void check_cross_entropy(const hone_kernels *kernels)
 
 static void check_adamw(const hone_kernels *kernels)
 {
-    const hone_adamw settings = {.learning_rate = 1e-3f, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .weight_decay = 0.01f, .gradient_scale = 0.5f};
+    const hone_adamw settings = {.learning_rate = 1e-3f,
+                                 .beta1 = 0.9f,
+                                 .beta2 = 0.999f,
+                                 .epsilon = 1e-8f,
+                                 .weight_decay = 0.01f,
+                                 .gradient_scale = 0.5f};
     for (int64_t n = 0; n >= 0; n = next_length(n)) {
         const float *g = wild(0, n, 1);
         float *m = wild(1, n, 2), *v = wild(2, n, 3), *x = wild(3, n, 4);
@@ -339,10 +357,18 @@ typedef struct kernel_check {
     void (*check)(const hone_kernels *kernels);
 } kernel_check;
 
-static const kernel_check checks[] = {
-    {"tile", check_tile}, {"expand", check_expand}, {"gemv", check_gemv}, {"transpose", check_transpose}, {"rms_norm", check_rms_norm},
-    {"add and scale", check_add_and_scale}, {"swiglu", check_swiglu}, {"rope", check_rope}, {"softmax", check_softmax},
-    {"reductions", check_reductions}, {"cross entropy", check_cross_entropy}, {"adamw", check_adamw}};
+static const kernel_check checks[] = {{"tile", check_tile},
+                                      {"expand", check_expand},
+                                      {"gemv", check_gemv},
+                                      {"transpose", check_transpose},
+                                      {"rms_norm", check_rms_norm},
+                                      {"add and scale", check_add_and_scale},
+                                      {"swiglu", check_swiglu},
+                                      {"rope", check_rope},
+                                      {"softmax", check_softmax},
+                                      {"reductions", check_reductions},
+                                      {"cross entropy", check_cross_entropy},
+                                      {"adamw", check_adamw}};
 
 enum { N_SETS = sizeof sets / sizeof *sets, N_CHECKS = sizeof checks / sizeof *checks };
 
@@ -458,7 +484,8 @@ static void test_rms_norm_agrees_with_double_precision(void **state)
     double exact = 1 / sqrt(sum / (double)n + 1e-5);
     assert_true(fabs((double)rrms - exact) < 4e-7 * exact);
     for (int64_t i = 0; i < n; i++)
-        assert_true(fabs((double)y[i] - (double)x[i] * exact * (double)w[i]) <= 6e-7 * fabs((double)x[i] * exact * (double)w[i]));
+        assert_true(fabs((double)y[i] - (double)x[i] * exact * (double)w[i]) <=
+                    6e-7 * fabs((double)x[i] * exact * (double)w[i]));
 }
 
 static void test_log_sum_exp_agrees_with_double_precision(void **state)
@@ -532,8 +559,10 @@ static void test_half_precision_agrees_with_the_processor(void **state)
             continue;
         assert_int_equal(hone_f32_to_f16(ours), h);
         /* the half, its neighbours as floats, and the points where rounding turns */
-        float next = hardware_half_to_float((uint16_t)(h + 1)), middle = isfinite(next) ? 0.5f * ours + 0.5f * next : ours;
-        float points[] = {nextafterf(ours, INFINITY), nextafterf(ours, -INFINITY), middle, nextafterf(middle, INFINITY), nextafterf(middle, -INFINITY)};
+        float next = hardware_half_to_float((uint16_t)(h + 1)),
+              middle = isfinite(next) ? 0.5f * ours + 0.5f * next : ours;
+        float points[] = {nextafterf(ours, INFINITY), nextafterf(ours, -INFINITY), middle, nextafterf(middle, INFINITY),
+                          nextafterf(middle, -INFINITY)};
         for (size_t i = 0; i < sizeof points / sizeof *points; i++)
             assert_int_equal(hone_f32_to_f16(points[i]), hardware_float_to_half(points[i]));
     }
@@ -543,7 +572,9 @@ static void test_half_precision_agrees_with_the_processor(void **state)
         uint16_t ours = hone_f32_to_f16(f), theirs = hardware_float_to_half(f);
         assert_true(isnan(f) ? (ours & 0x7FFF) > 0x7C00 : ours == theirs);
     }
-    const float edges[] = {65504, 65519.996f, 65520, 1e9f, INFINITY, -INFINITY, 0x1p-14f, 0x1.ffcp-15f, 0x1p-24f, 0x1p-25f, 0x1.000002p-25f, 0x1p-126f, -0.0f};
+    const float edges[] = {65504,           65519.996f, 65520,        1e9f,     INFINITY,
+                           -INFINITY,       0x1p-14f,   0x1.ffcp-15f, 0x1p-24f, 0x1p-25f,
+                           0x1.000002p-25f, 0x1p-126f,  -0.0f};
     for (size_t i = 0; i < sizeof edges / sizeof *edges; i++)
         assert_int_equal(hone_f32_to_f16(edges[i]), hardware_float_to_half(edges[i]));
 #else
@@ -616,8 +647,10 @@ int main(void)
     for (size_t s = 0; s < N_SETS; s++)
         for (size_t c = 0; c < N_CHECKS; c++, n++) {
             pairings[n] = (pairing){.set = &sets[s], .check = &checks[c]};
-            snprintf(pairings[n].name, sizeof pairings[n].name, "%s: %s has the bits of its scalar twin", sets[s].name, checks[c].name);
-            tests[n] = (struct CMUnitTest){pairings[n].name, test_kernel_has_the_bits_of_its_scalar_twin, NULL, NULL, &pairings[n]};
+            snprintf(pairings[n].name, sizeof pairings[n].name, "%s: %s has the bits of its scalar twin", sets[s].name,
+                     checks[c].name);
+            tests[n] = (struct CMUnitTest){pairings[n].name, test_kernel_has_the_bits_of_its_scalar_twin, NULL, NULL,
+                                           &pairings[n]};
         }
     memcpy(tests + n, claims, sizeof claims);
     return cmocka_run_group_tests(tests, create_buffers, free_buffers);

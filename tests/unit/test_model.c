@@ -1,8 +1,10 @@
-/* test_model.c - the whole model. Same bits: a row's hidden state does not depend on what is computed beside it, on how its prompt
- * was cut, on the cache, the threads or the instruction set, nor on whether training or inference asked. Right values: against the
- * model in double precision (exact_model.h), and gradients against central differences of that.
+/* test_model.c - the whole model. Same bits: a row's hidden state does not depend on what is computed beside it, on how
+ * its prompt was cut, on the cache, the threads or the instruction set, nor on whether training or inference asked.
+ * Right values: against the model in double precision (exact_model.h), and gradients against central differences of
+ * that.
  *
- * Everything runs on a tiny model that the test writes; the same-bits claims again on the real one where HONE_TEST_MODEL names it. */
+ * Everything runs on a tiny model that the test writes; the same-bits claims again on the real one where
+ * HONE_TEST_MODEL names it. */
 #include "exact_model.h"
 #include "format/safetensors.h"
 #include "numbers.h"
@@ -62,14 +64,16 @@ static void add_rows(rows *b, const rig *r, int sequence, int from, int to, cons
             b->pages[sequence][p / HONE_PAGE_TOKENS] = b->next_page++ * 37 % 127; /* scattered */
         b->tokens[b->n] = r->ids[sequence][p];
         b->positions[b->n] = p;
-        b->writes[b->n] = (hone_kv_write){(int32_t)b->n, b->pages[sequence][p / HONE_PAGE_TOKENS], p % HONE_PAGE_TOKENS};
+        b->writes[b->n] =
+            (hone_kv_write){(int32_t)b->n, b->pages[sequence][p / HONE_PAGE_TOKENS], p % HONE_PAGE_TOKENS};
     }
     assert_true(b->n <= MAX_ROWS && b->next_page <= 127);
 }
 
 static const float *run_rows(const rig *r, const rows *b, hone_tape *tape)
 {
-    hone_batch batch = {b->n, b->tokens, b->positions, b->spans, b->n_spans, b->writes, b->n, b->adapters, b->n_adapters};
+    hone_batch batch = {b->n,      b->tokens, b->positions, b->spans,     b->n_spans,
+                        b->writes, b->n,      b->adapters,  b->n_adapters};
     return hone_model_forward(r->model, r->pool, &batch, r->ws, tape);
 }
 
@@ -139,7 +143,8 @@ static void test_any_number_of_threads_gives_the_same_bits(void **state)
         add_rows(&b, r, 5, 0, lengths[5], NULL);
         add_rows(&b, r, 3, 0, lengths[3], NULL);
         const float *hidden = run_rows(r, &b, NULL);
-        bool same = same_hidden(r, hidden, 5, 0, lengths[5]) && same_hidden(r, hidden + lengths[5] * r->model->config.n_embd, 3, 0, lengths[3]);
+        bool same = same_hidden(r, hidden, 5, 0, lengths[5]) &&
+                    same_hidden(r, hidden + lengths[5] * r->model->config.n_embd, 3, 0, lengths[3]);
         r->model->ops = r->ops;
         if (!same)
             fail_msg("%d threads (4: scalar kernels)", threads);
@@ -174,10 +179,12 @@ static void test_logits_have_the_same_bits_in_any_company(void **state)
     for (int i = 0; i < HONE_LOGIT_ROWS; i++)
         all[i] = HONE_LOGIT_ROWS - 1 - i;
     float *kept = new_floats(HONE_LOGIT_ROWS * vocab);
-    memcpy(kept, hone_model_logits(r->model, r->ws, all, HONE_LOGIT_ROWS), (size_t)(HONE_LOGIT_ROWS * vocab) * sizeof *kept);
+    memcpy(kept, hone_model_logits(r->model, r->ws, all, HONE_LOGIT_ROWS),
+           (size_t)(HONE_LOGIT_ROWS * vocab) * sizeof *kept);
     static const int counts[] = {1, 2, 7, 33};
     for (int c = 0; c < 4; c++)
-        assert_true(same_bits(hone_model_logits(r->model, r->ws, all + 20, counts[c]), kept + 20 * vocab, counts[c] * vocab));
+        assert_true(
+            same_bits(hone_model_logits(r->model, r->ws, all + 20, counts[c]), kept + 20 * vocab, counts[c] * vocab));
     free(kept);
 }
 
@@ -187,7 +194,10 @@ static void test_adapters_in_any_order_give_the_same_bits(void **state)
     enum { A = 0, B = 1, NONE = -1 };
     static const struct {
         int sequence, adapter;
-    } orders[][3] = {{{0, A}, {6, B}, {4, NONE}}, {{4, NONE}, {6, B}, {0, A}}, {{6, B}, {0, A}, {4, NONE}}, {{0, A}, {4, NONE}, {6, B}}};
+    } orders[][3] = {{{0, A}, {6, B}, {4, NONE}},
+                     {{4, NONE}, {6, B}, {0, A}},
+                     {{6, B}, {0, A}, {4, NONE}},
+                     {{0, A}, {4, NONE}, {6, B}}};
     int64_t width = r->model->config.n_embd;
     float *first[N_SEQUENCES] = {0};
     for (int s = 0; s < 3; s++) { /* each by itself */
@@ -202,7 +212,8 @@ static void test_adapters_in_any_order_give_the_same_bits(void **state)
     for (int o = 0; o < 4; o++) {
         rows b = {0};
         for (int s = 0; s < 3; s++)
-            add_rows(&b, r, orders[o][s].sequence, 0, lengths[orders[o][s].sequence], orders[o][s].adapter < 0 ? NULL : r->adapters[orders[o][s].adapter]);
+            add_rows(&b, r, orders[o][s].sequence, 0, lengths[orders[o][s].sequence],
+                     orders[o][s].adapter < 0 ? NULL : r->adapters[orders[o][s].adapter]);
         const float *hidden = run_rows(r, &b, NULL);
         for (int s = 0; s < 3; s++) {
             int i = orders[o][s].sequence;
@@ -236,7 +247,8 @@ static void begin_training(trainer *t, const rig *r)
     for (int i = 0; i < N_EXAMPLES; i++)
         t->examples[i] = (hone_train_example){r->ids[sequences[i]], (size_t)lengths[sequences[i]], (size_t)prompts[i]};
     assert_int_equal(hone_train_batch_create(MAX_ROWS, N_EXAMPLES, &t->batch, NULL), HONE_OK);
-    assert_int_equal(hone_kv_pool_create(t->batch->max_pages, c->n_layers, c->n_kv_heads, c->head_dim, &t->pool, NULL), HONE_OK);
+    assert_int_equal(hone_kv_pool_create(t->batch->max_pages, c->n_layers, c->n_kv_heads, c->head_dim, &t->pool, NULL),
+                     HONE_OK);
     assert_int_equal(hone_workspace_create(r->model, MAX_ROWS, r->adapters[0]->rank, &t->ws, NULL), HONE_OK);
     assert_int_equal(hone_tape_create(r->model, MAX_ROWS, r->adapters[0]->rank, &t->tape, NULL), HONE_OK);
     t->gradient = new_floats((int64_t)r->adapters[0]->n_parameters);
@@ -259,7 +271,8 @@ static void add_gradient(trainer *t, const rig *r, const size_t *order, int64_t 
         int64_t some = n - done < at_a_time ? n - done : at_a_time;
         done += hone_train_batch_fill(t->batch, t->examples, order + done, some, 0.02f, r->adapters[0]);
         hone_model_forward(r->model, t->pool, &t->batch->rows, t->ws, t->tape);
-        t->loss += hone_model_backward(r->model, t->pool, &t->batch->rows, t->ws, t->tape, t->batch->labels, t->batch->n_labels, t->gradient);
+        t->loss += hone_model_backward(r->model, t->pool, &t->batch->rows, t->ws, t->tape, t->batch->labels,
+                                       t->batch->n_labels, t->gradient);
     }
 }
 
@@ -275,7 +288,8 @@ static void test_training_and_inference_have_the_same_forward_bits(void **state)
         t.batch->share_prefix = share;
         assert_int_equal(hone_train_batch_fill(t.batch, t.examples, straight, 3, 1, r->adapters[0]), 3);
         float *hidden = new_floats(t.batch->rows.n_rows * width);
-        memcpy(hidden, hone_model_forward(r->model, t.pool, &t.batch->rows, t.ws, t.tape), (size_t)(t.batch->rows.n_rows * width) * sizeof *hidden);
+        memcpy(hidden, hone_model_forward(r->model, t.pool, &t.batch->rows, t.ws, t.tape),
+               (size_t)(t.batch->rows.n_rows * width) * sizeof *hidden);
         static const int sequences[] = {0, 2, 5};
         for (int i = 0; i < 3; i++) {
             rows b = {0};
@@ -284,7 +298,8 @@ static void test_training_and_inference_have_the_same_forward_bits(void **state)
             const hone_span *span = &t.batch->spans[i + (t.batch->rows.n_spans > 3)];
             assert_int_equal(span->first_position, share ? PREFIX : 0);
             assert_int_equal(span->first_position + span->n_rows, lengths[sequences[i]] - 1);
-            assert_true(same_bits(hidden + span->first_row * width, alone + span->first_position * width, span->n_rows * width));
+            assert_true(same_bits(hidden + span->first_row * width, alone + span->first_position * width,
+                                  span->n_rows * width));
             assert_true(same_bits(hidden, alone, share ? PREFIX * width : 0));
         }
         free(hidden);
@@ -302,7 +317,8 @@ static void test_sharing_a_prefix_or_not_gives_the_same_gradient(void **state)
     add_gradient(&separate, r, straight, 3, 3, false);
     assert_true(shared.batch->rows.n_rows + 2 * PREFIX == separate.batch->rows.n_rows);
     double apart = relative_l2f(shared.gradient, separate.gradient, (int64_t)r->adapters[0]->n_parameters);
-    print_message("%s: shared against separate prefix: loss %.9f and %.9f, gradients apart by %.1e\n", r->name, shared.loss, separate.loss, apart);
+    print_message("%s: shared against separate prefix: loss %.9f and %.9f, gradients apart by %.1e\n", r->name,
+                  shared.loss, separate.loss, apart);
     assert_true(shared.loss == separate.loss); /* the forward pass has equal bits */
     assert_true(apart < 1e-5);
     end_training(&shared);
@@ -337,7 +353,8 @@ static void test_gradient_has_the_same_bits_with_any_number_of_threads(void **st
         r->model->ops = r->ops_by_threads[threads]; /* before the tape: its scratch is for this many threads */
         begin_training(&other, r);
         add_gradient(&other, r, straight, N_EXAMPLES, N_EXAMPLES, true);
-        bool same = same_bits(first.gradient, other.gradient, (int64_t)r->adapters[0]->n_parameters) && first.loss == other.loss;
+        bool same = same_bits(first.gradient, other.gradient, (int64_t)r->adapters[0]->n_parameters) &&
+                    first.loss == other.loss;
         end_training(&other);
         r->model->ops = r->ops;
         if (!same)
@@ -373,12 +390,14 @@ static void test_log_probabilities_are_those_of_the_model_in_double_precision(vo
             run_rows(r, &b, NULL);
             for (int32_t i = 0; i < n - 1; i++) {
                 double lse, logprob;
-                hone_op_log_softmax_stats(r->ops, 1, r->model->config.n_vocab, hone_model_logits(r->model, r->ws, &i, 1), r->ids[s] + i + 1, &lse, &logprob);
+                hone_op_log_softmax_stats(r->ops, 1, r->model->config.n_vocab,
+                                          hone_model_logits(r->model, r->ws, &i, 1), r->ids[s] + i + 1, &lse, &logprob);
                 worst = fmax(worst, fabs(logprob - exact[i]));
             }
             free(x);
         }
-        print_message("%s%s: log-probabilities within %.1e of double precision\n", r->name, a ? " with adapter" : "", worst);
+        print_message("%s%s: log-probabilities within %.1e of double precision\n", r->name, a ? " with adapter" : "",
+                      worst);
         assert_true(worst < 2e-5);
         free(parameters);
     }
@@ -418,11 +437,14 @@ static void test_gradient_of_every_kind_of_layer_is_the_slope_of_the_loss(void *
             for (int part = 0; part < 2; part++) {
                 const hone_lora *l = hone_adapter_at(a, layer, (hone_linear)which);
                 size_t at = part ? l->b_at : l->a_at, n = (size_t)(a->rank * (part ? l->n_out : l->n_in));
-                /* the slope along the direction of the gradient itself and along one random direction: all elements of the matrix at once */
+                /* the slope along the direction of the gradient itself and along one random direction: all elements of
+                 * the matrix at once */
                 for (int along = 0; along < 2; along++) {
-                    double expected = 0, size = 0, *moved = parameters_as_doubles(a), *direction = exact_array((int64_t)n);
+                    double expected = 0, size = 0, *moved = parameters_as_doubles(a),
+                           *direction = exact_array((int64_t)n);
                     for (size_t i = 0; i < n; i++) {
-                        direction[i] = along ? hone_rng_normal((hone_rng_key){4, HONE_RNG_TEST, (uint32_t)at}, i) : (double)t.gradient[at + i];
+                        direction[i] = along ? hone_rng_normal((hone_rng_key){4, HONE_RNG_TEST, (uint32_t)at}, i)
+                                             : (double)t.gradient[at + i];
                         size += direction[i] * direction[i];
                     }
                     assert_true(size > 0);
@@ -434,11 +456,13 @@ static void test_gradient_of_every_kind_of_layer_is_the_slope_of_the_loss(void *
                     double above = exact_loss(r, &t, moved);
                     for (size_t i = 0; i < n; i++)
                         moved[at + i] -= 2 * h * direction[i];
-                    double slope = (above - exact_loss(r, &t, moved)) / (2 * h), error = fabs(slope - expected) / (fabs(slope) + 0.01 * largest);
+                    double slope = (above - exact_loss(r, &t, moved)) / (2 * h),
+                           error = fabs(slope - expected) / (fabs(slope) + 0.01 * largest);
                     worst = fmax(worst, error);
                     if (!(error < 1e-4))
-                        fail_msg("layer %d %s %s: along %s the loss rises by %.9g, the gradient says %.9g", layer, hone_linear_name((hone_linear)which),
-                                 part ? "B" : "A", along ? "a random direction" : "the gradient", slope, expected);
+                        fail_msg("layer %d %s %s: along %s the loss rises by %.9g, the gradient says %.9g", layer,
+                                 hone_linear_name((hone_linear)which), part ? "B" : "A",
+                                 along ? "a random direction" : "the gradient", slope, expected);
                     free(moved);
                     free(direction);
                 }
@@ -455,7 +479,8 @@ static void test_a_saved_adapter_gives_the_same_bits_when_loaded(void **state)
     const char *folder = temporary_path(r->name);
     hone_adapter *loaded = NULL;
     hone_error err;
-    if (hone_adapter_save(r->adapters[0], folder, "base", &err) != HONE_OK || hone_adapter_load(r->model, folder, &loaded, &err) != HONE_OK)
+    if (hone_adapter_save(r->adapters[0], folder, "base", &err) != HONE_OK ||
+        hone_adapter_load(r->model, folder, &loaded, &err) != HONE_OK)
         fail_msg("%s", err.message);
     assert_true(same_bits(loaded->parameters, r->adapters[0]->parameters, (int64_t)loaded->n_parameters));
     assert_string_equal(loaded->hash, r->adapters[0]->hash);
@@ -470,8 +495,8 @@ static void test_a_saved_adapter_gives_the_same_bits_when_loaded(void **state)
     hone_adapter_free(loaded);
 }
 
-/* PEFT's files have Hugging Face's order of rows, where a rotary pair is (i, i + dim/2); a llama-architecture GGUF has (2i, 2i+1). The
- * formula is llama.cpp's, which reshapes a head's rows to [2, dim/2] and swaps the axes. */
+/* PEFT's files have Hugging Face's order of rows, where a rotary pair is (i, i + dim/2); a llama-architecture GGUF has
+ * (2i, 2i+1). The formula is llama.cpp's, which reshapes a head's rows to [2, dim/2] and swaps the axes. */
 static void test_a_saved_adapter_has_the_row_order_of_hugging_face(void **state)
 {
     const rig *r = *state;
@@ -484,7 +509,8 @@ static void test_a_saved_adapter_has_the_row_order_of_hugging_face(void **state)
     for (int which = 0; which < HONE_N_LINEARS; which++) {
         const hone_lora *l = hone_adapter_at(a, 1, (hone_linear)which);
         char name[160];
-        snprintf(name, sizeof name, "base_model.model.model.layers.1.%s.lora_B.weight", hone_linear_path((hone_linear)which));
+        snprintf(name, sizeof name, "base_model.model.model.layers.1.%s.lora_B.weight",
+                 hone_linear_path((hone_linear)which));
         const hone_safetensor *t = hone_safetensors_find(&file, name);
         assert_non_null(t);
         for (int64_t head = 0; head < l->n_out / dim; head++)
@@ -529,9 +555,11 @@ static void test_adapters_that_hone_cannot_load_are_refused_by_name(void **state
     assert_says(err, "use_dora");
     assert_int_equal(load_changed(r, "\"bias\": \"none\"", "\"bias\": \"all\"", &err), HONE_UNSUPPORTED);
     assert_says(err, "bias");
-    assert_int_equal(load_changed(r, "\"rank_pattern\": {}", "\"rank_pattern\": {\"q_proj\": 8}", &err), HONE_UNSUPPORTED);
+    assert_int_equal(load_changed(r, "\"rank_pattern\": {}", "\"rank_pattern\": {\"q_proj\": 8}", &err),
+                     HONE_UNSUPPORTED);
     assert_says(err, "rank_pattern");
-    assert_int_equal(load_changed(r, "\"modules_to_save\": null", "\"modules_to_save\": [\"lm_head\"]", &err), HONE_UNSUPPORTED);
+    assert_int_equal(load_changed(r, "\"modules_to_save\": null", "\"modules_to_save\": [\"lm_head\"]", &err),
+                     HONE_UNSUPPORTED);
     assert_says(err, "modules_to_save");
     assert_int_equal(load_changed(r, "\"LORA\"", "\"IA3\"", &err), HONE_UNSUPPORTED);
     assert_says(err, "IA3");
@@ -572,14 +600,17 @@ static int open_rig(rig *r, const char *name, const char *path)
             goto failed;
     }
     r->ops = r->ops_by_threads[2];
-    if (hone_gguf_open(path, &r->file, &err) != HONE_OK || hone_model_open(r->ops, &r->file, &r->model, &err) != HONE_OK)
+    if (hone_gguf_open(path, &r->file, &err) != HONE_OK ||
+        hone_model_open(r->ops, &r->file, &r->model, &err) != HONE_OK)
         goto failed;
     const hone_model_config *c = &r->model->config;
     for (int i = 1; i <= 5; i++)
-        if (r->ops_by_threads[i] && hone_ops_reserve_attention(r->ops_by_threads[i], c->n_context, c->n_heads, c->n_kv_heads, c->head_dim, &err) != HONE_OK)
+        if (r->ops_by_threads[i] && hone_ops_reserve_attention(r->ops_by_threads[i], c->n_context, c->n_heads,
+                                                               c->n_kv_heads, c->head_dim, &err) != HONE_OK)
             goto failed;
     if (hone_kv_pool_create(N_PAGES, c->n_layers, c->n_kv_heads, c->head_dim, &r->pool, &err) != HONE_OK ||
-        hone_workspace_create(r->model, MAX_ROWS, 4, &r->ws, &err) != HONE_OK || hone_adapter_create(c, 3, 6, &r->adapters[0], &err) != HONE_OK ||
+        hone_workspace_create(r->model, MAX_ROWS, 4, &r->ws, &err) != HONE_OK ||
+        hone_adapter_create(c, 3, 6, &r->adapters[0], &err) != HONE_OK ||
         hone_adapter_create(c, 2, 7, &r->adapters[1], &err) != HONE_OK)
         goto failed;
     for (int i = 0; i < 2; i++)
@@ -587,7 +618,8 @@ static int open_rig(rig *r, const char *name, const char *path)
     for (int s = 0; s < N_SEQUENCES; s++)
         for (int i = 0; i < LONGEST; i++) {
             bool common = i < PREFIX && (s == 0 || s == 2 || s == 5);
-            r->ids[s][i] = (int32_t)hone_rng_below((hone_rng_key){8, HONE_RNG_TEST, common ? 0 : (uint32_t)s}, (uint64_t)i, (uint64_t)c->n_vocab);
+            r->ids[s][i] = (int32_t)hone_rng_below((hone_rng_key){8, HONE_RNG_TEST, common ? 0 : (uint32_t)s},
+                                                   (uint64_t)i, (uint64_t)c->n_vocab);
         }
     for (int s = 0; s < N_SEQUENCES; s++) {
         rows b = {0};
@@ -646,16 +678,16 @@ static int close_real(void **state)
     return temporary_end(state);
 }
 
-#define SAME_BITS(r)                                                                                                           \
-    cmocka_unit_test_prestate(test_a_sequence_has_the_same_bits_among_others, r),                                              \
-        cmocka_unit_test_prestate(test_a_prompt_has_the_same_bits_in_chunks, r),                                               \
-        cmocka_unit_test_prestate(test_decoding_beside_prefill_has_the_same_bits, r),                                          \
-        cmocka_unit_test_prestate(test_any_number_of_threads_gives_the_same_bits, r),                                          \
-        cmocka_unit_test_prestate(test_cached_prefix_pages_give_the_same_bits, r),                                             \
-        cmocka_unit_test_prestate(test_logits_have_the_same_bits_in_any_company, r),                                           \
-        cmocka_unit_test_prestate(test_adapters_in_any_order_give_the_same_bits, r),                                           \
-        cmocka_unit_test_prestate(test_training_and_inference_have_the_same_forward_bits, r),                                  \
-        cmocka_unit_test_prestate(test_sharing_a_prefix_or_not_gives_the_same_gradient, r),                                    \
+#define SAME_BITS(r)                                                                                                   \
+    cmocka_unit_test_prestate(test_a_sequence_has_the_same_bits_among_others, r),                                      \
+        cmocka_unit_test_prestate(test_a_prompt_has_the_same_bits_in_chunks, r),                                       \
+        cmocka_unit_test_prestate(test_decoding_beside_prefill_has_the_same_bits, r),                                  \
+        cmocka_unit_test_prestate(test_any_number_of_threads_gives_the_same_bits, r),                                  \
+        cmocka_unit_test_prestate(test_cached_prefix_pages_give_the_same_bits, r),                                     \
+        cmocka_unit_test_prestate(test_logits_have_the_same_bits_in_any_company, r),                                   \
+        cmocka_unit_test_prestate(test_adapters_in_any_order_give_the_same_bits, r),                                   \
+        cmocka_unit_test_prestate(test_training_and_inference_have_the_same_forward_bits, r),                          \
+        cmocka_unit_test_prestate(test_sharing_a_prefix_or_not_gives_the_same_gradient, r),                            \
         cmocka_unit_test_prestate(test_a_saved_adapter_gives_the_same_bits_when_loaded, r)
 
 int main(void)

@@ -1,8 +1,8 @@
-/* test_ops.c - the operations of ops.h against arithmetic in double precision written out here, and the same-bits rule: a row's
- * result does not depend on how many rows or threads there are.
+/* test_ops.c - the operations of ops.h against arithmetic in double precision written out here, and the same-bits rule:
+ * a row's result does not depend on how many rows or threads there are.
  *
- * Gradients are checked against the derivative of the double-precision forward formula by hand, or against central differences of
- * that forward in double precision (step 1e-5, so the differences themselves are good to about 1e-9). */
+ * Gradients are checked against the derivative of the double-precision forward formula by hand, or against central
+ * differences of that forward in double precision (step 1e-5, so the differences themselves are good to about 1e-9). */
 #include "file_rows.h"
 #include "numbers.h"
 
@@ -14,8 +14,9 @@
 
 #include <cmocka.h>
 
-static hone_ops *ops;            /* 2 threads */
-static hone_ops *ops_by_threads[6]; /* 1, 2, 3 and 5 threads; [4] has 2 threads and the scalar kernels: equal bits there too */
+static hone_ops *ops; /* 2 threads */
+static hone_ops
+    *ops_by_threads[6]; /* 1, 2, 3 and 5 threads; [4] has 2 threads and the scalar kernels: equal bits there too */
 
 /* ---- packed weights ---- */
 typedef struct matrix {
@@ -66,8 +67,9 @@ static void test_packed_weights_are_the_files_values(void **state)
                 for (int64_t i = 0; i < n_out; i++)
                     for (int64_t k = 0; k < n_in; k++)
                         if (y[i * n_in + k] != m.values[ids[i] * n_in + k])
-                            fail_msg("%s %lld x %lld: weight (%d, %lld) is %a, the file says %a", formats[f].name, (long long)n_out, (long long)n_in, ids[i],
-                                     (long long)k, (double)y[i * n_in + k], (double)m.values[ids[i] * n_in + k]);
+                            fail_msg("%s %lld x %lld: weight (%d, %lld) is %a, the file says %a", formats[f].name,
+                                     (long long)n_out, (long long)n_in, ids[i], (long long)k, (double)y[i * n_in + k],
+                                     (double)m.values[ids[i] * n_in + k]);
                 assert_int_equal(hone_weight_n_out(m.w), n_out);
                 assert_int_equal(hone_weight_n_in(m.w), n_in);
                 free(y);
@@ -120,7 +122,8 @@ static void test_linear_and_its_backward_agree_with_double_precision(void **stat
             for (int64_t n_rows = 1; n_rows <= 7; n_rows += 3) {
                 matrix m = new_matrix(&formats[f], shapes[s].n_out, shapes[s].n_in, (uint32_t)s);
                 int64_t xs = m.n_in + 3, ys = m.n_out + 5;
-                float *x = new_normal(n_rows * xs, 1, 1), *y = new_normal(n_rows * ys, 2, 1), *dx = new_normal(n_rows * xs, 3, 1);
+                float *x = new_normal(n_rows * xs, 1, 1), *y = new_normal(n_rows * ys, 2, 1),
+                      *dx = new_normal(n_rows * xs, 3, 1);
                 float *before = new_normal(n_rows * xs, 3, 1), *dy = new_normal(n_rows * ys, 4, 1);
                 float *gap = new_normal(n_rows * ys, 2, 1);
                 hone_linear_job job = {m.w, x, xs, y, ys};
@@ -138,7 +141,9 @@ static void test_linear_and_its_backward_agree_with_double_precision(void **stat
                     hone_op_linear_backward(ops, m.w, n_rows, dy, ys, dx, xs, add);
                     for (int64_t t = 0; t < n_rows; t++)
                         for (int64_t i = 0; i < xs; i++) {
-                            double old = (double)before[t * xs + i], size = 0, exact = i < m.n_in ? exact_dot(dy + t * ys, 1, m.values + i, m.n_in, m.n_out, &size) : old;
+                            double old = (double)before[t * xs + i], size = 0,
+                                   exact = i < m.n_in ? exact_dot(dy + t * ys, 1, m.values + i, m.n_in, m.n_out, &size)
+                                                      : old;
                             if (i < m.n_in && add)
                                 exact += old, size += fabs(old);
                             assert_true(fabs((double)dx[t * xs + i] - exact) <= dot_tolerance(m.n_out, size));
@@ -171,7 +176,8 @@ static void test_backward_of_a_width_that_is_no_multiple_of_16(void **state)
 static const int row_counts[] = {1, 2, 5, 6, 7, 31, 32, 33, 96, 192, 193, 200};
 enum { N_ROW_COUNTS = sizeof row_counts / sizeof *row_counts, MOST_ROWS = 200 };
 
-/* Both directions for several layers at once, with every row count and thread count: row 0's neighbours change, its bits do not. */
+/* Both directions for several layers at once, with every row count and thread count: row 0's neighbours change, its
+ * bits do not. */
 static void test_linear_has_the_same_bits_for_any_number_of_rows_and_threads(void **state)
 {
     (void)state;
@@ -181,7 +187,8 @@ static void test_linear_has_the_same_bits_for_any_number_of_rows_and_threads(voi
         float *ya = new_floats(MOST_ROWS * 100), *yb = new_floats(MOST_ROWS * 41), *dx = new_floats(MOST_ROWS * 576);
         float *ya1 = new_floats(MOST_ROWS * 100), *yb1 = new_floats(MOST_ROWS * 41), *dx1 = new_floats(MOST_ROWS * 576);
         for (int64_t t = 0; t < MOST_ROWS; t++) { /* the reference: each row alone, one thread, one job a call */
-            hone_linear_job ja = {a.w, x + t * 576, 576, ya1 + t * 100, 100}, jb = {b.w, x + t * 576, 576, yb1 + t * 41, 41};
+            hone_linear_job ja = {a.w, x + t * 576, 576, ya1 + t * 100, 100},
+                            jb = {b.w, x + t * 576, 576, yb1 + t * 41, 41};
             hone_op_linear(ops_by_threads[1], &ja, 1, 1);
             hone_op_linear(ops_by_threads[1], &jb, 1, 1);
             hone_op_linear_backward(ops_by_threads[1], a.w, 1, dy + t * 100, 100, dx1 + t * 576, 576, false);
@@ -193,7 +200,8 @@ static void test_linear_has_the_same_bits_for_any_number_of_rows_and_threads(voi
                 hone_linear_job jobs[] = {{a.w, x + first * 576, 576, ya, 100}, {b.w, x + first * 576, 576, yb, 41}};
                 hone_op_linear(ops_by_threads[threads], jobs, 2, n);
                 hone_op_linear_backward(ops_by_threads[threads], a.w, n, dy + first * 100, 100, dx, 576, false);
-                if (!same_bits(ya, ya1 + first * 100, n * 100) || !same_bits(yb, yb1 + first * 41, n * 41) || !same_bits(dx, dx1 + first * 576, n * 576))
+                if (!same_bits(ya, ya1 + first * 100, n * 100) || !same_bits(yb, yb1 + first * 41, n * 41) ||
+                    !same_bits(dx, dx1 + first * 576, n * 576))
                     fail_msg("%s: %d rows on %d threads differ from each row alone", formats[f].name, n, threads);
             }
         free(x), free(dy), free(ya), free(yb), free(dx), free(ya1), free(yb1), free(dx1);
@@ -207,16 +215,20 @@ static void test_matmul_agrees_with_double_precision_in_every_layout(void **stat
     (void)state;
     static const struct {
         int64_t m, n, k;
-    } sizes[] = {{1, 1, 1}, {1, 16, 300}, {5, 17, 0}, {7, 33, 64}, {96, 64, 16}, {97, 130, 8}, {33, 2, 513}, {16, 576, 77}};
+    } sizes[] = {{1, 1, 1},    {1, 16, 300}, {5, 17, 0},   {7, 33, 64},
+                 {96, 64, 16}, {97, 130, 8}, {33, 2, 513}, {16, 576, 77}};
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
         for (int turned = 0; turned < 2; turned++)
             for (int add = 0; add < 2; add++) {
-                int64_t m = sizes[s].m, n = sizes[s].n, k = sizes[s].k, a_row = turned ? 1 : k + 2, a_k = turned ? m + 1 : 1, b_k = n + 3, c_row = n + 1;
-                float *a = new_normal((m + 2) * (k + 2), 1, 1), *b = new_normal((k + 1) * b_k, 2, 1), *c = new_normal(m * c_row, 3, 1), *old = new_normal(m * c_row, 3, 1);
+                int64_t m = sizes[s].m, n = sizes[s].n, k = sizes[s].k, a_row = turned ? 1 : k + 2,
+                        a_k = turned ? m + 1 : 1, b_k = n + 3, c_row = n + 1;
+                float *a = new_normal((m + 2) * (k + 2), 1, 1), *b = new_normal((k + 1) * b_k, 2, 1),
+                      *c = new_normal(m * c_row, 3, 1), *old = new_normal(m * c_row, 3, 1);
                 hone_op_matmul(ops, m, n, k, a, a_row, a_k, b, b_k, c, c_row, add);
                 for (int64_t i = 0; i < m; i++) {
                     for (int64_t j = 0; j < n; j++) {
-                        double size, before = add ? (double)old[i * c_row + j] : 0, exact = exact_dot(a + i * a_row, a_k, b + j, b_k, k, &size) + before;
+                        double size, before = add ? (double)old[i * c_row + j] : 0,
+                                     exact = exact_dot(a + i * a_row, a_k, b + j, b_k, k, &size) + before;
                         assert_true(fabs((double)c[i * c_row + j] - exact) <= dot_tolerance(k, size + fabs(before)));
                     }
                     assert_true(c[i * c_row + n] == old[i * c_row + n]);
@@ -229,7 +241,8 @@ static void test_matmul_has_the_same_bits_for_any_number_of_rows_and_threads(voi
 {
     (void)state;
     enum { K = 300, N = 41 };
-    float *a = new_normal(MOST_ROWS * K, 1, 1), *b = new_normal(K * N, 2, 1), *alone = new_floats(MOST_ROWS * N), *c = new_floats(MOST_ROWS * N);
+    float *a = new_normal(MOST_ROWS * K, 1, 1), *b = new_normal(K * N, 2, 1), *alone = new_floats(MOST_ROWS * N),
+          *c = new_floats(MOST_ROWS * N);
     for (int64_t t = 0; t < MOST_ROWS; t++)
         hone_op_matmul(ops_by_threads[1], 1, N, K, a + t * K, K, 1, b, N, alone + t * N, N, false);
     for (int threads = 1; threads <= 5; threads++)
@@ -265,7 +278,8 @@ static void test_swiglu_and_its_gradient(void **state)
 {
     (void)state;
     enum { N = 4000 };
-    float *gate = new_normal(N, 1, 3), *up = new_normal(N, 2, 2), *dy = new_normal(N, 3, 1), *y = new_floats(N), *dgate = new_floats(N), *dup = new_floats(N);
+    float *gate = new_normal(N, 1, 3), *up = new_normal(N, 2, 2), *dy = new_normal(N, 3, 1), *y = new_floats(N),
+          *dgate = new_floats(N), *dup = new_floats(N);
     gate[0] = 0, gate[1] = -80, gate[2] = 80, gate[3] = -200, gate[4] = 200;
     hone_op_swiglu(ops, N, gate, up, y);
     hone_op_swiglu_backward(ops, N, gate, up, dy, dgate, dup);
@@ -294,7 +308,8 @@ static void test_gradient_of_the_norm_is_the_slope_of_the_norm(void **state)
 {
     (void)state;
     enum { ROWS = 37, DIM = 51 };
-    float *x = new_normal(ROWS * DIM, 1, 2), *w = new_normal(DIM, 2, 1), *dy = new_normal(ROWS * DIM, 3, 1), *y = new_floats(ROWS * DIM), rrms[ROWS];
+    float *x = new_normal(ROWS * DIM, 1, 2), *w = new_normal(DIM, 2, 1), *dy = new_normal(ROWS * DIM, 3, 1),
+          *y = new_floats(ROWS * DIM), rrms[ROWS];
     float *dx = new_normal(ROWS * DIM, 4, 1), *before = new_normal(ROWS * DIM, 4, 1);
     double point[DIM], eps = (double)1e-5f, h = 1e-5;
     hone_op_rms_norm(ops, ROWS, DIM, 1e-5f, x, w, y, rrms);
@@ -396,7 +411,8 @@ static void test_adamw_follows_the_algorithm_of_pytorch(void **state)
 {
     (void)state;
     enum { N = 3000, STEPS = 12 };
-    const hone_adamw options = {.learning_rate = 1e-2f, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .weight_decay = 0.05f};
+    const hone_adamw options = {
+        .learning_rate = 1e-2f, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .weight_decay = 0.05f};
     float *x = new_normal(N, 1, 1), *m = new_floats(N), *v = new_floats(N), *g = new_floats(N);
     double *rx = malloc(N * sizeof *rx), *rm = calloc(N, sizeof *rm), *rv = calloc(N, sizeof *rv);
     for (int i = 0; i < N; i++)
@@ -424,7 +440,8 @@ static void test_rowwise_operations_have_the_same_bits_for_any_number_of_threads
 {
     (void)state;
     enum { ROWS = 70, DIM = 576, N = ROWS * DIM };
-    const hone_adamw s = {.learning_rate = 1e-2f, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .step = 3, .gradient_scale = 1};
+    const hone_adamw s = {
+        .learning_rate = 1e-2f, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .step = 3, .gradient_scale = 1};
     float *x = new_normal(N, 1, 1), *w = new_normal(DIM, 2, 1), *dy = new_normal(N, 3, 1), *first[4], *y[4], rrms[ROWS];
     double squares = 0;
     for (int i = 0; i < 4; i++)

@@ -1,8 +1,8 @@
-/* test_oracle.c - the real model against what transformers and PEFT computed (tests/data/oracle_*.json say which versions), and against
- * the same model in double precision (exact_model.h).
+/* test_oracle.c - the real model against what transformers and PEFT computed (tests/data/oracle_*.json say which
+ * versions), and against the same model in double precision (exact_model.h).
  *
- * The limits are those of shared/oracle/README.md: log-probabilities within 2e-4 at worst and 2e-5 on average. For scale: llama.cpp with
- * weights in float32 is within 2.8e-5 and 3.5e-6 of the same values. */
+ * The limits are those of shared/oracle/README.md: log-probabilities within 2e-4 at worst and 2e-5 on average. For
+ * scale: llama.cpp with weights in float32 is within 2.8e-5 and 3.5e-6 of the same values. */
 #include "exact_model.h"
 #include "format/safetensors.h"
 #include "model/forward.h"
@@ -57,7 +57,8 @@ static void run_sequence(const sequence *s, int from)
 static double logprob_after(int32_t row, int32_t target)
 {
     double lse, logprob;
-    hone_op_log_softmax_stats(ops, 1, model->config.n_vocab, hone_model_logits(model, ws, &row, 1), &target, &lse, &logprob);
+    hone_op_log_softmax_stats(ops, 1, model->config.n_vocab, hone_model_logits(model, ws, &row, 1), &target, &lse,
+                              &logprob);
     return logprob;
 }
 
@@ -73,13 +74,16 @@ static void test_log_probabilities_agree_with_transformers(void **state)
         sequence s = read_ids(json_object_get(entry, "ids"));
         run_sequence(&s, 0);
         for (int i = 0; i + 1 < s.n; i++, n++) {
-            double difference = logprob_after(i, s.ids[i + 1]) - json_number_value(json_array_get(json_object_get(entry, "token_logprobs"), (size_t)i + 1));
+            double difference =
+                logprob_after(i, s.ids[i + 1]) -
+                json_number_value(json_array_get(json_object_get(entry, "token_logprobs"), (size_t)i + 1));
             worst = fmax(worst, fabs(difference));
             sum += fabs(difference);
             drift += difference;
         }
     }
-    print_message("%d log-probabilities: off by %.1e on average, %.1e at worst; mean signed difference %+.1e\n", n, sum / n, worst, drift / n);
+    print_message("%d log-probabilities: off by %.1e on average, %.1e at worst; mean signed difference %+.1e\n", n,
+                  sum / n, worst, drift / n);
     assert_true(n > 90 && worst <= 2e-4 && sum / n <= 2e-5);
 }
 
@@ -103,7 +107,8 @@ static void test_best_next_tokens_agree_with_transformers(void **state)
         assert_int_equal(best, json_integer_value(json_array_get(json_array_get(top, 0), 0)));
         for (size_t i = 0; i < json_array_size(top); i++) {
             json_t *pair = json_array_get(top, i);
-            assert_true(fabs(logprob_after(last, (int32_t)json_integer_value(json_array_get(pair, 0))) - json_number_value(json_array_get(pair, 1))) < 2e-4);
+            assert_true(fabs(logprob_after(last, (int32_t)json_integer_value(json_array_get(pair, 0))) -
+                             json_number_value(json_array_get(pair, 1))) < 2e-4);
         }
     }
 }
@@ -162,7 +167,8 @@ static void begin_lora(lora_run *r)
     assert_int_equal(hone_tape_create(model, MAX_ROWS, 2, &r->tape, NULL), HONE_OK);
     int32_t page = 0;
     for (size_t s = 0; s < 3; s++) {
-        json_t *entry = json_array_get(json_object_get(lora_step, "batch"), s), *labels = json_object_get(entry, "labels");
+        json_t *entry = json_array_get(json_object_get(lora_step, "batch"), s),
+               *labels = json_object_get(entry, "labels");
         r->sequences[s] = read_ids(json_object_get(entry, "ids"));
         int n = r->sequences[s].n - 1; /* nothing follows the last token */
         r->spans[s] = (hone_span){.first_row = r->n, .n_rows = n, .pages = r->pages[s]};
@@ -203,8 +209,9 @@ static double lora_gradient(lora_run *r)
     return hone_model_backward(model, pool, &batch, r->ws, r->tape, r->labels, r->n_labels, r->gradient);
 }
 
-/* PEFT keeps lora_B [n_out, r] in Hugging Face's row order: rows of q and k of a head are (half, i), the model's are (i, half). The
- * permutation is written out here once more, from llama.cpp's converter: reshape(heads, 2, dim/2).swapaxes(1, 2). */
+/* PEFT keeps lora_B [n_out, r] in Hugging Face's row order: rows of q and k of a head are (half, i), the model's are
+ * (i, half). The permutation is written out here once more, from llama.cpp's converter: reshape(heads, 2,
+ * dim/2).swapaxes(1, 2). */
 static int64_t hugging_face_row(hone_linear which, int64_t row)
 {
     int64_t dim = model->config.head_dim;
@@ -214,11 +221,13 @@ static int64_t hugging_face_row(hone_linear which, int64_t row)
 }
 
 /* Compares one matrix of ours (A [r, n_in] or B transposed [r, n_out]) with PEFT's tensor. */
-static double matrix_apart(const hone_safetensors *tensors, const hone_adapter *a, int64_t layer, hone_linear which, bool b, const float *ours)
+static double matrix_apart(const hone_safetensors *tensors, const hone_adapter *a, int64_t layer, hone_linear which,
+                           bool b, const float *ours)
 {
     const hone_lora *l = hone_adapter_at(a, layer, which);
     char name[160];
-    snprintf(name, sizeof name, "base_model.model.model.layers.%lld.%s.lora_%c.weight", (long long)layer, hone_linear_path(which), b ? 'B' : 'A');
+    snprintf(name, sizeof name, "base_model.model.model.layers.%lld.%s.lora_%c.weight", (long long)layer,
+             hone_linear_path(which), b ? 'B' : 'A');
     const hone_safetensor *t = hone_safetensors_find(tensors, name);
     if (!t)
         fail_msg("%s is not in the file", name);
@@ -241,10 +250,10 @@ static double expected_number(const char *key, size_t i)
     return json_number_value(json_is_array(v) ? json_array_get(v, i) : v);
 }
 
-/* PEFT's float32 loss is 1.4e-5 below the one in double precision (test at the end), its gradients are off in proportion. Where the two
- * are farthest apart (layer 28, v_proj A, 2.5e-4), the slope in double precision along their difference is 0.0056292701; hone's gradient
- * says 0.0056292397, PEFT's 0.0056262085. Layer 28 up_proj A and layer 27 k_proj A: the same picture. So this limit measures PEFT's
- * rounding; hone's own is measured in test_model.c. */
+/* PEFT's float32 loss is 1.4e-5 below the one in double precision (test at the end), its gradients are off in
+ * proportion. Where the two are farthest apart (layer 28, v_proj A, 2.5e-4), the slope in double precision along their
+ * difference is 0.0056292701; hone's gradient says 0.0056292397, PEFT's 0.0056262085. Layer 28 up_proj A and layer 27
+ * k_proj A: the same picture. So this limit measures PEFT's rounding; hone's own is measured in test_model.c. */
 enum { MOST_BEYOND = 30 }; /* of the 420 tensors, beyond the 1e-4 that most keep */
 
 static void test_loss_and_every_gradient_agree_with_peft(void **state)
@@ -256,9 +265,11 @@ static void test_loss_and_every_gradient_agree_with_peft(void **state)
     lora_run r;
     hone_safetensors tensors;
     begin_lora(&r);
-    assert_int_equal(hone_safetensors_open(HONE_SHARED_DIR "/oracle/lora_step/grads.safetensors", &tensors, NULL), HONE_OK);
+    assert_int_equal(hone_safetensors_open(HONE_SHARED_DIR "/oracle/lora_step/grads.safetensors", &tensors, NULL),
+                     HONE_OK);
     assert_int_equal(tensors.n_tensors, model->config.n_layers * HONE_N_LINEARS * 2);
-    double loss = lora_gradient(&r), norm = sqrt(hone_op_sum_squares(ops, (int64_t)r.adapter->n_parameters, r.gradient)), worst = 0;
+    double loss = lora_gradient(&r),
+           norm = sqrt(hone_op_sum_squares(ops, (int64_t)r.adapter->n_parameters, r.gradient)), worst = 0;
     print_message("loss %.8f (PEFT %.8f, apart by %.1e), gradient norm %.8f (%.8f)\n", loss, expected_number("loss", 0),
                   loss / expected_number("loss", 0) - 1, norm, expected_number("grad_norm", 0));
     assert_true(fabs(loss - expected_number("loss", 0)) < 1e-5 * loss);
@@ -267,11 +278,13 @@ static void test_loss_and_every_gradient_agree_with_peft(void **state)
         for (int which = 0; which < HONE_N_LINEARS; which++)
             for (int b = 0; b < 2; b++) {
                 const hone_lora *l = hone_adapter_at(r.adapter, layer, (hone_linear)which);
-                double apart = matrix_apart(&tensors, r.adapter, layer, (hone_linear)which, b, r.gradient + (b ? l->b_at : l->a_at));
+                double apart = matrix_apart(&tensors, r.adapter, layer, (hone_linear)which, b,
+                                            r.gradient + (b ? l->b_at : l->a_at));
                 worst = fmax(worst, apart);
                 beyond += !(apart < 1e-4);
                 if (!(apart < 3e-4))
-                    fail_msg("layer %lld %s %s: gradients apart by %.2e", (long long)layer, hone_linear_name((hone_linear)which), b ? "B" : "A", apart);
+                    fail_msg("layer %lld %s %s: gradients apart by %.2e", (long long)layer,
+                             hone_linear_name((hone_linear)which), b ? "B" : "A", apart);
             }
     print_message("gradients apart by %.1e at worst, %d beyond 1e-4\n", worst, beyond);
     assert_true(beyond <= MOST_BEYOND);
@@ -287,27 +300,36 @@ static void test_five_steps_of_adamw_agree_with_peft(void **state)
     lora_run r;
     begin_lora(&r);
     for (size_t step = 0; step < 6; step++) {
-        double loss = lora_gradient(&r), norm = sqrt(hone_op_sum_squares(ops, (int64_t)r.adapter->n_parameters, r.gradient));
+        double loss = lora_gradient(&r),
+               norm = sqrt(hone_op_sum_squares(ops, (int64_t)r.adapter->n_parameters, r.gradient));
         double expected = expected_number("losses_before_each_step_then_after", step);
         print_message("step %zu: loss %.7f, PEFT %.7f\n", step, loss, expected);
         assert_true(fabs(loss - expected) < 1e-4);
         if (step == 5)
             break;
         assert_true(fabs(norm - expected_number("grad_norms_before_clip", step)) < 1e-4 * norm);
-        hone_adamw s = {.learning_rate = 1e-3f, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .step = (int64_t)step + 1,
-                        .gradient_scale = norm > 1 ? (float)(1 / (norm + 1e-6)) : 1.0f}; /* as torch.nn.utils.clip_grad_norm_ */
+        hone_adamw s = {.learning_rate = 1e-3f,
+                        .beta1 = 0.9f,
+                        .beta2 = 0.999f,
+                        .epsilon = 1e-8f,
+                        .step = (int64_t)step + 1,
+                        .gradient_scale =
+                            norm > 1 ? (float)(1 / (norm + 1e-6)) : 1.0f}; /* as torch.nn.utils.clip_grad_norm_ */
         hone_op_adamw(ops, &s, (int64_t)r.adapter->n_parameters, r.gradient, r.m, r.v, r.adapter->parameters);
     }
     hone_safetensors tensors;
-    assert_int_equal(hone_safetensors_open(HONE_SHARED_DIR "/oracle/lora_step/adapter_after5_layers0_29.safetensors", &tensors, NULL), HONE_OK);
+    assert_int_equal(hone_safetensors_open(HONE_SHARED_DIR "/oracle/lora_step/adapter_after5_layers0_29.safetensors",
+                                           &tensors, NULL),
+                     HONE_OK);
     double worst = 0;
     for (int64_t layer = 0; layer < 30; layer += 29)
         for (int which = 0; which < HONE_N_LINEARS; which++)
             for (int b = 0; b < 2; b++) {
                 const hone_lora *l = hone_adapter_at(r.adapter, layer, (hone_linear)which);
-                /* A step moves each element by about the learning rate whatever the size of its gradient, so elements whose gradient is
-                 * near zero may go either way; the matrices as wholes agree. */
-                worst = fmax(worst, matrix_apart(&tensors, r.adapter, layer, (hone_linear)which, b, r.adapter->parameters + (b ? l->b_at : l->a_at)));
+                /* A step moves each element by about the learning rate whatever the size of its gradient, so elements
+                 * whose gradient is near zero may go either way; the matrices as wholes agree. */
+                worst = fmax(worst, matrix_apart(&tensors, r.adapter, layer, (hone_linear)which, b,
+                                                 r.adapter->parameters + (b ? l->b_at : l->a_at)));
             }
     print_message("adapter after five steps: apart by %.1e at worst\n", worst);
     assert_true(worst < 2e-3);
@@ -328,14 +350,17 @@ static void test_log_probabilities_agree_with_double_precision(void **state)
     run_sequence(&s, 0);
     for (int i = 0; i + 1 < s.n; i++) {
         ours = fmax(ours, fabs(logprob_after(i, s.ids[i + 1]) - exact[i]));
-        theirs = fmax(theirs, fabs(json_number_value(json_array_get(json_object_get(entry, "token_logprobs"), (size_t)i + 1)) - exact[i]));
+        theirs = fmax(theirs,
+                      fabs(json_number_value(json_array_get(json_object_get(entry, "token_logprobs"), (size_t)i + 1)) -
+                           exact[i]));
     }
     free(x);
     print_message("from double precision: hone %.1e, transformers %.1e at worst\n", ours, theirs);
     assert_true(ours < 5e-5);
 }
 
-/* What the test below finds in double precision; kept, because it takes half a minute. HONE_TEST_LONG=1 computes it again. */
+/* What the test below finds in double precision; kept, because it takes half a minute. HONE_TEST_LONG=1 computes it
+ * again. */
 #define LOSS_IN_DOUBLE_PRECISION 2.128499682
 
 static void test_training_loss_agrees_with_double_precision(void **state)
@@ -364,7 +389,8 @@ static void test_training_loss_agrees_with_double_precision(void **state)
             loss -= logprobs[r.labels[label].row - r.spans[i].first_row] / (double)r.n_labels;
         free(hidden);
     }
-    print_message("loss in double precision %.9f; hone %+.1e, PEFT %+.1e\n", loss, mine - loss, expected_number("loss", 0) - loss);
+    print_message("loss in double precision %.9f; hone %+.1e, PEFT %+.1e\n", loss, mine - loss,
+                  expected_number("loss", 0) - loss);
     assert_true(fabs(loss - LOSS_IN_DOUBLE_PRECISION) < 1e-9);
     free(parameters);
     end_lora(&r);
@@ -383,7 +409,8 @@ static int open_model(void **state)
     }
     if (hone_ops_create(0, &ops, &err) != HONE_OK || hone_gguf_open(hone_test_model(), &file, &err) != HONE_OK ||
         hone_model_open(ops, &file, &model, &err) != HONE_OK ||
-        hone_kv_pool_create(N_PAGES, model->config.n_layers, model->config.n_kv_heads, model->config.head_dim, &pool, &err) != HONE_OK ||
+        hone_kv_pool_create(N_PAGES, model->config.n_layers, model->config.n_kv_heads, model->config.head_dim, &pool,
+                            &err) != HONE_OK ||
         hone_workspace_create(model, MAX_ROWS, 1, &ws, &err) != HONE_OK) {
         print_error("%s\n", err.message);
         return -1;
@@ -419,7 +446,8 @@ int main(void)
     if (!hone_test_model())
         return 0;
 #if defined(__SANITIZE_ADDRESS__)
-    fprintf(stderr, "under the address sanitizer: only the first %d of %zu tests\n", FAST, sizeof tests / sizeof *tests);
+    fprintf(stderr, "under the address sanitizer: only the first %d of %zu tests\n", FAST,
+            sizeof tests / sizeof *tests);
     struct CMUnitTest few[FAST];
     memcpy(few, tests, sizeof few);
     return cmocka_run_group_tests(few, open_model, close_model);

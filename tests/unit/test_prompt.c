@@ -13,14 +13,20 @@ static const char *const labels[] = {"late", "lost"};
 
 static hone_task bank(void)
 {
-    return (hone_task){.folder = "bank", .output_kind = HONE_OUTPUT_LABEL, .labels = labels, .n_labels = 2,
-                       .role = "You work at a bank.\n", .instruction = "Reply with the intent."};
+    return (hone_task){.folder = "bank",
+                       .output_kind = HONE_OUTPUT_LABEL,
+                       .labels = labels,
+                       .n_labels = 2,
+                       .role = "You work at a bank.\n",
+                       .instruction = "Reply with the intent."};
 }
 
 static hone_row row_of(json_t *fields)
 {
     return (hone_row){.input = json_string_value(json_object_get(fields, "input")),
-                      .output = json_string_value(json_object_get(fields, "output")), .file = "rows.jsonl", .line = 7,
+                      .output = json_string_value(json_object_get(fields, "output")),
+                      .file = "rows.jsonl",
+                      .line = 7,
                       .fields = fields};
 }
 
@@ -41,10 +47,12 @@ static void test_role_and_instruction_are_the_system_message(void **state)
     json_t *fields = json_pack("{s:s, s:s}", "input", "Where is my card?", "output", "late"), *messages;
     hone_task task = bank();
     hone_row row = row_of(fields);
-    assert_int_equal(hone_prompt_messages(&task, (hone_prompt_style){.instruction = true}, NULL, 0, &row, &messages, &err), HONE_OK);
+    assert_int_equal(
+        hone_prompt_messages(&task, (hone_prompt_style){.instruction = true}, NULL, 0, &row, &messages, &err), HONE_OK);
     assert_int_equal(json_array_size(messages), 2);
     assert_string_equal(role(messages, 0), "system");
-    /* The text that TRL was trained with in shared/peers/trl_bank_intents.py has this form: role, a blank, instruction. */
+    /* The text that TRL was trained with in shared/peers/trl_bank_intents.py has this form: role, a blank, instruction.
+     */
     assert_string_equal(content(messages, 0), "You work at a bank. Reply with the intent.");
     assert_string_equal(role(messages, 1), "user");
     assert_string_equal(content(messages, 1), "Where is my card?");
@@ -61,8 +69,9 @@ static void test_zero_shot_lists_the_labels(void **state)
     hone_row row = row_of(fields);
     hone_prompt_style style = {.instruction = true, .labels = true};
     assert_int_equal(hone_prompt_messages(&task, style, NULL, 0, &row, &messages, &err), HONE_OK);
-    assert_string_equal(content(messages, 0),
-                        "You work at a bank. Reply with the intent.\nAnswer with exactly one of these labels:\nlate\nlost");
+    assert_string_equal(
+        content(messages, 0),
+        "You work at a bank. Reply with the intent.\nAnswer with exactly one of these labels:\nlate\nlost");
     json_decref(messages);
     json_decref(fields);
 }
@@ -90,7 +99,9 @@ static void test_demonstrations_are_turns_before_the_row(void **state)
     hone_task task = bank();
     hone_row shown = row_of(one), asked = row_of(two);
     const hone_row *shots[] = {&shown};
-    assert_int_equal(hone_prompt_messages(&task, (hone_prompt_style){.instruction = true}, shots, 1, &asked, &messages, &err), HONE_OK);
+    assert_int_equal(
+        hone_prompt_messages(&task, (hone_prompt_style){.instruction = true}, shots, 1, &asked, &messages, &err),
+        HONE_OK);
     assert_int_equal(json_array_size(messages), 4);
     assert_string_equal(role(messages, 1), "user");
     assert_string_equal(content(messages, 1), "It is late");
@@ -106,8 +117,9 @@ static void test_context_frames_each_row_and_precedes_its_input(void **state)
 {
     (void)state;
     hone_error err;
-    json_t *fields = json_pack("{s:s, s:s, s:s, s:i, s:b}", "input", "Help", "output", "late", "plan", "{{years}}", "years", 3,
-                               "vip", 1), *messages;
+    json_t *fields = json_pack("{s:s, s:s, s:s, s:i, s:b}", "input", "Help", "output", "late", "plan", "{{years}}",
+                               "years", 3, "vip", 1),
+           *messages;
     hone_task task = bank();
     task.context = "Plan {{plan}}, {{ years }} years, vip {{vip}}.\n";
     hone_row row = row_of(fields);

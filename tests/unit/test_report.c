@@ -1,5 +1,6 @@
 /* test_report.c - claims about what a report says and what it must never let through. The comparison is made up
- * (tests/made_comparison.h); expected numbers are those put into it, written by hand here as a reader should see them. */
+ * (tests/made_comparison.h); expected numbers are those put into it, written by hand here as a reader should see them.
+ */
 #include "made_comparison.h"
 
 #include "base/file.h"
@@ -100,17 +101,23 @@ static void test_the_document_keeps_the_tool_contract(void **state)
     json_int_t n, openings;
     json_error_t why;
     json_t *d = f->document;
-    assert_int_equal(json_unpack_ex(d, &why, 0, "{s:o, s:o, s:I, s:{s:s, s:o, s:s, s:o, s:F}}", "approaches", &approaches,
-                                    "comparisons", &comparisons, "test_openings", &openings, "verdict", "choose", &choose, "because",
-                                    &because, "confidence", &confidence, "flips_if", &flips, "break_even_requests", &even), 0);
+    assert_int_equal(json_unpack_ex(d, &why, 0, "{s:o, s:o, s:I, s:{s:s, s:o, s:s, s:o, s:F}}", "approaches",
+                                    &approaches, "comparisons", &comparisons, "test_openings", &openings, "verdict",
+                                    "choose", &choose, "because", &because, "confidence", &confidence, "flips_if",
+                                    &flips, "break_even_requests", &even),
+                     0);
     assert_int_equal(json_array_size(approaches), 8);
     assert_int_equal(json_array_size(comparisons), 3);
     assert_int_equal(json_unpack_ex(json_array_get(approaches, 7), &why, 0,
-                                    "{s:s, s:F, s:[F, F], s:I, s:F, s:F, s:{s:F, s:F}, s:F, s:F}", "name", &name, "score", &score,
-                                    "ci", &lo, &hi, "n", &n, "tokens_in", &tokens_in, "tokens_out", &tokens_out, "latency_ms", "p50",
-                                    &p50, "p95", &p95, "cost_per_1k", &cost, "train_seconds", &train), 0);
-    assert_int_equal(json_unpack_ex(json_array_get(comparisons, 1), &why, 0, "{s:s, s:s, s:F, s:[F, F], s:F, s:F}", "a", &name, "b",
-                                    &choose, "difference", &difference, "ci", &dlo, &dhi, "p", &p, "p_adjusted", &adjusted), 0);
+                                    "{s:s, s:F, s:[F, F], s:I, s:F, s:F, s:{s:F, s:F}, s:F, s:F}", "name", &name,
+                                    "score", &score, "ci", &lo, &hi, "n", &n, "tokens_in", &tokens_in, "tokens_out",
+                                    &tokens_out, "latency_ms", "p50", &p50, "p95", &p95, "cost_per_1k", &cost,
+                                    "train_seconds", &train),
+                     0);
+    assert_int_equal(json_unpack_ex(json_array_get(comparisons, 1), &why, 0, "{s:s, s:s, s:F, s:[F, F], s:F, s:F}", "a",
+                                    &name, "b", &choose, "difference", &difference, "ci", &dlo, &dhi, "p", &p,
+                                    "p_adjusted", &adjusted),
+                     0);
     assert_string_equal(name, "tuned + prompt");
     assert_string_equal(choose, "retrieved few-shot (10)");
     assert_true(score == 0.84 && n == 300 && p50 == 118 && train == 640 && openings == 2 && even == 182345);
@@ -150,7 +157,8 @@ static void test_json_text_reads_back_and_is_valid_utf8(void **state)
     assert_non_null(back);
     assert_true(hone_utf8_valid(text, strlen(text), NULL));
     const json_t *item = json_array_get(json_object_get(back, "items"), 4);
-    assert_string_equal(json_string_value(json_object_get(item, "input")), "broken utf-8 \xEF\xBF\xBD( \xEF\xBF\xBD\xEF\xBF\xBD here");
+    assert_string_equal(json_string_value(json_object_get(item, "input")),
+                        "broken utf-8 \xEF\xBF\xBD( \xEF\xBF\xBD\xEF\xBF\xBD here");
     json_decref(back);
     free(text);
 }
@@ -185,21 +193,22 @@ static void test_terminal_lines_fit_at_any_width(void **state)
 }
 
 /* The sentences and figures that must be in every medium, as a reader would look for them. */
-static const char *const must_say[] = {"1,600 train / 400 select / 300 test rows",
-                                       "12 labels",
-                                       "about 8 points (3 planned comparisons, 80 % power)",
-                                       "opened 2 times",
-                                       "Quick run: 300 of 1,000 test rows",
-                                       "0.840",
-                                       "+22",
-                                       "+14 to +29",
-                                       "< 0.0001",
-                                       "Tune it.",
-                                       "Moderate confidence.",
-                                       "$0.0019 per 1,000 requests (58 prompt tokens, of which 32 can be cached)",
-                                       "Set-up of $133 pays back after 180,000 requests: 4 weeks at your 200,000 a month.",
-                                       "you serve more than 2 million requests a month",
-                                       "hone report --open"};
+static const char *const must_say[] = {
+    "1,600 train / 400 select / 300 test rows",
+    "12 labels",
+    "about 8 points (3 planned comparisons, 80 % power)",
+    "opened 2 times",
+    "Quick run: 300 of 1,000 test rows",
+    "0.840",
+    "+22",
+    "+14 to +29",
+    "< 0.0001",
+    "Tune it.",
+    "Moderate confidence.",
+    "$0.0019 per 1,000 requests (58 prompt tokens, of which 32 can be cached)",
+    "Set-up of $133 pays back after 180,000 requests: 4 weeks at your 200,000 a month.",
+    "you serve more than 2 million requests a month",
+    "hone report --open"};
 
 static void test_a_narrow_terminal_drops_columns_not_meaning(void **state)
 {
@@ -332,7 +341,8 @@ static void test_html_is_well_formed_and_self_contained(void **state)
     char *html = render(hone_report_html, f->document);
     assert_balanced(html);
     assert_true(hone_utf8_valid(html, strlen(html), NULL));
-    static const char *const outside[] = {"http:", "https:", "src=", "url(", "@import", "<link", "<iframe", "<object", "//cdn"};
+    static const char *const outside[] = {"http:", "https:",  "src=",    "url(", "@import",
+                                          "<link", "<iframe", "<object", "//cdn"};
     for (size_t i = 0; i < sizeof outside / sizeof *outside; i++)
         if (has(html, outside[i]))
             fail_msg("refers outside: %s", outside[i]);
@@ -428,11 +438,16 @@ static void test_any_document_is_refused_or_shown(void **state)
     static const char *const refused[] = {"{}", "[]", "null", "3", "{\"approaches\":{}}", "{\"approaches\":[]}"};
     static const char *const shown[] = {
         "{\"approaches\":[],\"verdict\":{}}",
-        "{\"approaches\":[1,null,{}],\"verdict\":{\"choose\":3,\"because\":{},\"flips_if\":[1,null]},\"comparisons\":7,\"items\":4}",
-        "{\"approaches\":[{\"name\":\"a\",\"tested\":true,\"score\":\"x\",\"ci\":[1],\"cost_per_1k\":1e308,\"setup_usd\":1e308}],"
-        "\"verdict\":{\"choose\":\"a\",\"break_even_requests\":1e300,\"break_even_against\":\"a\"},\"items\":[{},3,{\"answers\":[7]}],"
-        "\"comparisons\":[{\"a\":\"a\",\"b\":\"zzz\"},{\"a\":\"a\",\"b\":\"a\",\"difference\":-1e300,\"ci\":[-1e300,1e300]}]}",
-        "{\"approaches\":[{\"name\":\"a\",\"tested\":true,\"score\":-5,\"ci\":[9,-9],\"cost_per_1k\":-1,\"setup_usd\":0}],"
+        "{\"approaches\":[1,null,{}],\"verdict\":{\"choose\":3,\"because\":{},\"flips_if\":[1,null]},\"comparisons\":7,"
+        "\"items\":4}",
+        "{\"approaches\":[{\"name\":\"a\",\"tested\":true,\"score\":\"x\",\"ci\":[1],\"cost_per_1k\":1e308,\"setup_"
+        "usd\":1e308}],"
+        "\"verdict\":{\"choose\":\"a\",\"break_even_requests\":1e300,\"break_even_against\":\"a\"},\"items\":[{},3,{"
+        "\"answers\":[7]}],"
+        "\"comparisons\":[{\"a\":\"a\",\"b\":\"zzz\"},{\"a\":\"a\",\"b\":\"a\",\"difference\":-1e300,\"ci\":[-1e300,"
+        "1e300]}]}",
+        "{\"approaches\":[{\"name\":\"a\",\"tested\":true,\"score\":-5,\"ci\":[9,-9],\"cost_per_1k\":-1,\"setup_usd\":"
+        "0}],"
         "\"verdict\":{\"choose\":\"a\",\"break_even_requests\":-3},\"task\":{\"use\":{\"requests_per_month\":1e-300,"
         "\"horizon_months\":1e300}}}"};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
@@ -447,7 +462,8 @@ static void test_any_document_is_refused_or_shown(void **state)
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
         json_t *d = json_loads(shown[i], 0, NULL);
         assert_non_null(d);
-        char *html = render(hone_report_html, d), *text = terminal(d, 60, true), *markdown = render(hone_report_markdown, d);
+        char *html = render(hone_report_html, d), *text = terminal(d, 60, true),
+             *markdown = render(hone_report_markdown, d);
         assert_false(has(html, "\"inf") || has(html, "\"-nan") || has(html, "\"nan"));
         free(html);
         free(text);
@@ -504,8 +520,10 @@ static void test_wrapping_loses_no_word(void **state)
 {
     (void)state;
     hone_buffer b = {0};
-    hone_legible_wrap(&b, "one two  three aaaaaaaaaabbbbbbbbbbccccccccccdddddddddd four \xE6\xBC\xA2\xE5\xAD\x97", 4, 4, 24);
-    assert_string_equal(b.data, "one two three\n    aaaaaaaaaabbbbbbbbbb\n    ccccccccccdddddddddd\n    four \xE6\xBC\xA2\xE5\xAD\x97");
+    hone_legible_wrap(&b, "one two  three aaaaaaaaaabbbbbbbbbbccccccccccdddddddddd four \xE6\xBC\xA2\xE5\xAD\x97", 4, 4,
+                      24);
+    assert_string_equal(
+        b.data, "one two three\n    aaaaaaaaaabbbbbbbbbb\n    ccccccccccdddddddddd\n    four \xE6\xBC\xA2\xE5\xAD\x97");
     hone_buffer_clear(&b);
 }
 

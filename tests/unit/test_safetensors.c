@@ -1,5 +1,5 @@
-/* test_safetensors.c - reading what others wrote (and what attackers write), writing what others read. The format is that of
- * huggingface/safetensors, README "Format": u64 header length, JSON header, bytes. */
+/* test_safetensors.c - reading what others wrote (and what attackers write), writing what others read. The format is
+ * that of huggingface/safetensors, README "Format": u64 header length, JSON header, bytes. */
 #include "format/safetensors.h"
 
 #include <math.h>
@@ -78,8 +78,10 @@ static void test_the_examples_values_are_read(void **state)
 {
     (void)state;
     /* 1.0 as F32, F16 and BF16: 0x3F800000, 0x3C00, 0x3F80 */
-    static const char header[] = "{\"__metadata__\":{\"format\":\"pt\"},\"a\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[0,8]},"
-                                 "\"b\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[8,12]},\"c\":{\"dtype\":\"BF16\",\"shape\":[],\"data_offsets\":[12,14]}}";
+    static const char header[] =
+        "{\"__metadata__\":{\"format\":\"pt\"},\"a\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[0,8]},"
+        "\"b\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[8,12]},\"c\":{\"dtype\":\"BF16\",\"shape\":[],\"data_"
+        "offsets\":[12,14]}}";
     static const unsigned char data[] = {0, 0, 0x80, 0x3F, 0, 0, 0x20, 0xC1, 0, 0x3C, 0, 0xC0, 0x80, 0x3F};
     hone_buffer b = {0};
     uint64_t length = strlen(header);
@@ -116,8 +118,8 @@ static void test_what_is_written_is_read_again(void **state)
     assert_int_equal(hone_safetensors_open(path, &file, NULL), HONE_OK);
     uint64_t header_bytes;
     memcpy(&header_bytes, file.map.data, 8);
-    assert_int_equal(header_bytes % 8, 0);            /* data aligned to 8, as the specification asks */
-    assert_int_equal(file.map.data[8], '{');          /* and begins so */
+    assert_int_equal(header_bytes % 8, 0);   /* data aligned to 8, as the specification asks */
+    assert_int_equal(file.map.data[8], '{'); /* and begins so */
     const hone_safetensor *t = hone_safetensors_find(&file, "first \"quoted\"");
     assert_non_null(t);
     assert_int_equal(t->shape[0], 2);
@@ -151,31 +153,43 @@ static const struct hostile {
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[1,9]}}", 8, HONE_BAD_FORMAT},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", 8, HONE_BAD_FORMAT},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,8]}}", 8, HONE_BAD_FORMAT},
-    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[9223372036854775800,9223372036854775807]}}", 8, HONE_BAD_FORMAT},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[9223372036854775800,9223372036854775807]}}", 8,
+     HONE_BAD_FORMAT},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[-9223372036854775808,8]}}", 8, HONE_BAD_FORMAT},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-1,-2],\"data_offsets\":[0,8]}}", 8, HONE_BAD_FORMAT},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}", 8, HONE_BAD_FORMAT},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[\"2\"],\"data_offsets\":[0,8]}}", 8, HONE_BAD_FORMAT},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,2],\"data_offsets\":[0,8]}}", 8, HONE_BAD_FORMAT},
     /* 2^31 * 2^31 * 4 elements of 4 bytes = 2^66 = 0 when the product wraps around */
-    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2147483647,2147483647,2147483647,2147483647],\"data_offsets\":[0,8]}}", 8, HONE_BAD_FORMAT},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2147483647,2147483647,2147483647,2147483647],\"data_offsets\":[0,8]}}", 8,
+     HONE_BAD_FORMAT},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 8, HONE_BAD_FORMAT},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1073741824,1073741824,4],\"data_offsets\":[0,0]}}", 8, HONE_BAD_FORMAT},
     {"{\"a\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[0,8]}}", 8, HONE_UNSUPPORTED},
     {"{\"a\":{\"dtype\":\"F8_E4M3\",\"shape\":[8],\"data_offsets\":[0,8]}}", 8, HONE_UNSUPPORTED},
     /* the same name twice */
-    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, HONE_BAD_FORMAT},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_"
+     "offsets\":[4,8]}}",
+     8, HONE_BAD_FORMAT},
     /* overlaps: equal, partial, one within the other, named in either order */
-    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 8, HONE_BAD_FORMAT},
-    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}", 12, HONE_BAD_FORMAT},
-    {"{\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]},\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]}}", 12, HONE_BAD_FORMAT},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_"
+     "offsets\":[0,4]}}",
+     8, HONE_BAD_FORMAT},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_"
+     "offsets\":[4,12]}}",
+     12, HONE_BAD_FORMAT},
+    {"{\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]},\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_"
+     "offsets\":[0,12]}}",
+     12, HONE_BAD_FORMAT},
     /* bytes that JSON does not allow: NUL in a name, invalid UTF-8, text after the object */
     {"{\"a\\u0000b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8, HONE_BAD_FORMAT},
     {"{\"\xFF\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8, HONE_BAD_FORMAT},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}x", 8, HONE_BAD_FORMAT},
     /* well-formed ones for contrast: spaces after the header, tensors in any order, an empty header */
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}   ", 8, HONE_OK},
-    {"{\"b\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[4,8]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 8, HONE_OK},
+    {"{\"b\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[4,8]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_"
+     "offsets\":[0,4]}}",
+     8, HONE_OK},
     {"{}", 0, HONE_OK},
 };
 
@@ -195,7 +209,9 @@ static void test_overlapping_tensors_are_named(void **state)
 {
     (void)state;
     hone_error err;
-    write_header("{\"one\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"two\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}", 12);
+    write_header("{\"one\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"two\":{\"dtype\":\"F32\","
+                 "\"shape\":[2],\"data_offsets\":[4,12]}}",
+                 12);
     assert_int_equal(open_and_close(&err), HONE_BAD_FORMAT);
     assert_non_null(strstr(err.message, "\"one\""));
     assert_non_null(strstr(err.message, "\"two\""));
@@ -204,7 +220,8 @@ static void test_overlapping_tensors_are_named(void **state)
 static void test_absurd_header_lengths_are_refused(void **state)
 {
     (void)state;
-    static const uint64_t lengths[] = {1, 3, 100, 1u << 31, 1ull << 32, 1ull << 63, UINT64_MAX, UINT64_MAX - 7, (uint64_t)INT64_MAX};
+    static const uint64_t lengths[] = {
+        1, 3, 100, 1u << 31, 1ull << 32, 1ull << 63, UINT64_MAX, UINT64_MAX - 7, (uint64_t)INT64_MAX};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         unsigned char file[8 + 2] = {0};
         hone_error err;
@@ -234,7 +251,8 @@ static void test_every_prefix_and_every_changed_byte(void **state)
 {
     (void)state;
     const float x[] = {1, 2, 3, 4, 5, 6};
-    const hone_safetensor_out tensors[] = {{"layers.0.lora_A.weight", 2, 2, x}, {"layers.0.lora_B.weight", 1, 2, x + 4}};
+    const hone_safetensor_out tensors[] = {{"layers.0.lora_A.weight", 2, 2, x},
+                                           {"layers.0.lora_B.weight", 1, 2, x + 4}};
     hone_error err;
     hone_buffer whole = {0};
     assert_int_equal(hone_safetensors_write(path, tensors, 2, "pt", &err), HONE_OK);

@@ -209,11 +209,24 @@ static void test_deep_nesting_is_an_error_not_a_crash(void **state)
     (void)state;
     static const struct {
         const char *before, *part, *after;
-    } shapes[] = {{"{{ ", "(", ""},          {"{{ ", "[", " }}"},       {"{{ ", "{1:", " }}"},    {"{{ ", "-", "1 }}"},
-                  {"{{ ", "not ", "1 }}"},   {"{{ 1", "+1", " }}"},     {"{{ 1", "**1", " }}"},   {"{{ x", ".x", " }}"},
-                  {"{{ x", "[0", " }}"},     {"{{ x", "(x", " }}"},     {"{{ x", "|list", " }}"}, {"{{ 1", " or 1", " }}"},
-                  {"", "{% if 1 %}", ""},    {"", "{% for i in x %}", ""}, {"", "{% macro m() %}", ""},
-                  {"{% set ", "(", "a = 1 %}"}, {"{{ 1 if 1 else ", "1 if 1 else ", "1 }}"}, {"{{ x", " is x", " }}"}};
+    } shapes[] = {{"{{ ", "(", ""},
+                  {"{{ ", "[", " }}"},
+                  {"{{ ", "{1:", " }}"},
+                  {"{{ ", "-", "1 }}"},
+                  {"{{ ", "not ", "1 }}"},
+                  {"{{ 1", "+1", " }}"},
+                  {"{{ 1", "**1", " }}"},
+                  {"{{ x", ".x", " }}"},
+                  {"{{ x", "[0", " }}"},
+                  {"{{ x", "(x", " }}"},
+                  {"{{ x", "|list", " }}"},
+                  {"{{ 1", " or 1", " }}"},
+                  {"", "{% if 1 %}", ""},
+                  {"", "{% for i in x %}", ""},
+                  {"", "{% macro m() %}", ""},
+                  {"{% set ", "(", "a = 1 %}"},
+                  {"{{ 1 if 1 else ", "1 if 1 else ", "1 }}"},
+                  {"{{ x", " is x", " }}"}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         hone_error err = {0};
         char *source = repeated(shapes[i].before, shapes[i].part, 100000, shapes[i].after);
@@ -257,7 +270,8 @@ static void test_runaway_templates_stop_at_a_limit(void **state)
         {"{% set ns = namespace(s=[]) %}{% for i in range(5000) %}{% set ns.s = [ns.s] %}{% endfor %}{{ ns.s }}",
          "nested more than"},
         {"{% set ns = namespace(a=[], b=[]) %}{% for i in range(60) %}{% set ns.a = [ns.a, ns.a] %}"
-         "{% set ns.b = [ns.b, ns.b] %}{% endfor %}{{ ns.a == ns.b }}", "steps"},
+         "{% set ns.b = [ns.b, ns.b] %}{% endfor %}{{ ns.a == ns.b }}",
+         "steps"},
         {"{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}", "nested more than"},
         {"{{ '%1000000000d' % 1 }}", "width"},
         {"{{ '{:1000000000}'.format(1) }}", "width"},
@@ -302,8 +316,10 @@ static void test_damaged_templates_never_crash(void **state)
     (void)state;
     static const char source[] =
         "{%- macro m(a, b=[1, {'k': 'v'}]) -%}{{ a ~ b[0:2:-1]|tojson(indent=2) }}{{ caller() }}{%- endmacro -%}"
-        "{# c #}{% raw %}{{{% endraw %}{% set ns = namespace(x='\\u00e9\\n') %}{% for k, v in {'a': 1.5e3}.items() if k "
-        "is not none recursive %}{% set ns.x = ns.x.split(',')|join(\"-\") %}{% call m(loop.index) %}{{ '%5.2f|{:>4}' % "
+        "{# c #}{% raw %}{{{% endraw %}{% set ns = namespace(x='\\u00e9\\n') %}{% for k, v in {'a': 1.5e3}.items() if "
+        "k "
+        "is not none recursive %}{% set ns.x = ns.x.split(',')|join(\"-\") %}{% call m(loop.index) %}{{ '%5.2f|{:>4}' "
+        "% "
         "v }}{% endcall %}{% if not loop.last and 1 < 2 <= 3 %}{% break %}{% else %}{{ messages[0]['content'][::-1] if "
         "messages else none }}{% endif %}{% endfor %}{% generation %}x{% endgeneration %}";
     static const char bytes[] = "{}%#-+\"'\\([|~*0a\n\xC3";
@@ -409,10 +425,10 @@ static void test_plain_template_of_base_models(void **state)
     (void)state;
     hone_error err;
     const char *source = hone_template_plain();
-    json_t *context = json_pack("{s:[{s:s,s:s},{s:s,s:s},{s:s,s:s},{s:s,s:s}]}", "messages", "role", "system",
-                                "content", "You are a clerk.\nName the intent.", "role", "user", "content",
-                                "Where is my card?\n", "role", "assistant", "content", "card_arrival", "role", "user",
-                                "content", "Hi");
+    json_t *context =
+        json_pack("{s:[{s:s,s:s},{s:s,s:s},{s:s,s:s},{s:s,s:s}]}", "messages", "role", "system", "content",
+                  "You are a clerk.\nName the intent.", "role", "user", "content", "Where is my card?\n", "role",
+                  "assistant", "content", "card_arrival", "role", "user", "content", "Hi");
     char *text = render(source, strlen(source), context, NULL, &err);
     assert_string_equal(text, "You are a clerk.\nName the intent.\n\nInput: Where is my card?\nOutput: card_arrival\n\n"
                               "Input: Hi\nOutput:");

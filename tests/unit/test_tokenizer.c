@@ -37,7 +37,8 @@ static hone_tokenizer *open_tokenizer(const char *path)
     return t;
 }
 
-static bool encodes_to(const hone_tokenizer *t, const char *text, size_t length, bool parse_special, const int32_t *expected, size_t n)
+static bool encodes_to(const hone_tokenizer *t, const char *text, size_t length, bool parse_special,
+                       const int32_t *expected, size_t n)
 {
     hone_token_list ids = {0};
     hone_error err;
@@ -159,15 +160,16 @@ static void test_shared_vocabularies_ids_equal_llama_cpp(void **state)
     assert_int_equal(n_wrong, 0);
 }
 
-/* shared/oracle/minilm.jsonl (transformers): ids with [CLS] and [SEP], at most 256. Its vocabulary is BERT's uncased one,
- * the same as bert-bge's. */
+/* shared/oracle/minilm.jsonl (transformers): ids with [CLS] and [SEP], at most 256. Its vocabulary is BERT's uncased
+ * one, the same as bert-bge's. */
 static void check_minilm_row(json_t *row, void *context)
 {
     row_check *c = context;
     const json_t *text = json_object_get(row, "text"), *list = json_object_get(row, "ids");
     hone_token_list ids = {0};
     hone_error err;
-    assert_int_equal(hone_tokenizer_encode(c->t, json_string_value(text), json_string_length(text), false, &ids, &err), HONE_OK);
+    assert_int_equal(hone_tokenizer_encode(c->t, json_string_value(text), json_string_length(text), false, &ids, &err),
+                     HONE_OK);
     size_t n = json_array_size(list);
     bool equal = n >= 2 && (ids.n == n - 2 || (n == 256 && ids.n > 254));
     for (size_t i = 1; equal && i + 1 < n; i++)
@@ -182,7 +184,8 @@ static void check_minilm_row(json_t *row, void *context)
 static void test_wordpiece_ids_equal_transformers(void **state)
 {
     (void)state;
-    const char *path = HONE_SHARED_DIR "/vocab/ggml-vocab-bert-bge.gguf", *rows = HONE_SHARED_DIR "/oracle/minilm.jsonl";
+    const char *path = HONE_SHARED_DIR "/vocab/ggml-vocab-bert-bge.gguf",
+               *rows = HONE_SHARED_DIR "/oracle/minilm.jsonl";
     if (!hone_file_exists(path) || !hone_file_exists(rows)) {
         fprintf(stderr, "skipped: %s is not here\n", path);
         skip();
@@ -215,7 +218,7 @@ static void test_smollm2_facts(void **state)
     assert_int_equal(hone_tokenizer_eos(t), 2);
     assert_false(hone_tokenizer_add_bos(t));
     assert_int_equal(hone_tokenizer_find(t, "<|im_start|>", 12), 1);
-    assert_int_equal(hone_tokenizer_find(t, "the", 3), -1); /* a token, but not a special one */
+    assert_int_equal(hone_tokenizer_find(t, "the", 3), -1);                  /* a token, but not a special one */
     assert_true(hone_tokenizer_is_end(t, 2) && hone_tokenizer_is_end(t, 0)); /* <|im_end|>, <|endoftext|> */
     assert_false(hone_tokenizer_is_end(t, 1) || hone_tokenizer_is_end(t, -1) || hone_tokenizer_is_end(t, 1 << 30));
     assert_non_null(strstr(hone_tokenizer_chat_template(t), "<|im_start|>"));
@@ -273,10 +276,29 @@ static void test_loading_and_encoding_are_quick(void **state)
 /* ---- a small vocabulary, by hand ---- */
 
 enum { N_TINY = 21 };
-/* Spelt as in GGUF: U+0120 is a space, U+010A a newline, U+00C3 byte 0xC3, U+00A9 byte 0xA9. No token for other bytes. */
-static const char *const tiny_tokens[N_TINY] = {"a", "b", "c", "\xC4\xA0", "1", "\xC4\x8A", "ab", "bc", "\u0120ab", "abc", "<|end|>",
-                                                "<|end|>!", "<tool>", "\xC3\x83", "\xC2\xA9", "\xC3\x83\xC2\xA9", "!", "<", "\xC3\xBF",
-                                                "cc", "x\xE2\x9C\x93"};
+/* Spelt as in GGUF: U+0120 is a space, U+010A a newline, U+00C3 byte 0xC3, U+00A9 byte 0xA9. No token for other bytes.
+ */
+static const char *const tiny_tokens[N_TINY] = {"a",
+                                                "b",
+                                                "c",
+                                                "\xC4\xA0",
+                                                "1",
+                                                "\xC4\x8A",
+                                                "ab",
+                                                "bc",
+                                                "\u0120ab",
+                                                "abc",
+                                                "<|end|>",
+                                                "<|end|>!",
+                                                "<tool>",
+                                                "\xC3\x83",
+                                                "\xC2\xA9",
+                                                "\xC3\x83\xC2\xA9",
+                                                "!",
+                                                "<",
+                                                "\xC3\xBF",
+                                                "cc",
+                                                "x\xE2\x9C\x93"};
 static const char *const tiny_merges[] = {"b c", "a b", "\xC4\xA0 ab", "ab c", "\xC3\x83 \xC2\xA9", "c c"};
 enum { N_TINY_MERGES = sizeof tiny_merges / sizeof *tiny_merges };
 
@@ -345,8 +367,8 @@ static void test_merges_go_by_rank_then_from_the_left(void **state)
     /* "abc": "b c" has rank 0, "a b" rank 1; no rule joins "a bc", so "abc" (token 9) is out of reach. */
     assert_true(encodes_to(t, "abc", 3, false, IDS(0, 7)));
     assert_true(encodes_to(t, "ab", 2, false, IDS(6)));
-    assert_true(encodes_to(t, "ccc", 3, false, IDS(19, 2)));  /* equal ranks: the left pair */
-    assert_true(encodes_to(t, "a ab", 4, false, IDS(0, 8)));  /* the space goes with its word */
+    assert_true(encodes_to(t, "ccc", 3, false, IDS(19, 2))); /* equal ranks: the left pair */
+    assert_true(encodes_to(t, "a ab", 4, false, IDS(0, 8))); /* the space goes with its word */
     assert_true(encodes_to(t, "a  ab", 5, false, IDS(0, 3, 8)));
     assert_true(encodes_to(t, "\xC3\xA9", 2, false, IDS(15))); /* e acute: two bytes joined */
     hone_tokenizer_free(t);
@@ -501,7 +523,8 @@ static void test_spm_scores_prefix_and_bytes(void **state)
 {
     (void)state;
     /* By hand: "ab" scores above "bc", so "abc" is ab, c; e acute has no token and falls back to its two bytes. */
-    const char *tokens[] = {"<unk>", "<s>", "</s>", "<0xC3>", "<0xA9>", "\xE2\x96\x81", "a", "b", "c", "ab", "bc", "\u2581ab"};
+    const char *tokens[] = {"<unk>", "<s>", "</s>", "<0xC3>", "<0xA9>", "\xE2\x96\x81",
+                            "a",     "b",   "c",    "ab",     "bc",     "\u2581ab"};
     int32_t types[] = {2, 3, 3, 6, 6, 1, 1, 1, 1, 1, 1, 1};
     float scores[] = {0, 0, 0, 0, 0, -9, -9, -9, -9, -1, -2, -3};
     enum { N = sizeof types / sizeof *types };
@@ -610,9 +633,12 @@ static void test_words_are_cut_as_the_rules_say(void **state)
     check_words("qwen2", "v12 \n x", "v|1|2| \n| x|");
     check_words("deepseek-coder", "f(x) 12\n\n", "f|(|x|)| |1|2|\n|\n|");
     check_words("default", "a+b 12345", "a|+|b| |123|45|");
-    check_words("gpt-2", "a\xE2\x80\x83\xE2\x80\x83 b", "a|\xE2\x80\x83\xE2\x80\x83| b|");       /* U+2003 is White_Space */
-    check_words("gpt-2", "a \xE1\xA0\x8E" "b", "a| \xE1\xA0\x8E|b|");                              /* U+180E is not */
-    check_words("gpt-2", "a \xFF\xFE b", "a| |\xFF\xFE| b|");                                      /* invalid UTF-8 apart */
+    check_words("gpt-2", "a\xE2\x80\x83\xE2\x80\x83 b", "a|\xE2\x80\x83\xE2\x80\x83| b|"); /* U+2003 is White_Space */
+    check_words("gpt-2",
+                "a \xE1\xA0\x8E"
+                "b",
+                "a| \xE1\xA0\x8E|b|");                        /* U+180E is not */
+    check_words("gpt-2", "a \xFF\xFE b", "a| |\xFF\xFE| b|"); /* invalid UTF-8 apart */
 }
 
 typedef struct shared_run {
@@ -627,7 +653,8 @@ static void encode_many(void *context, int64_t piece, int thread)
     hone_token_list ids = {0};
     for (int i = 0; i < 200; i++) {
         ids.n = 0;
-        if (hone_tokenizer_encode(r->t, "ab abc<tool>", 12, true, &ids, NULL) != HONE_OK || ids.n != 5 || ids.data[4] != 12)
+        if (hone_tokenizer_encode(r->t, "ab abc<tool>", 12, true, &ids, NULL) != HONE_OK || ids.n != 5 ||
+            ids.data[4] != 12)
             atomic_fetch_add(&r->wrong, 1);
     }
     hone_token_list_clear(&ids);

@@ -1,5 +1,6 @@
-/* test_train.c - the trainer's promises, on a tiny model that the test writes: killed at any instant and continued it ends with the same
- * bits; the same seed gives the same bits on any number of threads; what is wrong is refused with the reason; a full disk loses nothing. */
+/* test_train.c - the trainer's promises, on a tiny model that the test writes: killed at any instant and continued it
+ * ends with the same bits; the same seed gives the same bits on any number of threads; what is wrong is refused with
+ * the reason; a full disk loses nothing. */
 #include "base/cancel.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -113,7 +114,10 @@ static void test_training_lowers_the_loss_and_leaves_a_loadable_adapter(void **s
     /* What the engine says of a training example: more likely than under the base by what was learnt. */
     double loss[2] = {0};
     for (int adapted = 0; adapted < 2; adapted++) {
-        hone_request request = {.ids = examples[3].ids, .n_ids = examples[3].n_ids, .adapter = adapted ? a : NULL, .want_prompt_logprobs = true};
+        hone_request request = {.ids = examples[3].ids,
+                                .n_ids = examples[3].n_ids,
+                                .adapter = adapted ? a : NULL,
+                                .want_prompt_logprobs = true};
         hone_response response = {0};
         assert_int_equal(hone_engine_run(engine, &request, 1, &response, NULL, &err), HONE_OK);
         for (size_t i = examples[3].n_prompt; i < examples[3].n_ids; i++)
@@ -125,8 +129,9 @@ static void test_training_lowers_the_loss_and_leaves_a_loadable_adapter(void **s
     assert_false(hone_file_exists(temporary_path("long/checkpoint.bin")));
 }
 
-/* The run once more by hand, from what train.h promises: counted order of the examples, mean loss over a batch's labels, clipping at
- * clip_norm, a rate that rises over the warm-up and then falls to zero in equal steps, AdamW as in PyTorch with step 1, 2, 3... */
+/* The run once more by hand, from what train.h promises: counted order of the examples, mean loss over a batch's
+ * labels, clipping at clip_norm, a rate that rises over the warm-up and then falls to zero in equal steps, AdamW as in
+ * PyTorch with step 1, 2, 3... */
 static void test_a_run_is_the_steps_that_its_header_promises(void **state)
 {
     (void)state;
@@ -148,7 +153,8 @@ static void test_a_run_is_the_steps_that_its_header_promises(void **state)
     hone_tape *tape;
     assert_int_equal(hone_adapter_create(c, RANK, 8, &a, &err), HONE_OK);
     assert_int_equal(hone_train_batch_create(MOST_TOKENS, 1, &batch, &err), HONE_OK);
-    assert_int_equal(hone_kv_pool_create(batch->max_pages, c->n_layers, c->n_kv_heads, c->head_dim, &pool, &err), HONE_OK);
+    assert_int_equal(hone_kv_pool_create(batch->max_pages, c->n_layers, c->n_kv_heads, c->head_dim, &pool, &err),
+                     HONE_OK);
     assert_int_equal(hone_workspace_create(model, MOST_TOKENS, RANK, &ws, &err), HONE_OK);
     assert_int_equal(hone_tape_create(model, MOST_TOKENS, RANK, &tape, &err), HONE_OK);
     int64_t n = (int64_t)a->n_parameters;
@@ -171,7 +177,12 @@ static void test_a_run_is_the_steps_that_its_header_promises(void **state)
         }
         double norm = sqrt(hone_op_sum_squares(model->ops, n, g));
         clipped |= norm > 0.3;
-        hone_adamw s = {.learning_rate = 1e-2f * rates[step], .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .weight_decay = 0.1f, .step = step + 1,
+        hone_adamw s = {.learning_rate = 1e-2f * rates[step],
+                        .beta1 = 0.9f,
+                        .beta2 = 0.999f,
+                        .epsilon = 1e-8f,
+                        .weight_decay = 0.1f,
+                        .step = step + 1,
                         .gradient_scale = norm > 0.3 ? (float)(0.3 / norm) : 1.0f};
         hone_op_adamw(model->ops, &s, n, g, m, v, a->parameters);
     }
@@ -309,7 +320,8 @@ static void test_killed_at_any_instant_and_continued_it_ends_with_the_same_bits(
         snprintf(folder, sizeof folder, "killed%d", round);
         o = options_for(folder);
         for (int attempt = 0; attempt < 3; attempt++) {
-            double wait = 0.8 * whole_seconds * hone_rng_uniform((hone_rng_key){(uint64_t)round, HONE_RNG_TEST, 1}, (uint64_t)attempt);
+            double wait = 0.8 * whole_seconds *
+                          hone_rng_uniform((hone_rng_key){(uint64_t)round, HONE_RNG_TEST, 1}, (uint64_t)attempt);
             pid_t child = train_in_child(&o, 0, false);
             usleep((useconds_t)(wait * 1e6));
             kill(child, SIGKILL);
@@ -379,7 +391,8 @@ static void test_anothers_checkpoint_is_refused_and_the_difference_named(void **
     examples[7].n_prompt++; /* the same tokens, one label fewer */
     assert_int_equal(train(engine, &o, &result, &err), HONE_BAD_INPUT);
     examples[7].n_prompt--;
-    assert_int_equal(train(engine, &o, &result, &err), HONE_OK); /* the right one is welcome, its checkpoint still whole */
+    assert_int_equal(train(engine, &o, &result, &err),
+                     HONE_OK); /* the right one is welcome, its checkpoint still whole */
     assert_true(result.resumed);
 }
 
@@ -437,7 +450,8 @@ static void test_a_full_disk_leaves_the_last_good_state(void **state)
     leave_checkpoint("full");
     hone_train_options o = options_for("full");
     assert_int_equal(hone_sha256_file(temporary_path("full/checkpoint.bin"), before, NULL), HONE_OK);
-    assert_int_equal(wait_for(train_in_child(&o, 4096, false)), HONE_IO); /* files of at most 4 KiB: write fails as on a full disk */
+    assert_int_equal(wait_for(train_in_child(&o, 4096, false)),
+                     HONE_IO); /* files of at most 4 KiB: write fails as on a full disk */
     assert_message_says("checkpoint.bin");
     assert_message_says("cannot write");
     assert_int_equal(hone_sha256_file(temporary_path("full/checkpoint.bin"), after, NULL), HONE_OK);
@@ -497,7 +511,8 @@ static void test_a_run_whose_scoring_fails_continues_with_the_same_bits(void **s
         judge j = {.best_at = 2, .fail_at = 3};
         o.epochs = 4;
         if (interrupted) {
-            assert_int_equal(hone_train(engine, examples, N_EXAMPLES, &o, give_score, &j, NULL, &result, &err), HONE_IO);
+            assert_int_equal(hone_train(engine, examples, N_EXAMPLES, &o, give_score, &j, NULL, &result, &err),
+                             HONE_IO);
             assert_says(err, "the judge is ill");
             j.asked = 2;
         }
@@ -518,9 +533,12 @@ static void test_examples_that_cannot_be_trained_on_are_refused(void **state)
         hone_train_example example;
         int32_t first;
         const char *says;
-    } cases[] = {{{tokens, TINY_CONTEXT + 1, 5}, 1, "example 1 has 257 tokens; the model's context is 256"}, {{tokens, 5, 5}, 1, "nothing to learn"},
-                 {{tokens, 5, 0}, 1, "nothing to learn"},       {{tokens, 0, 0}, 1, "nothing to learn"},
-                 {{tokens, 5, 2}, TINY_VOCAB, "token 1 is 260"}, {{tokens, 5, 2}, -1, "token 1 is -1"}};
+    } cases[] = {{{tokens, TINY_CONTEXT + 1, 5}, 1, "example 1 has 257 tokens; the model's context is 256"},
+                 {{tokens, 5, 5}, 1, "nothing to learn"},
+                 {{tokens, 5, 0}, 1, "nothing to learn"},
+                 {{tokens, 0, 0}, 1, "nothing to learn"},
+                 {{tokens, 5, 2}, TINY_VOCAB, "token 1 is 260"},
+                 {{tokens, 5, 2}, -1, "token 1 is -1"}};
     hone_train_result result;
     hone_error err;
     hone_train_options o = options_for("refused");
@@ -546,20 +564,48 @@ static void test_options_outside_what_makes_sense_are_refused(void **state)
     for (int i = 0; i < 14; i++) {
         hone_train_options o = options_for("senseless");
         switch (i) {
-        case 0: o.learning_rate = 0; break;
-        case 1: o.learning_rate = NAN; break;
-        case 2: o.learning_rate = 1; break;
-        case 3: o.epochs = 0; break;
-        case 4: o.epochs = INFINITY; break;
-        case 5: o.batch = 0; break;
-        case 6: o.batch = 1 << 20; break;
-        case 7: o.warmup_fraction = -0.1; break;
-        case 8: o.warmup_fraction = NAN; break;
-        case 9: o.rank = 0; break;
-        case 10: o.rank = 33; break; /* the smallest matrix has 32 rows */
-        case 11: o.alpha = 0; break;
-        case 12: o.alpha = NAN; break;
-        case 13: o.rank = -1; break;
+        case 0:
+            o.learning_rate = 0;
+            break;
+        case 1:
+            o.learning_rate = NAN;
+            break;
+        case 2:
+            o.learning_rate = 1;
+            break;
+        case 3:
+            o.epochs = 0;
+            break;
+        case 4:
+            o.epochs = INFINITY;
+            break;
+        case 5:
+            o.batch = 0;
+            break;
+        case 6:
+            o.batch = 1 << 20;
+            break;
+        case 7:
+            o.warmup_fraction = -0.1;
+            break;
+        case 8:
+            o.warmup_fraction = NAN;
+            break;
+        case 9:
+            o.rank = 0;
+            break;
+        case 10:
+            o.rank = 33;
+            break; /* the smallest matrix has 32 rows */
+        case 11:
+            o.alpha = 0;
+            break;
+        case 12:
+            o.alpha = NAN;
+            break;
+        case 13:
+            o.rank = -1;
+            break;
         }
         hone_status status = train(engine, &o, &result, &err);
         if (status != HONE_BAD_INPUT)
@@ -622,7 +668,8 @@ static int open_all(void **state)
     for (int i = 0; i < N_EXAMPLES; i++) {
         size_t n = (size_t)(22 + 3 * (i % 5));
         for (size_t j = 0; j < n; j++) /* a common beginning, then what differs */
-            ids[i][j] = (int32_t)hone_rng_below((hone_rng_key){3, HONE_RNG_TEST, j < PREFIX ? 1000 : (uint32_t)i}, j, TINY_VOCAB);
+            ids[i][j] = (int32_t)hone_rng_below((hone_rng_key){3, HONE_RNG_TEST, j < PREFIX ? 1000 : (uint32_t)i}, j,
+                                                TINY_VOCAB);
         examples[i] = (hone_train_example){ids[i], n, n - 2 - (size_t)(i % 4)};
     }
     engine = open_engine(2);

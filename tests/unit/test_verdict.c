@@ -1,5 +1,5 @@
-/* test_verdict.c - claims about verdicts. The comparisons are built by hand (tests/comparison_builder.h); expected numbers
- * are counts and hand calculations, written out beside them. */
+/* test_verdict.c - claims about verdicts. The comparisons are built by hand (tests/comparison_builder.h); expected
+ * numbers are counts and hand calculations, written out beside them. */
 #include "comparison_builder.h"
 
 #include "base/rng.h"
@@ -62,11 +62,15 @@ static void test_a_winner_better_than_everything_cheaper_is_chosen(void **state)
     assert_int_equal(v->choose, TUNED);
     assert_string_equal(v->headline, "Tune it.");
     assert_string_equal(v->confidence, "high");
-    assert_has(v->summary, "tuned scores 0.824 on the locked test (95 % interval 0.799 to 0.846)"); /* Wilson's formula: 0.79917, 0.84635 */
+    assert_has(v->summary,
+               "tuned scores 0.824 on the locked test (95 % interval 0.799 to 0.846)"); /* Wilson's formula: 0.79917,
+                                                                                           0.84635 */
     assert_has(v->summary, "5.1 points above the logistic regression (");
     assert_has(v->summary, "and 19 points above retrieved few-shot (10) (");
     /* 0.05 s at $0.10 an hour: 0.05 * 0.1 / 3600 * 1000 = 0.00139. */
-    assert_has(v->summary, "The cheaper alternative is the logistic regression: less than $0.00001 against $0.0014 per 1,000 requests.");
+    assert_has(
+        v->summary,
+        "The cheaper alternative is the logistic regression: less than $0.00001 against $0.0014 per 1,000 requests.");
     built_end(&b);
 }
 
@@ -108,13 +112,16 @@ static void test_a_cheaper_baseline_that_is_not_shown_worse_is_taken(void **stat
     (void)state;
     built b;
     built_sketch(&b);
-    answers(&b, LOGISTIC, 40, 850); /* 40 rows only tuned, 26 only the regression: 1.4 points, p = 0.1089 in exact integers */
+    answers(&b, LOGISTIC, 40,
+            850); /* 40 rows only tuned, 26 only the regression: 1.4 points, p = 0.1089 in exact integers */
     decide(&b);
     const hone_verdict *v = &b.c.verdict;
     assert_int_equal(v->kind, HONE_VERDICT_BASELINE);
     assert_int_equal(v->choose, LOGISTIC);
     assert_string_equal(v->headline, "Use the logistic regression.");
-    assert_has(v->summary, "tuned, the best on select, is 1.4 points higher, which is not shown to be more than chance (interval -");
+    assert_has(
+        v->summary,
+        "tuned, the best on select, is 1.4 points higher, which is not shown to be more than chance (interval -");
     assert_has(v->summary, "p = 0.11");
     assert_has(v->summary, "points to be given up");
     UNLESS(b, "is worth the cost to you (then: tuned)");
@@ -143,7 +150,8 @@ static void test_no_difference_on_few_rows_is_not_a_reason_to_take_the_cheaper(v
     (void)state;
     built b;
     built_begin(&b, 60);
-    int logistic = built_add(&b, (built_approach){"TF-IDF + logistic regression", HONE_FAMILY_BASELINE, 12, 52, 0.70, 5e-5, 1, 400});
+    int logistic = built_add(
+        &b, (built_approach){"TF-IDF + logistic regression", HONE_FAMILY_BASELINE, 12, 52, 0.70, 5e-5, 1, 400});
     int tuned = built_add(&b, (built_approach){"tuned", HONE_FAMILY_TUNED, 0, 46, 0.80, 0.05, 600, 400});
     built_plan(&b, tuned, &logistic, 1);
     decide(&b);
@@ -165,7 +173,8 @@ static void test_the_same_share_of_differences_on_many_rows_is_enough(void **sta
     (void)state;
     built b; /* the case above, fifty times as many rows and level scores */
     built_begin(&b, 3000);
-    int logistic = built_add(&b, (built_approach){"TF-IDF + logistic regression", HONE_FAMILY_BASELINE, 300, 2300, 0.70, 5e-5, 1, 400});
+    int logistic = built_add(
+        &b, (built_approach){"TF-IDF + logistic regression", HONE_FAMILY_BASELINE, 300, 2300, 0.70, 5e-5, 1, 400});
     int tuned = built_add(&b, (built_approach){"tuned", HONE_FAMILY_TUNED, 0, 2000, 0.80, 0.05, 600, 400});
     built_plan(&b, tuned, &logistic, 1);
     decide(&b);
@@ -180,7 +189,8 @@ static void test_a_dearer_one_that_may_be_much_better_is_left_open(void **state)
     (void)state;
     built b;
     built_begin(&b, 60);
-    int logistic = built_add(&b, (built_approach){"TF-IDF + logistic regression", HONE_FAMILY_BASELINE, 0, 42, 0.80, 5e-5, 1, 400});
+    int logistic = built_add(
+        &b, (built_approach){"TF-IDF + logistic regression", HONE_FAMILY_BASELINE, 0, 42, 0.80, 5e-5, 1, 400});
     int tuned = built_add(&b, (built_approach){"tuned", HONE_FAMILY_TUNED, 9, 55, 0.78, 0.05, 600, 400});
     built_plan(&b, logistic, &tuned, 1);
     decide(&b);
@@ -209,7 +219,8 @@ static void test_the_test_can_refute_what_select_named(void **state)
 {
     (void)state;
     built b;
-    built_sketch(&b); /* by a cheaper one: the rule settled beforehand takes the cheapest that is not shown to be worse */
+    built_sketch(
+        &b); /* by a cheaper one: the rule settled beforehand takes the cheapest that is not shown to be worse */
     answers(&b, LOGISTIC, 0, 900);
     decide(&b);
     assert_int_equal(b.c.verdict.choose, LOGISTIC);
@@ -224,7 +235,8 @@ static void test_the_test_can_refute_what_select_named(void **state)
     decide(&b);
     assert_int_equal(b.c.verdict.kind, HONE_VERDICT_NOT_ENOUGH_DATA);
     assert_int_equal(b.c.verdict.choose, -1);
-    assert_has(b.c.verdict.summary, "tuned, the best on select, is not confirmed: retrieved few-shot (10) scores 0.900");
+    assert_has(b.c.verdict.summary,
+               "tuned, the best on select, is not confirmed: retrieved few-shot (10) scores 0.900");
     assert_has(b.c.verdict.summary, "7.6 points above tuned");
     assert_has(b.c.verdict.summary, "test rows that nobody has looked at");
     built_end(&b);
@@ -475,8 +487,10 @@ static void test_microseconds_do_not_make_one_baseline_the_cheaper(void **state)
     for (int slower = 0; slower < 2; slower++) {
         built b;
         built_begin(&b, 1000);
-        int neighbour = built_add(&b, (built_approach){"nearest neighbour", HONE_FAMILY_BASELINE, 20, 810, 0.80, slower ? 9e-5 : 2e-5, 0.3, 1600});
-        int logistic = built_add(&b, (built_approach){"TF-IDF + logistic regression", HONE_FAMILY_BASELINE, 0, 800, 0.82, 5e-5, 1, 1600});
+        int neighbour = built_add(&b, (built_approach){"nearest neighbour", HONE_FAMILY_BASELINE, 20, 810, 0.80,
+                                                       slower ? 9e-5 : 2e-5, 0.3, 1600});
+        int logistic = built_add(
+            &b, (built_approach){"TF-IDF + logistic regression", HONE_FAMILY_BASELINE, 0, 800, 0.82, 5e-5, 1, 1600});
         built_plan(&b, logistic, &neighbour, 1);
         decide(&b); /* 30 to 40 microseconds are $0.0000011 per 1,000 requests at most: the choice of select stands */
         assert_int_equal(b.c.verdict.choose, logistic);
@@ -589,7 +603,8 @@ static void test_rows_of_one_group_are_one_source(void **state)
     (void)state;
     built b;
     built_begin(&b, 100);
-    int logistic = built_add(&b, (built_approach){"TF-IDF + logistic regression", HONE_FAMILY_BASELINE, 0, 70, 0.7, 5e-5, 1, 400});
+    int logistic =
+        built_add(&b, (built_approach){"TF-IDF + logistic regression", HONE_FAMILY_BASELINE, 0, 70, 0.7, 5e-5, 1, 400});
     int tuned = built_add(&b, (built_approach){"tuned", HONE_FAMILY_TUNED, 0, 90, 0.9, 0.05, 600, 400});
     built_plan(&b, tuned, &logistic, 1);
     decide(&b);
@@ -634,7 +649,8 @@ static void test_broken_comparisons_are_refused(void **state)
 
 static void assert_clean(const char *text, bool clause)
 {
-    static const char *const never[] = {"nan", "inf ", "significant", "  ", "-0 ", "$-", "%!", "(null)", "..", "!", ";;", "( "};
+    static const char *const never[] = {"nan", "inf ",   "significant", "  ", "-0 ", "$-",
+                                        "%!",  "(null)", "..",          "!",  ";;",  "( "};
     assert_true(text && text[0]);
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)
         if (strstr(text, never[i]))
@@ -682,12 +698,14 @@ static void assert_sound(const built *b)
         assert_true(excludes == (strcmp(p->finding, "no difference shown") != 0));
         if (excludes)
             assert_string_equal(p->finding, p->difference > 0 ? "better" : "worse");
-        /* What is chosen is never shown to be worse than the winner that could have been chosen, and gives up little. */
+        /* What is chosen is never shown to be worse than the winner that could have been chosen, and gives up little.
+         */
         if (chooses && p->b == v->choose && isnan(b->task.use.latency_p95_ms) && p->a == b->c.winner &&
             v->kind != HONE_VERDICT_CHOOSE)
             assert_true(!(excludes && p->difference > 0) && (p->ci_high <= 0.1 + 1e-9));
     }
-    if (chooses) { /* by select and the planned comparisons alone: the one that leads on select, or one planned against it */
+    if (chooses) { /* by select and the planned comparisons alone: the one that leads on select, or one planned against
+                      it */
         int leader = leads_on_select(b);
         bool planned = leader == v->choose;
         for (size_t i = 0; i < b->c.n_pairs; i++)
@@ -739,7 +757,8 @@ static void made_at_random(built *b, uint32_t trial)
     for (size_t k = 0; k < n_kinds; k++) {
         size_t i = n_kinds == 7 ? k : 6 - k;
         double rate = base + spread * draw(trial, 10 + k), shift = draw(trial, 20 + k) * 0.3;
-        built_add(b, (built_approach){kinds[i].name, kinds[i].family, 0, 0, rate, kinds[i].busy, kinds[i].build, kinds[i].labels});
+        built_add(b, (built_approach){kinds[i].name, kinds[i].family, 0, 0, rate, kinds[i].busy, kinds[i].build,
+                                      kinds[i].labels});
         for (size_t r = 0; r < n; r++) {
             double place = fmod((double)r / (double)n + shift * (draw(trial, 1000 + r) < 0.5), 1.0);
             b->approaches[k].outcomes[r].score = place < rate;

@@ -1,9 +1,9 @@
 /* attention.c - the paged key-value pool and causal grouped-query attention, forward and backward.
  *
  * Pool layout: page, layer, K then V. For each key-value head a page holds K as one panel [head_dim][16 positions], so
- * that scores are tiles with lanes along positions, and V as [16 positions][head_dim], so that the weighted sum is tiles
- * with lanes along head_dim. A score is a dot product over head_dim in order; a weighted sum runs over positions in
- * order, a page at a time. Neither depends on which other rows are computed beside it.
+ * that scores are tiles with lanes along positions, and V as [16 positions][head_dim], so that the weighted sum is
+ * tiles with lanes along head_dim. A score is a dot product over head_dim in order; a weighted sum runs over positions
+ * in order, a page at a time. Neither depends on which other rows are computed beside it.
  *
  * A task is one key-value head of one block of query rows. Rows of a block see different numbers of positions: the
  * probabilities beyond a row's own position are exact zeros, which add nothing. */
@@ -27,8 +27,8 @@ size_t hone_kv_page_bytes(int64_t n_layers, int64_t n_kv_heads, int64_t head_dim
     return (size_t)(n_layers * n_kv_heads * head_dim * HONE_PAGE_TOKENS * 2) * sizeof(float);
 }
 
-hone_status hone_kv_pool_create(int64_t n_pages, int64_t n_layers, int64_t n_kv_heads, int64_t head_dim, hone_kv_pool **out,
-                                hone_error *err)
+hone_status hone_kv_pool_create(int64_t n_pages, int64_t n_layers, int64_t n_kv_heads, int64_t head_dim,
+                                hone_kv_pool **out, hone_error *err)
 {
     *out = NULL;
     hone_kv_pool *pool = calloc(1, sizeof *pool);
@@ -41,8 +41,8 @@ hone_status hone_kv_pool_create(int64_t n_pages, int64_t n_layers, int64_t n_kv_
     if (!__builtin_mul_overflow(pool->page_floats * sizeof(float), (size_t)n_pages, &pool->bytes))
         data = mmap(NULL, pool->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (data == MAP_FAILED) {
-        hone_fail(err, HONE_NO_MEMORY, "out of memory for %lld key-value pages of %zu bytes (%lld tokens)", (long long)n_pages,
-                  pool->page_floats * sizeof(float), (long long)n_pages * HONE_PAGE_TOKENS);
+        hone_fail(err, HONE_NO_MEMORY, "out of memory for %lld key-value pages of %zu bytes (%lld tokens)",
+                  (long long)n_pages, pool->page_floats * sizeof(float), (long long)n_pages * HONE_PAGE_TOKENS);
         free(pool);
         return HONE_NO_MEMORY;
     }
@@ -114,8 +114,8 @@ static int64_t round_up(int64_t n, int64_t to)
 }
 
 /* scores[m][n_padded] for the rows, by pages. */
-static void score_pages(const attention_run *run, const hone_span *span, int64_t kv_head, int64_t m, const float *q, int64_t n_pages,
-                        float *scores, int64_t stride)
+static void score_pages(const attention_run *run, const hone_span *span, int64_t kv_head, int64_t m, const float *q,
+                        int64_t n_pages, float *scores, int64_t stride)
 {
     for (int64_t page = 0; page < n_pages; page++)
         hone_tile_rows(&run->ops->kernels, m, run->pool->head_dim, q, run->pool->head_dim, 1,
@@ -135,7 +135,8 @@ static void attention_piece(void *context, int64_t piece, int thread)
     int64_t t0 = (block - run->first_block[s]) * run->block_rows, t1 = min64(t0 + run->block_rows, span->n_rows);
     int64_t m = (t1 - t0) * run->group, seen = span->first_position + t1, stride = round_up(seen, HONE_PAGE_TOKENS);
     int64_t n_pages = stride / HONE_PAGE_TOKENS;
-    float *q = run->ops->attention + (size_t)thread * (size_t)run->ops->attention_floats, *o = q + m * dim, *scores = o + m * dim;
+    float *q = run->ops->attention + (size_t)thread * (size_t)run->ops->attention_floats, *o = q + m * dim,
+          *scores = o + m * dim;
     for (int64_t t = t0; t < t1; t++)
         memcpy(q + (t - t0) * run->group * dim, run->q + (span->first_row + t) * width + kv_head * run->group * dim,
                (size_t)(run->group * dim) * sizeof *q);
@@ -160,12 +161,13 @@ static int64_t block_rows_for(int64_t longest, int64_t group)
     return rows < 1 ? 1 : rows > QUERY_BLOCK ? QUERY_BLOCK : rows;
 }
 
-hone_status hone_ops_reserve_attention(hone_ops *ops, int64_t longest, int64_t n_heads, int64_t n_kv_heads, int64_t head_dim,
-                                       hone_error *err)
+hone_status hone_ops_reserve_attention(hone_ops *ops, int64_t longest, int64_t n_heads, int64_t n_kv_heads,
+                                       int64_t head_dim, hone_error *err)
 {
     int64_t group = n_heads / n_kv_heads;
     longest = round_up(longest, HONE_PAGE_TOKENS);
-    int64_t most = TARGET_SCORES > group * longest ? TARGET_SCORES : group * longest; /* floats of scores at any length */
+    int64_t most =
+        TARGET_SCORES > group * longest ? TARGET_SCORES : group * longest; /* floats of scores at any length */
     int64_t need = round_up(most + QUERY_BLOCK * group * 2 * head_dim, 16);
     if (need <= ops->attention_floats)
         return HONE_OK;
@@ -223,34 +225,39 @@ size_t hone_attention_backward_work(int64_t n_rows, int64_t n_heads, int64_t hea
 }
 
 /* Gradients that queries t0..t1 of a span send to the keys and values of positions p0..p1, which are rows row0... */
-static void backward_keys(const attention_backward_run *run, const hone_span *span, int64_t head, int64_t t0, int64_t t1, int64_t p0,
-                          int64_t p1, int64_t row0, const float *p, const float *ds, int64_t stride)
+static void backward_keys(const attention_backward_run *run, const hone_span *span, int64_t head, int64_t t0,
+                          int64_t t1, int64_t p0, int64_t p1, int64_t row0, const float *p, const float *ds,
+                          int64_t stride)
 {
     const attention_run *f = &run->forward;
     int64_t dim = f->pool->head_dim, width = f->n_heads * dim, first = (span->first_row + t0) * width + head * dim;
     size_t at = (size_t)((head * run->n_rows + row0) * dim);
     for (int64_t d = 0; d < dim; d += HONE_PANEL) {
-        hone_tile_rows(&f->ops->kernels, p1 - p0, t1 - t0, ds + p0, 1, stride, f->q + first + d, width, run->dk_part + at + d, dim, true);
-        hone_tile_rows(&f->ops->kernels, p1 - p0, t1 - t0, p + p0, 1, stride, run->d_o + first + d, width, run->dv_part + at + d, dim,
-                       true);
+        hone_tile_rows(&f->ops->kernels, p1 - p0, t1 - t0, ds + p0, 1, stride, f->q + first + d, width,
+                       run->dk_part + at + d, dim, true);
+        hone_tile_rows(&f->ops->kernels, p1 - p0, t1 - t0, p + p0, 1, stride, run->d_o + first + d, width,
+                       run->dv_part + at + d, dim, true);
     }
 }
 
-static void backward_block(const attention_backward_run *run, const hone_span *span, int64_t head, int64_t t0, int64_t t1, float *work)
+static void backward_block(const attention_backward_run *run, const hone_span *span, int64_t head, int64_t t0,
+                           int64_t t1, float *work)
 {
     const attention_run *f = &run->forward;
     const hone_kernels *kernels = &f->ops->kernels;
     int64_t dim = f->pool->head_dim, width = f->n_heads * dim, kv_head = head / f->group, m = t1 - t0;
-    int64_t seen = span->first_position + t1, stride = round_up(seen, HONE_PAGE_TOKENS), n_pages = stride / HONE_PAGE_TOKENS;
+    int64_t seen = span->first_position + t1, stride = round_up(seen, HONE_PAGE_TOKENS),
+            n_pages = stride / HONE_PAGE_TOKENS;
     float *p = work, *ds = p + BACKWARD_QUERIES * stride, *turned = ds + BACKWARD_QUERIES * stride;
     int64_t first = (span->first_row + t0) * width + head * dim;
     for (int64_t page = 0; page < n_pages; page++) {
-        hone_tile_rows(kernels, m, dim, f->q + first, width, 1, k_panel(f->pool, span->pages[page], f->layer, kv_head), HONE_PAGE_TOKENS,
-                       p + page * HONE_PAGE_TOKENS, stride, false);
+        hone_tile_rows(kernels, m, dim, f->q + first, width, 1, k_panel(f->pool, span->pages[page], f->layer, kv_head),
+                       HONE_PAGE_TOKENS, p + page * HONE_PAGE_TOKENS, stride, false);
         const float *v = v_panel(f->pool, span->pages[page], f->layer, kv_head);
         for (int64_t d = 0; d < dim; d += 16)
             kernels->transpose16(v + d, dim, turned + d * HONE_PAGE_TOKENS, HONE_PAGE_TOKENS);
-        hone_tile_rows(kernels, m, dim, run->d_o + first, width, 1, turned, HONE_PAGE_TOKENS, ds + page * HONE_PAGE_TOKENS, stride, false);
+        hone_tile_rows(kernels, m, dim, run->d_o + first, width, 1, turned, HONE_PAGE_TOKENS,
+                       ds + page * HONE_PAGE_TOKENS, stride, false);
     }
     for (int64_t i = 0; i < m; i++) {
         int64_t valid = span->first_position + t0 + i + 1;
@@ -265,7 +272,8 @@ static void backward_block(const attention_backward_run *run, const hone_span *s
         for (int64_t d = 0; d < dim; d += 16)
             kernels->transpose16(k + d * HONE_PAGE_TOKENS, HONE_PAGE_TOKENS, turned + d, dim);
         for (int64_t d = 0; d < dim; d += HONE_PANEL)
-            hone_tile_rows(kernels, m, slots, ds + page * HONE_PAGE_TOKENS, stride, 1, turned + d, dim, run->dq + first + d, width, page > 0);
+            hone_tile_rows(kernels, m, slots, ds + page * HONE_PAGE_TOKENS, stride, 1, turned + d, dim,
+                           run->dq + first + d, width, page > 0);
     }
     if (span->prefix_length > 0)
         backward_keys(run, span, head, t0, t1, 0, span->prefix_length, span->prefix_row, p, ds, stride);
@@ -305,19 +313,27 @@ static void add_parts(void *context, int64_t row, int thread)
     }
 }
 
-void hone_op_attention_backward(hone_ops *ops, const hone_kv_pool *pool, int64_t layer, const hone_span *spans, int64_t n_spans,
-                                int64_t n_rows, int64_t n_heads, float scale, const float *q, const float *o, const float *d_o, float *dq,
-                                float *dk, float *dv, float *work)
+void hone_op_attention_backward(hone_ops *ops, const hone_kv_pool *pool, int64_t layer, const hone_span *spans,
+                                int64_t n_spans, int64_t n_rows, int64_t n_heads, float scale, const float *q,
+                                const float *o, const float *d_o, float *dq, float *dk, float *dv, float *work)
 {
     int64_t longest = 0;
     for (int64_t s = 0; s < n_spans; s++)
         if (spans[s].first_position + spans[s].n_rows > longest)
             longest = spans[s].first_position + spans[s].n_rows;
     size_t part = (size_t)(n_heads * n_rows * pool->head_dim);
-    attention_backward_run run = {
-        .forward = {ops, pool, layer, n_heads, n_heads / pool->n_kv_heads, spans, NULL, n_spans, 0, scale, q, (float *)(uintptr_t)o},
-        .n_rows = n_rows, .longest = longest, .d_o = d_o, .dq = dq, .dk_part = work, .dv_part = work + part,
-        .thread_work = work + 2 * part, .thread_floats = backward_thread_floats(pool->head_dim, longest), .dk = dk, .dv = dv};
+    attention_backward_run run = {.forward = {ops, pool, layer, n_heads, n_heads / pool->n_kv_heads, spans, NULL,
+                                              n_spans, 0, scale, q, (float *)(uintptr_t)o},
+                                  .n_rows = n_rows,
+                                  .longest = longest,
+                                  .d_o = d_o,
+                                  .dq = dq,
+                                  .dk_part = work,
+                                  .dv_part = work + part,
+                                  .thread_work = work + 2 * part,
+                                  .thread_floats = backward_thread_floats(pool->head_dim, longest),
+                                  .dk = dk,
+                                  .dv = dv};
     hone_thread_pool_run(ops->pool, n_heads, backward_head, &run);
     hone_thread_pool_run(ops->pool, n_rows, add_parts, &run);
 }

@@ -19,7 +19,8 @@ static int64_t min64(int64_t a, int64_t b)
 }
 
 /* The last columns when they do not fill a panel: B is copied into a padded scratch, C goes through an edge row. */
-static void edge_columns(const matmul_run *run, int64_t row0, int64_t row1, int64_t j, int64_t k0, int64_t k1, float *scratch)
+static void edge_columns(const matmul_run *run, int64_t row0, int64_t row1, int64_t j, int64_t k0, int64_t k1,
+                         float *scratch)
 {
     int64_t columns = run->n - j;
     float edge[HONE_PANEL] __attribute__((aligned(32)));
@@ -29,8 +30,8 @@ static void edge_columns(const matmul_run *run, int64_t row0, int64_t row1, int6
     }
     for (int64_t i = row0; i < row1; i++) {
         float *c = run->c + i * run->c_row + j;
-        run->ops->kernels.tile[1](k1 - k0, run->a + i * run->a_row + k0 * run->a_k, 0, run->a_k, scratch, HONE_PANEL, edge, HONE_PANEL,
-                                  false);
+        run->ops->kernels.tile[1](k1 - k0, run->a + i * run->a_row + k0 * run->a_k, 0, run->a_k, scratch, HONE_PANEL,
+                                  edge, HONE_PANEL, false);
         for (int64_t t = 0; t < columns; t++)
             c[t] = run->add || k0 > 0 ? c[t] + edge[t] : edge[t];
     }
@@ -48,9 +49,9 @@ static void matmul_piece(void *context, int64_t piece, int thread)
             if (j + HONE_PANEL > run->n)
                 edge_columns(run, row0, row1, j, k0, k1, scratch);
             else
-                hone_tile_rows(&run->ops->kernels, row1 - row0, k1 - k0, run->a + row0 * run->a_row + k0 * run->a_k, run->a_row,
-                               run->a_k, run->b + k0 * run->b_k + j, run->b_k, run->c + row0 * run->c_row + j, run->c_row,
-                               run->add || k0 > 0);
+                hone_tile_rows(&run->ops->kernels, row1 - row0, k1 - k0, run->a + row0 * run->a_row + k0 * run->a_k,
+                               run->a_row, run->a_k, run->b + k0 * run->b_k + j, run->b_k,
+                               run->c + row0 * run->c_row + j, run->c_row, run->add || k0 > 0);
         }
     }
 }

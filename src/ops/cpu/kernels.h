@@ -15,28 +15,36 @@
 
 #include "ops/ops.h"
 
-typedef enum hone_packing { HONE_PACK_F32, HONE_PACK_F16, HONE_PACK_BF16, HONE_PACK_Q8, HONE_PACK_Q4, HONE_N_PACKINGS } hone_packing;
+typedef enum hone_packing {
+    HONE_PACK_F32,
+    HONE_PACK_F16,
+    HONE_PACK_BF16,
+    HONE_PACK_Q8,
+    HONE_PACK_Q4,
+    HONE_N_PACKINGS
+} hone_packing;
 
 enum {
-    HONE_TILE_ROWS = 6,      /* most rows a tile kernel takes */
-    HONE_GEMV_PANELS = 2,    /* panels a matrix-vector kernel takes at once (1 is allowed) */
+    HONE_TILE_ROWS = 6,   /* most rows a tile kernel takes */
+    HONE_GEMV_PANELS = 2, /* panels a matrix-vector kernel takes at once (1 is allowed) */
     HONE_Q8_BLOCK_BYTES = 32 + 512,
     HONE_Q4_BLOCK_BYTES = 64 + 256
 };
 
 /* C[i][0..16) = sum over k of a[i*a_row + k*a_k] * b[k*b_k + 0..16), i < rows; add: C += that sum. Any k >= 0. */
-typedef void (*hone_tile_kernel)(int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b, int64_t b_k, float *c,
-                                 int64_t c_row, bool add);
+typedef void (*hone_tile_kernel)(int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b, int64_t b_k,
+                                 float *c, int64_t c_row, bool add);
 /* Inputs [k0,k1) of one panel to out[k-k0][16]. For q8 and q4, k0 is a multiple of 32 and so is k1 - k0. */
 typedef void (*hone_expand_kernel)(const void *panel, int64_t k0, int64_t k1, float *out);
 /* y[0..16*n_panels) = W x over all n_in inputs, chunked as HONE_K_CHUNK says; panels are panel_bytes apart. */
-typedef void (*hone_gemv_kernel)(const void *panels, size_t panel_bytes, int n_panels, int64_t n_in, const float *x, float *y);
+typedef void (*hone_gemv_kernel)(const void *panels, size_t panel_bytes, int n_panels, int64_t n_in, const float *x,
+                                 float *y);
 
 typedef struct hone_kernels {
     const char *isa;
     hone_tile_kernel tile[HONE_TILE_ROWS + 1]; /* by number of rows, 1..6 */
     hone_expand_kernel expand[HONE_N_PACKINGS];
-    hone_gemv_kernel gemv[HONE_N_PACKINGS];    /* NULL: expand and use the tile */
+    hone_gemv_kernel gemv[HONE_N_PACKINGS];                                      /* NULL: expand and use the tile */
     void (*transpose16)(const float *x, int64_t x_row, float *y, int64_t y_row); /* y[j][i] = x[i][j], 16 x 16 */
 
     /* rowwise.c, compiled once for each instruction set */
@@ -52,13 +60,14 @@ typedef struct hone_kernels {
     void (*softmax)(int64_t n_valid, int64_t n, float scale, float *x);
     float (*max)(int64_t n, const float *x);
     double (*sum_exp)(int64_t n, float max, const float *x); /* sum of exp(x - max), n any */
-    void (*cross_entropy_backward)(int64_t n, float log_sum_exp, float weight, float *x); /* x = weight * exp(x - lse) */
+    void (*cross_entropy_backward)(int64_t n, float log_sum_exp, float weight,
+                                   float *x);                /* x = weight * exp(x - lse) */
     float (*dot)(int64_t n, const float *x, const float *y); /* 16 lanes, then a tree */
     /* ds = p * (dp - delta) * scale */
     void (*softmax_backward)(int64_t n, float delta, float scale, const float *p, const float *dp, float *ds);
     double (*sum_squares)(int64_t n, const float *x);
-    void (*adamw)(int64_t n, const hone_adamw *settings, float bias1, float bias2_root, const float *g, float *m, float *v,
-                  float *x);
+    void (*adamw)(int64_t n, const hone_adamw *settings, float bias1, float bias2_root, const float *g, float *m,
+                  float *v, float *x);
     void (*fma_burn)(int64_t rounds, float *sink); /* rounds * 24 fused multiply-adds on full vectors */
     int vector_floats;
 } hone_kernels;
@@ -67,7 +76,7 @@ typedef struct hone_kernels {
 void hone_kernels_scalar(hone_kernels *table);
 void hone_kernels_rowwise_scalar(hone_kernels *table);
 #if defined(__x86_64__)
-bool hone_cpu_has_avx2(void); /* with FMA and F16C */
+bool hone_cpu_has_avx2(void);   /* with FMA and F16C */
 bool hone_cpu_has_avx512(void); /* F, BW, DQ, VL */
 void hone_kernels_avx2(hone_kernels *table);
 void hone_kernels_rowwise_avx2(hone_kernels *table);
@@ -81,14 +90,14 @@ struct hone_ops {
     hone_kernels kernels;
     hone_thread_pool *pool;
     int n_threads;
-    float *scratch;          /* [n_threads][HONE_SCRATCH_FLOATS], 64-byte aligned */
-    float *attention;        /* [n_threads][attention_floats], grown by hone_op_attention's callers at creation */
+    float *scratch;   /* [n_threads][HONE_SCRATCH_FLOATS], 64-byte aligned */
+    float *attention; /* [n_threads][attention_floats], grown by hone_op_attention's callers at creation */
     int64_t attention_floats;
 };
 
 /* Runs the tile kernel over m rows (any m) and 16 columns. */
-static inline void hone_tile_rows(const hone_kernels *kernels, int64_t m, int64_t k, const float *a, int64_t a_row, int64_t a_k,
-                                  const float *b, int64_t b_k, float *c, int64_t c_row, bool add)
+static inline void hone_tile_rows(const hone_kernels *kernels, int64_t m, int64_t k, const float *a, int64_t a_row,
+                                  int64_t a_k, const float *b, int64_t b_k, float *c, int64_t c_row, bool add)
 {
     for (int64_t i = 0; i < m; i += HONE_TILE_ROWS) {
         int64_t rows = m - i < HONE_TILE_ROWS ? m - i : HONE_TILE_ROWS;

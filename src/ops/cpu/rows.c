@@ -41,7 +41,8 @@ static void rms_norm_piece(void *context, int64_t piece, int thread)
         r->ops->kernels.rms_norm(r->n, r->factor, r->a + t * r->n, r->b, r->y + t * r->n, r->x ? r->x + t : NULL);
 }
 
-void hone_op_rms_norm(hone_ops *ops, int64_t n_rows, int64_t dim, float eps, const float *x, const float *w, float *y, float *rrms)
+void hone_op_rms_norm(hone_ops *ops, int64_t n_rows, int64_t dim, float eps, const float *x, const float *w, float *y,
+                      float *rrms)
 {
     run r = {.ops = ops, .n_rows = n_rows, .n = dim, .factor = eps, .a = x, .b = w, .y = y, .x = rrms};
     hone_thread_pool_run(ops->pool, pieces(n_rows, ROWS_A_PIECE), rms_norm_piece, &r);
@@ -55,8 +56,8 @@ static void rms_norm_backward_piece(void *context, int64_t piece, int thread)
         r->ops->kernels.rms_norm_backward(r->n, r->a + t * r->n, r->b, r->c[t], r->d + t * r->n, r->y + t * r->n);
 }
 
-void hone_op_rms_norm_backward(hone_ops *ops, int64_t n_rows, int64_t dim, const float *x, const float *w, const float *rrms,
-                               const float *dy, float *dx)
+void hone_op_rms_norm_backward(hone_ops *ops, int64_t n_rows, int64_t dim, const float *x, const float *w,
+                               const float *rrms, const float *dy, float *dx)
 {
     run r = {.ops = ops, .n_rows = n_rows, .n = dim, .a = x, .b = w, .c = rrms, .d = dy, .y = dx};
     hone_thread_pool_run(ops->pool, pieces(n_rows, ROWS_A_PIECE), rms_norm_backward_piece, &r);
@@ -109,7 +110,8 @@ void hone_op_swiglu(hone_ops *ops, int64_t n, const float *gate, const float *up
     hone_thread_pool_run(ops->pool, pieces(n, SWIGLU_VALUES_A_PIECE), swiglu_piece, &r);
 }
 
-void hone_op_swiglu_backward(hone_ops *ops, int64_t n, const float *gate, const float *up, const float *dy, float *dgate, float *dup)
+void hone_op_swiglu_backward(hone_ops *ops, int64_t n, const float *gate, const float *up, const float *dy,
+                             float *dgate, float *dup)
 {
     run r = {.ops = ops, .n = n, .a = gate, .b = up, .c = dy, .x = dgate, .y = dup, .backward = true};
     hone_thread_pool_run(ops->pool, pieces(n, SWIGLU_VALUES_A_PIECE), swiglu_piece, &r);
@@ -121,8 +123,8 @@ struct hone_rope_table {
     float *cos_sin; /* [n_positions][head_dim], cos and sin of pair i at 2i and 2i+1 */
 };
 
-hone_status hone_rope_table_create(int64_t n_positions, int64_t head_dim, double base, bool half_split, hone_rope_table **out,
-                                   hone_error *err)
+hone_status hone_rope_table_create(int64_t n_positions, int64_t head_dim, double base, bool half_split,
+                                   hone_rope_table **out, hone_error *err)
 {
     *out = NULL;
     hone_rope_table *table = calloc(1, sizeof *table);
@@ -157,17 +159,24 @@ static void rope_piece(void *context, int64_t piece, int thread)
     (void)thread;
     const run *r = context;
     const hone_kernels *kernels = &r->ops->kernels;
-    void (*turn)(int64_t, const float *, float *, float) = r->table->half_split ? kernels->rope_half : kernels->rope_adjacent;
+    void (*turn)(int64_t, const float *, float *, float) =
+        r->table->half_split ? kernels->rope_half : kernels->rope_adjacent;
     int64_t head_dim = r->table->head_dim;
     for (int64_t t = piece * ROWS_A_PIECE; t < min64((piece + 1) * ROWS_A_PIECE, r->n_rows); t++)
         for (int64_t h = 0; h < r->n; h++)
             turn(head_dim, r->table->cos_sin + r->ids[t] * head_dim, r->y + (t * r->n + h) * head_dim, r->factor);
 }
 
-void hone_op_rope(hone_ops *ops, const hone_rope_table *table, int64_t n_rows, int64_t n_heads, const int32_t *positions, float *x,
-                  bool backward)
+void hone_op_rope(hone_ops *ops, const hone_rope_table *table, int64_t n_rows, int64_t n_heads,
+                  const int32_t *positions, float *x, bool backward)
 {
-    run r = {.ops = ops, .n_rows = n_rows, .n = n_heads, .table = table, .ids = positions, .y = x, .factor = backward ? -1.0f : 1.0f};
+    run r = {.ops = ops,
+             .n_rows = n_rows,
+             .n = n_heads,
+             .table = table,
+             .ids = positions,
+             .y = x,
+             .factor = backward ? -1.0f : 1.0f};
     hone_thread_pool_run(ops->pool, pieces(n_rows, ROWS_A_PIECE), rope_piece, &r);
 }
 
@@ -183,8 +192,8 @@ static void log_softmax_piece(void *context, int64_t t, int thread)
         r->logprob[t] = (double)row[r->ids[t]] - lse;
 }
 
-void hone_op_log_softmax_stats(hone_ops *ops, int64_t n_rows, int64_t n_vocab, const float *logits, const int32_t *targets,
-                               double *log_sum_exp, double *target_logprob)
+void hone_op_log_softmax_stats(hone_ops *ops, int64_t n_rows, int64_t n_vocab, const float *logits,
+                               const int32_t *targets, double *log_sum_exp, double *target_logprob)
 {
     run r = {.ops = ops, .n = n_vocab, .a = logits, .ids = targets, .lse = log_sum_exp, .logprob = target_logprob};
     hone_thread_pool_run(ops->pool, n_rows, log_softmax_piece, &r);
@@ -199,8 +208,8 @@ static void cross_entropy_piece(void *context, int64_t t, int thread)
     row[r->ids[t]] -= r->a[t];
 }
 
-void hone_op_cross_entropy_backward(hone_ops *ops, int64_t n_rows, int64_t n_vocab, float *logits, const int32_t *targets,
-                                    const double *log_sum_exp, const float *weight)
+void hone_op_cross_entropy_backward(hone_ops *ops, int64_t n_rows, int64_t n_vocab, float *logits,
+                                    const int32_t *targets, const double *log_sum_exp, const float *weight)
 {
     run r = {.ops = ops, .n = n_vocab, .y = logits, .ids = targets, .lse_in = log_sum_exp, .a = weight};
     hone_thread_pool_run(ops->pool, n_rows, cross_entropy_piece, &r);
@@ -246,8 +255,8 @@ static void adamw_piece(void *context, int64_t piece, int thread)
     (void)thread;
     const adamw_run *r = context;
     int64_t i = piece * VALUES_A_PIECE;
-    r->ops->kernels.adamw(min64(VALUES_A_PIECE, r->n - i), r->settings, r->bias1, r->bias2_root, r->g + i, r->m + i, r->v + i,
-                          r->x + i);
+    r->ops->kernels.adamw(min64(VALUES_A_PIECE, r->n - i), r->settings, r->bias1, r->bias2_root, r->g + i, r->m + i,
+                          r->v + i, r->x + i);
 }
 
 void hone_op_adamw(hone_ops *ops, const hone_adamw *settings, int64_t n, const float *g, float *m, float *v, float *x)

@@ -1,9 +1,9 @@
 /* weight.c - packing frozen weights into panels, and the products with them.
  *
  * Forward: each panel is expanded a chunk of HONE_K_CHUNK inputs at a time into a scratch that stays in the first-level
- * cache, and the tile kernel runs over the rows; one row goes through the matrix-vector kernel instead, with equal bits.
- * Backward (dx = dy W) needs W by input: 16 outputs x 16 inputs are expanded and transposed, so both directions live
- * on one packed copy. */
+ * cache, and the tile kernel runs over the rows; one row goes through the matrix-vector kernel instead, with equal
+ * bits. Backward (dx = dy W) needs W by input: 16 outputs x 16 inputs are expanded and transposed, so both directions
+ * live on one packed copy. */
 #include "ops/cpu/kernels.h"
 
 #include <stdatomic.h>
@@ -12,9 +12,9 @@
 #include <sys/mman.h>
 
 enum {
-    ROW_BLOCK = 192,    /* rows of one task: x[192][256] floats stay in the second-level cache */
-    PANEL_GROUP = 4,    /* panels of one task */
-    BACKWARD_GROUP = 2  /* input panels of one backward task */
+    ROW_BLOCK = 192,   /* rows of one task: x[192][256] floats stay in the second-level cache */
+    PANEL_GROUP = 4,   /* panels of one task */
+    BACKWARD_GROUP = 2 /* input panels of one backward task */
 };
 
 struct hone_weight {
@@ -67,8 +67,8 @@ static void pack_q4_row(unsigned char *panel, int lane, const unsigned char *row
         uint64_t lo, hi;
         memcpy(&lo, q, 8);
         memcpy(&hi, q + 8, 8);
-        const uint64_t halves[4] = {lo & 0x0F0F0F0F0F0F0F0Full, hi & 0x0F0F0F0F0F0F0F0Full, lo >> 4 & 0x0F0F0F0F0F0F0F0Full,
-                                    hi >> 4 & 0x0F0F0F0F0F0F0F0Full};
+        const uint64_t halves[4] = {lo & 0x0F0F0F0F0F0F0F0Full, hi & 0x0F0F0F0F0F0F0F0Full,
+                                    lo >> 4 & 0x0F0F0F0F0F0F0F0Full, hi >> 4 & 0x0F0F0F0F0F0F0F0Full};
         for (int g = 0; g < 4; g++) {
             uint64_t v = halves[g]; /* eight nibbles, one a byte -> one word */
             v = (v | v >> 4) & 0x00FF00FF00FF00FFull;
@@ -110,36 +110,50 @@ static void pack_piece(void *context, int64_t piece, int thread)
     }
 }
 
-hone_status hone_weight_pack(hone_ops *ops, hone_dtype dtype, int64_t n_out, int64_t n_in, const void *rows, size_t bytes,
-                             hone_weight **out, hone_error *err)
+hone_status hone_weight_pack(hone_ops *ops, hone_dtype dtype, int64_t n_out, int64_t n_in, const void *rows,
+                             size_t bytes, hone_weight **out, hone_error *err)
 {
     *out = NULL;
     hone_packing packing;
     switch (dtype) {
-    case HONE_F32: packing = HONE_PACK_F32; break;
-    case HONE_F16: packing = HONE_PACK_F16; break;
-    case HONE_BF16: packing = HONE_PACK_BF16; break;
-    case HONE_Q8_0: packing = HONE_PACK_Q8; break;
+    case HONE_F32:
+        packing = HONE_PACK_F32;
+        break;
+    case HONE_F16:
+        packing = HONE_PACK_F16;
+        break;
+    case HONE_BF16:
+        packing = HONE_PACK_BF16;
+        break;
+    case HONE_Q8_0:
+        packing = HONE_PACK_Q8;
+        break;
     case HONE_Q4_0:
-    case HONE_Q4_1: packing = HONE_PACK_Q4; break;
+    case HONE_Q4_1:
+        packing = HONE_PACK_Q4;
+        break;
     default: {
         const hone_dtype_info *info = hone_dtype_get_info(dtype);
-        return hone_fail(err, HONE_UNSUPPORTED, "weights of type %s; hone computes with F32, F16, BF16, Q8_0, Q4_0 and Q4_1",
+        return hone_fail(err, HONE_UNSUPPORTED,
+                         "weights of type %s; hone computes with F32, F16, BF16, Q8_0, Q4_0 and Q4_1",
                          info ? info->name : "unknown");
     }
     }
     const hone_dtype_info *info = hone_dtype_get_info(dtype);
     if (n_out < 1 || n_in < 1 || n_in % info->block_weights != 0)
-        return hone_fail(err, HONE_BAD_FORMAT, "a weight matrix of %lld x %lld in blocks of %d", (long long)n_out, (long long)n_in,
-                         info->block_weights);
+        return hone_fail(err, HONE_BAD_FORMAT, "a weight matrix of %lld x %lld in blocks of %d", (long long)n_out,
+                         (long long)n_in, info->block_weights);
     size_t row_bytes = (size_t)(n_in / info->block_weights) * (size_t)info->block_bytes;
     if (bytes / row_bytes < (size_t)n_out)
-        return hone_fail(err, HONE_BAD_FORMAT, "a weight matrix of %lld x %lld needs %zu bytes, not %zu", (long long)n_out,
-                         (long long)n_in, row_bytes * (size_t)n_out, bytes);
+        return hone_fail(err, HONE_BAD_FORMAT, "a weight matrix of %lld x %lld needs %zu bytes, not %zu",
+                         (long long)n_out, (long long)n_in, row_bytes * (size_t)n_out, bytes);
     hone_weight *w = calloc(1, sizeof *w);
     if (!w)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
-    *w = (hone_weight){.packing = packing, .n_out = n_out, .n_in = n_in, .n_panels = (n_out + HONE_PANEL - 1) / HONE_PANEL,
+    *w = (hone_weight){.packing = packing,
+                       .n_out = n_out,
+                       .n_in = n_in,
+                       .n_panels = (n_out + HONE_PANEL - 1) / HONE_PANEL,
                        .panel_bytes = panel_bytes_of(packing, n_in)};
     w->bytes = w->panel_bytes * (size_t)w->n_panels;
     size_t held = (w->bytes + 4095) / 4096 * 4096;
@@ -199,15 +213,16 @@ typedef struct linear_run {
 } linear_run;
 
 /* Copies the valid columns of a tile row block computed into a padded buffer. */
-static void panel_rows(const linear_run *run, const hone_linear_job *job, int64_t panel, int64_t row0, int64_t row1, int64_t k0,
-                       int64_t k1, const float *expanded, float *edge)
+static void panel_rows(const linear_run *run, const hone_linear_job *job, int64_t panel, int64_t row0, int64_t row1,
+                       int64_t k0, int64_t k1, const float *expanded, float *edge)
 {
     const hone_kernels *kernels = &run->ops->kernels;
     int64_t columns = min64(HONE_PANEL, job->w->n_out - panel * HONE_PANEL);
     const float *x = job->x + row0 * job->x_stride + k0;
     float *y = job->y + row0 * job->y_stride + panel * HONE_PANEL;
     if (columns == HONE_PANEL) {
-        hone_tile_rows(kernels, row1 - row0, k1 - k0, x, job->x_stride, 1, expanded, HONE_PANEL, y, job->y_stride, k0 > 0);
+        hone_tile_rows(kernels, row1 - row0, k1 - k0, x, job->x_stride, 1, expanded, HONE_PANEL, y, job->y_stride,
+                       k0 > 0);
         return;
     }
     for (int64_t i = row0; i < row1; i++) {
@@ -231,7 +246,8 @@ static void linear_piece(void *context, int64_t piece, int thread)
     int64_t block = piece % run->n_blocks, group = piece / run->n_blocks;
     int64_t panel0 = group * run->panels_per_piece, panel1 = min64(panel0 + run->panels_per_piece, w->n_panels);
     int64_t row0 = block * run->rows_per_block, row1 = min64(row0 + run->rows_per_block, run->n_rows);
-    float *scratch = run->ops->scratch + (size_t)thread * HONE_SCRATCH_FLOATS, *edge = scratch + 2 * HONE_K_CHUNK * HONE_PANEL;
+    float *scratch = run->ops->scratch + (size_t)thread * HONE_SCRATCH_FLOATS,
+          *edge = scratch + 2 * HONE_K_CHUNK * HONE_PANEL;
     hone_gemv_kernel gemv = run->ops->kernels.gemv[w->packing];
     if (run->n_rows == 1 && gemv && panel1 * HONE_PANEL <= w->n_out) {
         gemv(w->data + (size_t)panel0 * w->panel_bytes, w->panel_bytes, (int)(panel1 - panel0), w->n_in, job->x,
@@ -281,7 +297,8 @@ typedef struct backward_run {
     bool add;
 } backward_run;
 
-/* dx[rows][input panel] for one group of input panels: the roles of inputs and outputs are exchanged, K runs over outputs. */
+/* dx[rows][input panel] for one group of input panels: the roles of inputs and outputs are exchanged, K runs over
+ * outputs. */
 static void backward_piece(void *context, int64_t piece, int thread)
 {
     const backward_run *run = context;
@@ -298,8 +315,9 @@ static void backward_piece(void *context, int64_t piece, int thread)
         for (int64_t o = o0; o < o1; o += HONE_PANEL) {
             kernels->expand[w->packing](w->data + (size_t)(o / HONE_PANEL) * w->panel_bytes, in0, in1, expanded);
             for (int64_t i = in0; i + HONE_PANEL <= in1; i += HONE_PANEL)
-                kernels->transpose16(expanded + (i - in0) * HONE_PANEL, HONE_PANEL,
-                                     scratch + (i - in0) / HONE_PANEL * HONE_K_CHUNK * HONE_PANEL + (o - o0) * HONE_PANEL, HONE_PANEL);
+                kernels->transpose16(
+                    expanded + (i - in0) * HONE_PANEL, HONE_PANEL,
+                    scratch + (i - in0) / HONE_PANEL * HONE_K_CHUNK * HONE_PANEL + (o - o0) * HONE_PANEL, HONE_PANEL);
             int64_t tail = (in1 - in0) % HONE_PANEL; /* only plain types have rows that do not divide into 32 */
             if (tail) {
                 int64_t i = in1 - tail;
@@ -315,7 +333,8 @@ static void backward_piece(void *context, int64_t piece, int thread)
             const float *b = scratch + (i - in0) / HONE_PANEL * HONE_K_CHUNK * HONE_PANEL;
             float *dx = run->dx + row0 * run->dx_stride + i;
             if (i + HONE_PANEL <= in1) {
-                hone_tile_rows(kernels, row1 - row0, o1 - o0, dy, run->dy_stride, 1, b, HONE_PANEL, dx, run->dx_stride, add);
+                hone_tile_rows(kernels, row1 - row0, o1 - o0, dy, run->dy_stride, 1, b, HONE_PANEL, dx, run->dx_stride,
+                               add);
                 continue;
             }
             for (int64_t r = 0; r < row1 - row0; r++) {
@@ -327,12 +346,19 @@ static void backward_piece(void *context, int64_t piece, int thread)
     }
 }
 
-void hone_op_linear_backward(hone_ops *ops, const hone_weight *w, int64_t n_rows, const float *dy, int64_t dy_stride, float *dx,
-                             int64_t dx_stride, bool add)
+void hone_op_linear_backward(hone_ops *ops, const hone_weight *w, int64_t n_rows, const float *dy, int64_t dy_stride,
+                             float *dx, int64_t dx_stride, bool add)
 {
     if (n_rows < 1)
         return;
-    backward_run run = {.ops = ops, .w = w, .n_rows = n_rows, .dy = dy, .dy_stride = dy_stride, .dx = dx, .dx_stride = dx_stride, .add = add};
+    backward_run run = {.ops = ops,
+                        .w = w,
+                        .n_rows = n_rows,
+                        .dy = dy,
+                        .dy_stride = dy_stride,
+                        .dx = dx,
+                        .dx_stride = dx_stride,
+                        .add = add};
     split_rows(n_rows, &run.rows_per_block, &run.n_blocks);
     int64_t groups = (w->n_in + BACKWARD_GROUP * HONE_PANEL - 1) / (BACKWARD_GROUP * HONE_PANEL);
     hone_thread_pool_run(ops->pool, groups * run.n_blocks, backward_piece, &run);

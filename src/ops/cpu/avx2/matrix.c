@@ -19,8 +19,8 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-ALWAYS_INLINE void tile(const int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b, int64_t b_k, float *c,
-                        int64_t c_row, bool add)
+ALWAYS_INLINE void tile(const int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b,
+                        int64_t b_k, float *c, int64_t c_row, bool add)
 {
     __m256 acc[6][2];
     UNROLL
@@ -49,11 +49,11 @@ ALWAYS_INLINE void tile(const int rows, int64_t k, const float *a, int64_t a_row
     }
 }
 
-#define TILE(rows)                                                                                                            \
-    static void tile_##rows(int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b, int64_t b_k, float *c,      \
-                            int64_t c_row, bool add)                                                                          \
-    {                                                                                                                         \
-        tile(rows, k, a, a_row, a_k, b, b_k, c, c_row, add);                                                                  \
+#define TILE(rows)                                                                                                     \
+    static void tile_##rows(int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b, int64_t b_k,        \
+                            float *c, int64_t c_row, bool add)                                                         \
+    {                                                                                                                  \
+        tile(rows, k, a, a_row, a_k, b, b_k, c, c_row, add);                                                           \
     }
 TILE(1)
 TILE(2)
@@ -138,8 +138,8 @@ static void expand_q4(const void *panel, int64_t k0, int64_t k1, float *out)
 }
 
 /* One chunk of at most HONE_K_CHUNK inputs for `panels` panels: acc[2*panels] fresh sums. */
-ALWAYS_INLINE void gemv_q4_chunk(const int panels, const unsigned char *block, size_t panel_bytes, int64_t n_blocks, const float *x,
-                                 __m256 *acc)
+ALWAYS_INLINE void gemv_q4_chunk(const int panels, const unsigned char *block, size_t panel_bytes, int64_t n_blocks,
+                                 const float *x, __m256 *acc)
 {
     UNROLL
     for (int v = 0; v < 2 * panels; v++)
@@ -156,7 +156,8 @@ ALWAYS_INLINE void gemv_q4_chunk(const int panels, const unsigned char *block, s
             __m256i words[2 * HONE_GEMV_PANELS];
             UNROLL
             for (int v = 0; v < 2 * panels; v++)
-                words[v] = _mm256_loadu_si256((const __m256i *)(block + (size_t)(v / 2) * panel_bytes + 64 + g * 64 + 32 * (v % 2)));
+                words[v] = _mm256_loadu_si256(
+                    (const __m256i *)(block + (size_t)(v / 2) * panel_bytes + 64 + g * 64 + 32 * (v % 2)));
             UNROLL
             for (int half = 0; half < 2; half++) {
                 UNROLL
@@ -176,8 +177,8 @@ ALWAYS_INLINE void gemv_q4_chunk(const int panels, const unsigned char *block, s
     }
 }
 
-ALWAYS_INLINE void gemv_q8_chunk(const int panels, const unsigned char *block, size_t panel_bytes, int64_t n_blocks, const float *x,
-                                 __m256 *acc)
+ALWAYS_INLINE void gemv_q8_chunk(const int panels, const unsigned char *block, size_t panel_bytes, int64_t n_blocks,
+                                 const float *x, __m256 *acc)
 {
     UNROLL
     for (int v = 0; v < 2 * panels; v++)
@@ -200,31 +201,31 @@ ALWAYS_INLINE void gemv_q8_chunk(const int panels, const unsigned char *block, s
     }
 }
 
-#define GEMV(type, block_bytes)                                                                                               \
-    ALWAYS_INLINE void gemv_##type##_panels(const int panels, const unsigned char *w, size_t panel_bytes, int64_t n_in,        \
-                                            const float *x, float *y)                                                         \
-    {                                                                                                                         \
-        __m256 total[2 * HONE_GEMV_PANELS], acc[2 * HONE_GEMV_PANELS];                                                        \
-        UNROLL                                                                                                                \
-        for (int v = 0; v < 2 * panels; v++)                                                                                  \
-            total[v] = _mm256_setzero_ps();                                                                                   \
-        for (int64_t k = 0; k < n_in; k += HONE_K_CHUNK) {                                                                    \
-            int64_t blocks = (n_in - k < HONE_K_CHUNK ? n_in - k : HONE_K_CHUNK) / 32;                                        \
-            gemv_##type##_chunk(panels, w + k / 32 * (block_bytes), panel_bytes, blocks, x + k, acc);                         \
-            UNROLL                                                                                                            \
-            for (int v = 0; v < 2 * panels; v++)                                                                              \
-                total[v] = k > 0 ? _mm256_add_ps(total[v], acc[v]) : acc[v]; /* 0 + acc would turn -0 into +0 */              \
-        }                                                                                                                     \
-        UNROLL                                                                                                                \
-        for (int v = 0; v < 2 * panels; v++)                                                                                  \
-            _mm256_storeu_ps(y + 8 * v, total[v]);                                                                            \
-    }                                                                                                                         \
-    static void gemv_##type(const void *w, size_t panel_bytes, int n_panels, int64_t n_in, const float *x, float *y)          \
-    {                                                                                                                         \
-        if (n_panels == 2)                                                                                                    \
-            gemv_##type##_panels(2, w, panel_bytes, n_in, x, y);                                                              \
-        else                                                                                                                  \
-            gemv_##type##_panels(1, w, panel_bytes, n_in, x, y);                                                              \
+#define GEMV(type, block_bytes)                                                                                        \
+    ALWAYS_INLINE void gemv_##type##_panels(const int panels, const unsigned char *w, size_t panel_bytes,              \
+                                            int64_t n_in, const float *x, float *y)                                    \
+    {                                                                                                                  \
+        __m256 total[2 * HONE_GEMV_PANELS], acc[2 * HONE_GEMV_PANELS];                                                 \
+        UNROLL                                                                                                         \
+        for (int v = 0; v < 2 * panels; v++)                                                                           \
+            total[v] = _mm256_setzero_ps();                                                                            \
+        for (int64_t k = 0; k < n_in; k += HONE_K_CHUNK) {                                                             \
+            int64_t blocks = (n_in - k < HONE_K_CHUNK ? n_in - k : HONE_K_CHUNK) / 32;                                 \
+            gemv_##type##_chunk(panels, w + k / 32 * (block_bytes), panel_bytes, blocks, x + k, acc);                  \
+            UNROLL                                                                                                     \
+            for (int v = 0; v < 2 * panels; v++)                                                                       \
+                total[v] = k > 0 ? _mm256_add_ps(total[v], acc[v]) : acc[v]; /* 0 + acc would turn -0 into +0 */       \
+        }                                                                                                              \
+        UNROLL                                                                                                         \
+        for (int v = 0; v < 2 * panels; v++)                                                                           \
+            _mm256_storeu_ps(y + 8 * v, total[v]);                                                                     \
+    }                                                                                                                  \
+    static void gemv_##type(const void *w, size_t panel_bytes, int n_panels, int64_t n_in, const float *x, float *y)   \
+    {                                                                                                                  \
+        if (n_panels == 2)                                                                                             \
+            gemv_##type##_panels(2, w, panel_bytes, n_in, x, y);                                                       \
+        else                                                                                                           \
+            gemv_##type##_panels(1, w, panel_bytes, n_in, x, y);                                                       \
     }
 GEMV(q4, HONE_Q4_BLOCK_BYTES)
 GEMV(q8, HONE_Q8_BLOCK_BYTES)
@@ -264,10 +265,10 @@ static void fma_burn(int64_t rounds, float *sink)
         acc[j] = _mm256_set1_ps(*sink + (float)j); /* distinct, or the compiler would keep one for all */
     for (int64_t i = 0; i < rounds; i++)
         UNROLL
-        for (int repeat = 0; repeat < 2; repeat++)
-            UNROLL
-            for (int j = 0; j < 12; j++)
-                acc[j] = _mm256_fmadd_ps(acc[j], half, one);
+    for (int repeat = 0; repeat < 2; repeat++)
+        UNROLL
+    for (int j = 0; j < 12; j++)
+        acc[j] = _mm256_fmadd_ps(acc[j], half, one);
     for (int j = 1; j < 12; j++)
         acc[0] = _mm256_add_ps(acc[0], acc[j]);
     float out[8];

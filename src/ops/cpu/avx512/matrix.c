@@ -1,8 +1,8 @@
 /* matrix.c - AVX-512 kernels: one 512-bit vector is one panel of 16 outputs.
  *
- * The bits are those of the scalar twins: a lane does what it does there, in the same order. The tile needs one load of B
- * and six multiply-adds with a broadcast memory operand for each k. The 4-bit kernels mask nibbles in place and scale d
- * by 16^-j, as the AVX2 ones do (avx2/matrix.c says why that is exact). */
+ * The bits are those of the scalar twins: a lane does what it does there, in the same order. The tile needs one load of
+ * B and six multiply-adds with a broadcast memory operand for each k. The 4-bit kernels mask nibbles in place and scale
+ * d by 16^-j, as the AVX2 ones do (avx2/matrix.c says why that is exact). */
 #include "ops/cpu/kernels.h"
 
 #include <immintrin.h>
@@ -15,8 +15,8 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-ALWAYS_INLINE void tile(const int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b, int64_t b_k,
-                        float *c, int64_t c_row, bool add)
+ALWAYS_INLINE void tile(const int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b,
+                        int64_t b_k, float *c, int64_t c_row, bool add)
 {
     __m512 acc[HONE_TILE_ROWS];
     UNROLL
@@ -37,11 +37,11 @@ ALWAYS_INLINE void tile(const int rows, int64_t k, const float *a, int64_t a_row
     }
 }
 
-#define TILE(rows)                                                                                                      \
-    static void tile_##rows(int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b, int64_t b_k,         \
-                            float *c, int64_t c_row, bool add)                                                          \
-    {                                                                                                                   \
-        tile(rows, k, a, a_row, a_k, b, b_k, c, c_row, add);                                                            \
+#define TILE(rows)                                                                                                     \
+    static void tile_##rows(int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b, int64_t b_k,        \
+                            float *c, int64_t c_row, bool add)                                                         \
+    {                                                                                                                  \
+        tile(rows, k, a, a_row, a_k, b, b_k, c, c_row, add);                                                           \
     }
 TILE(1)
 TILE(2)
@@ -168,31 +168,31 @@ ALWAYS_INLINE void gemv_q8_chunk(const int panels, const unsigned char *block, s
     }
 }
 
-#define GEMV(type, block_bytes)                                                                                         \
-    ALWAYS_INLINE void gemv_##type##_panels(const int panels, const unsigned char *w, size_t panel_bytes, int64_t n_in, \
-                                            const float *x, float *y)                                                   \
-    {                                                                                                                   \
-        __m512 total[HONE_GEMV_PANELS], acc[HONE_GEMV_PANELS];                                                          \
-        UNROLL                                                                                                          \
-        for (int v = 0; v < panels; v++)                                                                                \
-            total[v] = _mm512_setzero_ps();                                                                             \
-        for (int64_t k = 0; k < n_in; k += HONE_K_CHUNK) {                                                              \
-            int64_t blocks = (n_in - k < HONE_K_CHUNK ? n_in - k : HONE_K_CHUNK) / 32;                                  \
-            gemv_##type##_chunk(panels, w + k / 32 * (block_bytes), panel_bytes, blocks, x + k, acc);                   \
-            UNROLL                                                                                                      \
-            for (int v = 0; v < panels; v++)                                                                            \
-                total[v] = k > 0 ? _mm512_add_ps(total[v], acc[v]) : acc[v]; /* 0 + acc would turn -0 into +0 */         \
-        }                                                                                                               \
-        UNROLL                                                                                                          \
-        for (int v = 0; v < panels; v++)                                                                                \
-            _mm512_storeu_ps(y + HONE_PANEL * v, total[v]);                                                             \
-    }                                                                                                                   \
-    static void gemv_##type(const void *w, size_t panel_bytes, int n_panels, int64_t n_in, const float *x, float *y)    \
-    {                                                                                                                   \
-        if (n_panels == 2)                                                                                              \
-            gemv_##type##_panels(2, w, panel_bytes, n_in, x, y);                                                        \
-        else                                                                                                            \
-            gemv_##type##_panels(1, w, panel_bytes, n_in, x, y);                                                        \
+#define GEMV(type, block_bytes)                                                                                        \
+    ALWAYS_INLINE void gemv_##type##_panels(const int panels, const unsigned char *w, size_t panel_bytes,              \
+                                            int64_t n_in, const float *x, float *y)                                    \
+    {                                                                                                                  \
+        __m512 total[HONE_GEMV_PANELS], acc[HONE_GEMV_PANELS];                                                         \
+        UNROLL                                                                                                         \
+        for (int v = 0; v < panels; v++)                                                                               \
+            total[v] = _mm512_setzero_ps();                                                                            \
+        for (int64_t k = 0; k < n_in; k += HONE_K_CHUNK) {                                                             \
+            int64_t blocks = (n_in - k < HONE_K_CHUNK ? n_in - k : HONE_K_CHUNK) / 32;                                 \
+            gemv_##type##_chunk(panels, w + k / 32 * (block_bytes), panel_bytes, blocks, x + k, acc);                  \
+            UNROLL                                                                                                     \
+            for (int v = 0; v < panels; v++)                                                                           \
+                total[v] = k > 0 ? _mm512_add_ps(total[v], acc[v]) : acc[v]; /* 0 + acc would turn -0 into +0 */       \
+        }                                                                                                              \
+        UNROLL                                                                                                         \
+        for (int v = 0; v < panels; v++)                                                                               \
+            _mm512_storeu_ps(y + HONE_PANEL * v, total[v]);                                                            \
+    }                                                                                                                  \
+    static void gemv_##type(const void *w, size_t panel_bytes, int n_panels, int64_t n_in, const float *x, float *y)   \
+    {                                                                                                                  \
+        if (n_panels == 2)                                                                                             \
+            gemv_##type##_panels(2, w, panel_bytes, n_in, x, y);                                                       \
+        else                                                                                                           \
+            gemv_##type##_panels(1, w, panel_bytes, n_in, x, y);                                                       \
     }
 GEMV(q4, HONE_Q4_BLOCK_BYTES)
 GEMV(q8, HONE_Q8_BLOCK_BYTES)

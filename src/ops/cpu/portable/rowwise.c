@@ -207,7 +207,8 @@ static double sum_squares(int64_t n, const float *x)
     return lane[0];
 }
 
-static void adamw(int64_t n, const hone_adamw *s, float bias1, float bias2_root, const float *gradient, float *m, float *v, float *x)
+static void adamw(int64_t n, const hone_adamw *s, float bias1, float bias2_root, const float *gradient, float *m,
+                  float *v, float *x)
 {
     float keep1 = s->beta1, new1 = 1.0f - s->beta1, keep2 = s->beta2, new2 = 1.0f - s->beta2;
     float decay = 1.0f - s->learning_rate * s->weight_decay, rate = s->learning_rate / bias1, epsilon = s->epsilon;

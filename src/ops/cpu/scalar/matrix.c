@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-static inline void tile(int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b, int64_t b_k, float *c,
-                        int64_t c_row, bool add)
+static inline void tile(int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b, int64_t b_k,
+                        float *c, int64_t c_row, bool add)
 {
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < HONE_PANEL; j++) {
@@ -17,11 +17,11 @@ static inline void tile(int rows, int64_t k, const float *a, int64_t a_row, int6
         }
 }
 
-#define TILE(rows)                                                                                                            \
-    static void tile_##rows(int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b, int64_t b_k, float *c,      \
-                            int64_t c_row, bool add)                                                                          \
-    {                                                                                                                         \
-        tile(rows, k, a, a_row, a_k, b, b_k, c, c_row, add);                                                                  \
+#define TILE(rows)                                                                                                     \
+    static void tile_##rows(int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b, int64_t b_k,        \
+                            float *c, int64_t c_row, bool add)                                                         \
+    {                                                                                                                  \
+        tile(rows, k, a, a_row, a_k, b, b_k, c, c_row, add);                                                           \
     }
 TILE(1)
 TILE(2)
@@ -105,7 +105,11 @@ void hone_kernels_scalar(hone_kernels *table)
     *table = (hone_kernels){
         .isa = "scalar",
         .tile = {NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6},
-        .expand = {[HONE_PACK_F32] = expand_f32, [HONE_PACK_F16] = expand_f16, [HONE_PACK_BF16] = expand_bf16, [HONE_PACK_Q8] = expand_q8, [HONE_PACK_Q4] = expand_q4},
+        .expand = {[HONE_PACK_F32] = expand_f32,
+                   [HONE_PACK_F16] = expand_f16,
+                   [HONE_PACK_BF16] = expand_bf16,
+                   [HONE_PACK_Q8] = expand_q8,
+                   [HONE_PACK_Q4] = expand_q4},
         .transpose16 = transpose16,
         .fma_burn = fma_burn,
         .vector_floats = 1,
