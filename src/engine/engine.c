@@ -62,7 +62,7 @@ static hone_status open_memory(hone_engine *engine, const hone_engine_options *o
         status =
             hone_workspace_create(engine->model, engine->max_batch_rows, MAX_ADAPTER_RANK, &engine->workspace, err);
     if (status == HONE_OK)
-        status = hone_step_arrays_create(engine, err);
+        status = hone_schedule_create(engine, err);
     return status;
 }
 
@@ -115,7 +115,7 @@ void hone_engine_close(hone_engine *engine)
     for (size_t i = 0; i < engine->n_adapters; i++)
         hone_adapter_free(engine->adapters[i]);
     free(engine->adapters);
-    hone_step_arrays_free(engine->arrays);
+    hone_schedule_free(engine->schedule);
     hone_workspace_free(engine->workspace);
     hone_page_cache_free(engine->pages);
     hone_kv_pool_free(engine->pool);

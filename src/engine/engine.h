@@ -1,8 +1,12 @@
 /* engine.h - one scheduler for everything that scores or generates.
  *
  * An engine holds one opened model, its tokenizer and chat template, a pool of key-value pages with a prefix cache, and
- * the adapters loaded on the model. hone_engine_run takes any number of requests and works on many of them in each
- * step, without padding; tokens that several requests (or earlier calls) begin with are computed once.
+ * the adapters loaded on the model. Each step works on many requests, without padding; tokens that several requests (or
+ * earlier ones) begin with are computed once. Two ways to use it, one path beneath:
+ *
+ *   a list     hone_engine_run(requests, n) returns when all are answered
+ *   a stream   hone_engine_submit at any time, hone_engine_step again and again (a server's loop): between two steps
+ *              requests come, answers are read as they grow, and tickets are closed, finished or not
  *
  * Same bits: a response depends on the request's own tokens, its adapter, the weights and the numerics class alone;
  * never on the other requests, their order, the number of threads or what the cache holds.
@@ -104,9 +108,30 @@ typedef struct hone_response {
     int64_t tokens_in, tokens_out, tokens_cached; /* cached: prompt tokens that did not have to be computed */
 } hone_response;
 
+/* A request on its way through the engine. */
+typedef struct hone_ticket hone_ticket;
+/* Queues a request; the next steps compute it together with whatever else is there. The arrays that the request points
+ * to, its adapter and choices, and the response (caller's storage, to be cleared with hone_response_clear, also after
+ * an error) are borrowed until the ticket is closed. All memory is taken here: a step needs none.
+ * HONE_BAD_INPUT for a prompt that with max_new_tokens exceeds the context or a model file that changed meanwhile,
+ * HONE_NO_MEMORY for one that the whole
+ * key-value cache could not hold; the messages have the numbers. Requests start in the order of submission, except that
+ * one waits while another is computing what both begin with. */
+hone_status hone_engine_submit(hone_engine *engine, const hone_request *request, hone_response *response,
+                               hone_ticket **out, hone_error *err);
+/* One step over everything submitted. *idle: nothing was left to do, or nothing is now. An error concerns the engine,
+ * not one request: close all tickets. */
+hone_status hone_engine_step(hone_engine *engine, bool *idle, hone_error *err);
+/* Until then, between steps: response->ids and logprobs [0..n_ids) are what was generated so far; prompt_logprobs and
+ * top are whole once n_ids > 0; the rest is set when the ticket is done. */
+bool hone_ticket_is_done(const hone_ticket *ticket);
+/* Ends a request, done or not (cancels it): its place and pages are free at once. NULL is allowed. Every ticket must be
+ * closed before the engine is. */
+void hone_engine_close_ticket(hone_engine *engine, hone_ticket *ticket);
+
 /* Runs all requests; responses[n] (caller's storage, each to be cleared with hone_response_clear, also after an error).
- * HONE_BAD_INPUT for a prompt that with max_new_tokens exceeds the context (the message has the numbers),
- * HONE_CANCELLED between steps. */
+ * Checks as hone_engine_submit, all of them before anything is computed; HONE_CANCELLED between steps. Tickets that are
+ * open go on meanwhile. */
 hone_status hone_engine_run(hone_engine *engine, const hone_request *requests, size_t n, hone_response *responses,
                             hone_progress *progress, hone_error *err);
 void hone_response_clear(hone_response *response);

@@ -27,7 +27,7 @@ struct hone_engine {
     int max_batch_rows;
     hone_adapter **adapters;
     size_t n_adapters;
-    struct hone_step_arrays *arrays;
+    struct hone_schedule *schedule;
 };
 
 /* The best-first search of one request over its trie. A node's value is the log-likelihood of the tokens up to it. */
@@ -53,7 +53,31 @@ int32_t hone_sample(const float *logits, int64_t n_vocab, double temperature, ui
 /* The n best tokens with log-probabilities, best first; equal logits by id. */
 void hone_top_tokens(const float *logits, int64_t n_vocab, double log_sum_exp, int n, hone_top_token *out);
 
-hone_status hone_step_arrays_create(hone_engine *engine, hone_error *err);
-void hone_step_arrays_free(struct hone_step_arrays *arrays);
+typedef enum hone_ticket_state {
+    HONE_TICKET_NEW,
+    HONE_TICKET_WAITS,
+    HONE_TICKET_ACTIVE,
+    HONE_TICKET_DONE
+} hone_ticket_state;
+
+/* One request on its way. */
+struct hone_ticket {
+    hone_request request;
+    hone_response *response;
+    hone_ticket_state state;
+    hone_ticket *previous, *next; /* in the queue, while it waits */
+    uint64_t adapter_key;
+    int32_t *tokens; /* prompt, then what was generated or is being tried; there is room for the whole length */
+    int64_t n_tokens, n_prompt, n_computed;
+    int32_t *pages;
+    int32_t n_pages, n_registered;
+    hone_choice_search search;
+    bool finished;
+};
+typedef struct hone_ticket sequence;
+
+typedef struct hone_schedule hone_schedule; /* queue, active tickets and the arrays of a step */
+hone_status hone_schedule_create(hone_engine *engine, hone_error *err);
+void hone_schedule_free(hone_schedule *schedule);
 
 #endif

@@ -1,28 +1,23 @@
 /* schedule.c - the step loop: which tokens of which requests are computed next.
  *
- * A request waits in the queue until a place and its key-value pages are free, then becomes a sequence. Each step takes
- * one token of every sequence that generates and fills the rest of the row budget with chunks of prompts. A request
- * whose beginning is being computed by another sequence right now waits until those pages are registered, so a shared
- * prefix is computed once. Pages for a sequence's whole length are taken when it starts: it can always finish. */
+ * A ticket waits in the queue until a place and its key-value pages are free, then becomes active. Each step takes one
+ * token of every sequence that generates and fills the rest of the row budget with chunks of prompts. Pages for a
+ * sequence's whole length are taken when it starts: it can always finish.
+ *
+ * Tickets start in the order in which they were submitted, with one exception: a ticket whose beginning is being
+ * computed by an active one right now is passed over until those pages are registered, so a shared prefix is computed
+ * once. Nothing else overtakes: where the first ticket lacks pages, none behind it takes them. So every ticket starts
+ * after finitely many steps, whatever arrives after it. */
 #include "engine/internal.h"
 
 #include "base/cancel.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct sequence {
-    const hone_request *request;
-    hone_response *response;
-    uint64_t adapter_key;
-    int32_t *tokens; /* prompt, then what was generated or is being tried; capacity is the whole length */
-    int64_t n_tokens, n_prompt, n_computed, capacity;
-    int32_t *pages;
-    int32_t n_pages, n_registered;
-    hone_choice_search search;
-    bool finished;
-} sequence;
+enum { RUN_WINDOW = 4 * HONE_MAX_ACTIVE }; /* tickets that hone_engine_run has open at once */
 
 typedef struct logit_row { /* a row whose logits are wanted */
     int32_t row;
@@ -30,51 +25,44 @@ typedef struct logit_row { /* a row whose logits are wanted */
     sequence *sequence;
 } logit_row;
 
-struct hone_step_arrays {
-    int32_t *tokens, *positions;
+struct hone_schedule {
+    sequence *first_waiting, *last_waiting;
+    sequence *active[HONE_MAX_ACTIVE];
+    int n_active;
+    int32_t *tokens, *positions; /* from here on: the arrays of a step, for max_batch_rows rows */
     hone_kv_write *writes;
     logit_row *wanted;
     hone_span spans[HONE_MAX_ACTIVE];
     hone_adapter_rows adapters[HONE_MAX_ACTIVE];
 };
 
-hone_status hone_step_arrays_create(hone_engine *engine, hone_error *err)
+hone_status hone_schedule_create(hone_engine *engine, hone_error *err)
 {
     size_t n = (size_t)engine->max_batch_rows;
-    struct hone_step_arrays *a = calloc(1, sizeof *a);
+    hone_schedule *a = calloc(1, sizeof *a);
     if (a) {
         a->tokens = calloc(n, sizeof *a->tokens);
         a->positions = calloc(n, sizeof *a->positions);
         a->writes = calloc(n, sizeof *a->writes);
         a->wanted = calloc(n, sizeof *a->wanted);
     }
-    engine->arrays = a;
+    engine->schedule = a;
     if (!a || !a->tokens || !a->positions || !a->writes || !a->wanted)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for steps of %zu rows", n);
     return HONE_OK;
 }
 
-void hone_step_arrays_free(struct hone_step_arrays *a)
+void hone_schedule_free(hone_schedule *a)
 {
     if (!a)
         return;
+    assert(a->n_active == 0 && !a->first_waiting); /* every ticket was closed */
     free(a->tokens);
     free(a->positions);
     free(a->writes);
     free(a->wanted);
     free(a);
 }
-
-typedef struct schedule {
-    hone_engine *engine;
-    const hone_request *requests;
-    hone_response *responses;
-    size_t n, n_done, first_waiting;
-    bool *started;
-    sequence *active[HONE_MAX_ACTIVE];
-    int n_active;
-    hone_error *err;
-} schedule;
 
 static int64_t tokens_after_prompt(const hone_request *r)
 {
@@ -90,56 +78,136 @@ static uint64_t adapter_key(const hone_adapter *adapter)
     return key;
 }
 
-static void sequence_free(hone_engine *engine, sequence *s)
+static void release_pages(hone_engine *engine, sequence *s)
+{
+    for (int32_t i = 0; i < s->n_pages; i++)
+        hone_page_cache_release(engine->pages, s->pages[i]);
+    s->n_pages = 0;
+}
+
+static int32_t pages_for(int64_t tokens)
+{
+    return (int32_t)((tokens + HONE_PAGE_TOKENS - 1) / HONE_PAGE_TOKENS);
+}
+
+static hone_status check_request(const hone_engine *engine, const hone_request *r, hone_error *err)
+{
+    const hone_model_config *c = &engine->model->config;
+    if (r->n_ids < 1)
+        return hone_fail(err, HONE_BAD_INPUT, "the prompt has no tokens");
+    int64_t total = (int64_t)r->n_ids + tokens_after_prompt(r);
+    if (r->max_new_tokens < 0 || (int64_t)r->n_ids > c->n_context || total > c->n_context)
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "%zu tokens of prompt and %lld to generate exceed the model's context of %lld", r->n_ids,
+                         (long long)tokens_after_prompt(r), (long long)c->n_context);
+    for (size_t t = 0; t < r->n_ids; t++)
+        if (r->ids[t] < 0 || r->ids[t] >= c->n_vocab)
+            return hone_fail(err, HONE_BAD_INPUT, "token id %d; the vocabulary has %lld", r->ids[t],
+                             (long long)c->n_vocab);
+    if (r->n_top < 0 || r->n_top > 20)
+        return hone_fail(err, HONE_BAD_INPUT, "%d top tokens; 0 to 20 are possible", r->n_top);
+    int32_t pages = pages_for(total), have = hone_page_cache_total(engine->pages);
+    size_t page_bytes = hone_kv_page_bytes(c->n_layers, c->n_kv_heads, c->head_dim);
+    if (pages > have)
+        return hone_fail(err, HONE_NO_MEMORY, "%lld tokens need %zu bytes of key-value cache; the engine has %zu",
+                         (long long)total, (size_t)pages * page_bytes, (size_t)have * page_bytes);
+    return HONE_OK;
+}
+
+/* Memory for the whole way of a ticket, so that no step can run out of it. */
+static hone_status reserve(sequence *s, const hone_request *r, hone_error *err)
+{
+    hone_response *out = s->response;
+    bool generates = !r->choices && r->max_new_tokens > 0, failed = false;
+    int64_t total = (int64_t)r->n_ids + tokens_after_prompt(r);
+    failed |= !(s->tokens = calloc((size_t)total, sizeof *s->tokens));
+    failed |= !(s->pages = calloc((size_t)pages_for(total), sizeof *s->pages));
+    failed |= r->want_prompt_logprobs && !(out->prompt_logprobs = calloc(r->n_ids, sizeof(float)));
+    failed |= r->n_top > 0 && !(out->top = calloc((size_t)r->n_top, sizeof *out->top));
+    failed |= generates && !(out->ids = calloc((size_t)r->max_new_tokens, sizeof(int32_t)));
+    failed |= generates && !(out->logprobs = calloc((size_t)r->max_new_tokens, sizeof(float)));
+    if (failed)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory for %lld tokens", (long long)total);
+    return r->choices ? hone_choice_search_init(&s->search, r->choices, err) : HONE_OK;
+}
+
+hone_status hone_engine_submit(hone_engine *engine, const hone_request *request, hone_response *response,
+                               hone_ticket **out, hone_error *err)
+{
+    *out = NULL;
+    *response = (hone_response){.choice = -1, .choice_logprob = NAN};
+    hone_status status = check_request(engine, request, err);
+    if (status == HONE_OK)
+        status = hone_map_check_unchanged(&engine->map, err);
+    if (status != HONE_OK)
+        return status;
+    sequence *s = calloc(1, sizeof *s);
+    if (!s)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    s->request = *request;
+    s->response = response;
+    status = reserve(s, request, err);
+    if (status != HONE_OK) {
+        hone_engine_close_ticket(engine, s);
+        return status;
+    }
+    s->adapter_key = adapter_key(request->adapter);
+    s->n_tokens = s->n_prompt = response->tokens_in = (int64_t)request->n_ids;
+    memcpy(s->tokens, request->ids, request->n_ids * sizeof *request->ids);
+    if (response->prompt_logprobs)
+        response->prompt_logprobs[0] = NAN;
+    hone_schedule *queue = engine->schedule;
+    s->state = HONE_TICKET_WAITS;
+    s->previous = queue->last_waiting;
+    *(s->previous ? &s->previous->next : &queue->first_waiting) = s;
+    queue->last_waiting = s;
+    *out = s;
+    return HONE_OK;
+}
+
+static void leave_queue(hone_schedule *queue, sequence *s)
+{
+    *(s->previous ? &s->previous->next : &queue->first_waiting) = s->next;
+    *(s->next ? &s->next->previous : &queue->last_waiting) = s->previous;
+    s->next = s->previous = NULL;
+}
+
+bool hone_ticket_is_done(const hone_ticket *ticket)
+{
+    return ticket->state == HONE_TICKET_DONE;
+}
+
+void hone_engine_close_ticket(hone_engine *engine, hone_ticket *s)
 {
     if (!s)
         return;
-    for (int32_t i = 0; i < s->n_pages; i++)
-        hone_page_cache_release(engine->pages, s->pages[i]);
+    hone_schedule *schedule = engine->schedule;
+    if (s->state == HONE_TICKET_WAITS)
+        leave_queue(schedule, s);
+    for (int i = 0; i < schedule->n_active; i++)
+        if (schedule->active[i] == s) {
+            memmove(&schedule->active[i], &schedule->active[i + 1],
+                    (size_t)(--schedule->n_active - i) * sizeof *schedule->active);
+            break;
+        }
+    release_pages(engine, s);
     hone_choice_search_clear(&s->search);
     free(s->tokens);
     free(s->pages);
     free(s);
 }
 
-static hone_status check_request(const schedule *run, size_t i)
+/* Is an active sequence about to compute whole pages that this one also begins with, beyond the `have` it found? */
+static bool beginning_is_under_way(const hone_schedule *schedule, const sequence *waiting, int32_t have)
 {
-    const hone_request *r = &run->requests[i];
-    const hone_model_config *c = &run->engine->model->config;
-    if (r->n_ids < 1)
-        return hone_fail(run->err, HONE_BAD_INPUT, "request %zu has no tokens", i + 1);
-    int64_t total = (int64_t)r->n_ids + tokens_after_prompt(r);
-    if (r->max_new_tokens < 0 || (int64_t)r->n_ids > c->n_context || total > c->n_context)
-        return hone_fail(run->err, HONE_BAD_INPUT,
-                         "request %zu: %zu tokens of prompt and %lld to generate exceed the model's context of %lld",
-                         i + 1, r->n_ids, (long long)tokens_after_prompt(r), (long long)c->n_context);
-    for (size_t t = 0; t < r->n_ids; t++)
-        if (r->ids[t] < 0 || r->ids[t] >= c->n_vocab)
-            return hone_fail(run->err, HONE_BAD_INPUT, "request %zu: token id %d; the vocabulary has %lld", i + 1,
-                             r->ids[t], (long long)c->n_vocab);
-    if (r->n_top < 0 || r->n_top > 20)
-        return hone_fail(run->err, HONE_BAD_INPUT, "request %zu: %d top tokens; 0 to 20 are possible", i + 1, r->n_top);
-    int64_t pages = (total + HONE_PAGE_TOKENS - 1) / HONE_PAGE_TOKENS;
-    if (pages > hone_page_cache_total(run->engine->pages))
-        return hone_fail(run->err, HONE_NO_MEMORY,
-                         "request %zu: %lld tokens need %zu bytes of key-value cache; the engine has %zu", i + 1,
-                         (long long)total, (size_t)pages * hone_kv_page_bytes(c->n_layers, c->n_kv_heads, c->head_dim),
-                         (size_t)hone_page_cache_total(run->engine->pages) *
-                             hone_kv_page_bytes(c->n_layers, c->n_kv_heads, c->head_dim));
-    return HONE_OK;
-}
-
-/* Is an active sequence about to compute whole pages that this request also begins with, beyond the `have` it found? */
-static bool beginning_is_under_way(const schedule *run, const hone_request *r, uint64_t key, int32_t have)
-{
-    for (int a = 0; a < run->n_active; a++) {
-        const sequence *s = run->active[a];
-        if (s->adapter_key != key || s->n_computed >= s->n_prompt)
+    for (int a = 0; a < schedule->n_active; a++) {
+        const sequence *s = schedule->active[a];
+        if (s->adapter_key != waiting->adapter_key || s->n_computed >= s->n_prompt)
             continue;
-        int64_t n = s->n_prompt < (int64_t)r->n_ids ? s->n_prompt : (int64_t)r->n_ids, common = 0;
-        while (common < n && s->tokens[common] == r->ids[common])
+        int64_t n = s->n_prompt < waiting->n_prompt ? s->n_prompt : waiting->n_prompt, common = 0;
+        while (common < n && s->tokens[common] == waiting->tokens[common])
             common++;
-        if (common == (int64_t)r->n_ids)
+        if (common == waiting->n_prompt)
             common--; /* its last token is computed in any case */
         if (common / HONE_PAGE_TOKENS > have && s->n_computed / HONE_PAGE_TOKENS < common / HONE_PAGE_TOKENS)
             return true;
@@ -147,91 +215,56 @@ static bool beginning_is_under_way(const schedule *run, const hone_request *r, u
     return false;
 }
 
-/* HONE_OK with *out NULL: not now. */
-static hone_status start(schedule *run, size_t i, sequence **out)
+typedef enum start_result { STARTED, WAITS_FOR_BEGINNING, WAITS_FOR_PAGES } start_result;
+
+static start_result start(hone_engine *engine, sequence *s)
 {
-    hone_engine *engine = run->engine;
-    const hone_request *r = &run->requests[i];
-    *out = NULL;
-    sequence *s = calloc(1, sizeof *s);
-    int64_t total = (int64_t)r->n_ids + tokens_after_prompt(r);
-    int32_t need = (int32_t)((total + HONE_PAGE_TOKENS - 1) / HONE_PAGE_TOKENS);
-    hone_status status = HONE_OK;
-    if (!s || !(s->tokens = calloc((size_t)total, sizeof *s->tokens)) ||
-        !(s->pages = calloc((size_t)need, sizeof *s->pages))) {
-        sequence_free(engine, s);
-        return hone_fail(run->err, HONE_NO_MEMORY, "out of memory for %lld tokens", (long long)total);
-    }
-    s->request = r;
-    s->response = &run->responses[i];
-    s->adapter_key = adapter_key(r->adapter);
-    s->n_tokens = s->n_prompt = (int64_t)r->n_ids;
-    s->capacity = total;
-    memcpy(s->tokens, r->ids, r->n_ids * sizeof *r->ids);
+    const hone_request *r = &s->request;
+    int32_t need = pages_for(s->n_prompt + tokens_after_prompt(r));
     if (!r->want_prompt_logprobs) /* those need every row computed */
-        s->n_pages = hone_page_cache_match(engine->pages, s->adapter_key, r->ids, s->n_prompt - 1, need, s->pages);
-    s->n_registered = s->n_pages;
-    if (need - s->n_pages > hone_page_cache_available(engine->pages) ||
-        beginning_is_under_way(run, r, s->adapter_key, s->n_pages)) {
-        sequence_free(engine, s);
-        return HONE_OK;
+        s->n_pages = hone_page_cache_match(engine->pages, s->adapter_key, s->tokens, s->n_prompt - 1, need, s->pages);
+    start_result result = beginning_is_under_way(engine->schedule, s, s->n_pages)        ? WAITS_FOR_BEGINNING
+                          : need - s->n_pages > hone_page_cache_available(engine->pages) ? WAITS_FOR_PAGES
+                                                                                         : STARTED;
+    if (result != STARTED) {
+        release_pages(engine, s);
+        return result;
     }
+    s->n_registered = s->n_pages;
     s->n_computed = (int64_t)s->n_pages * HONE_PAGE_TOKENS;
     s->response->tokens_cached = s->n_computed;
     while (s->n_pages < need)
         s->pages[s->n_pages++] = hone_page_cache_take(engine->pages);
-    if (r->choices)
-        status = hone_choice_search_init(&s->search, r->choices, run->err);
-    if (r->want_prompt_logprobs && !(s->response->prompt_logprobs = calloc(r->n_ids, sizeof(float))))
-        status = hone_fail(run->err, HONE_NO_MEMORY, "out of memory");
-    if (r->n_top > 0 && !(s->response->top = calloc((size_t)r->n_top, sizeof *s->response->top)))
-        status = hone_fail(run->err, HONE_NO_MEMORY, "out of memory");
-    if (!r->choices && r->max_new_tokens > 0) {
-        s->response->ids = calloc((size_t)r->max_new_tokens, sizeof(int32_t));
-        s->response->logprobs = calloc((size_t)r->max_new_tokens, sizeof(float));
-        if (!s->response->ids || !s->response->logprobs)
-            status = hone_fail(run->err, HONE_NO_MEMORY, "out of memory");
-    }
-    if (s->response->prompt_logprobs)
-        s->response->prompt_logprobs[0] = NAN;
-    if (status != HONE_OK) {
-        sequence_free(engine, s);
-        return status;
-    }
-    s->response->tokens_in = s->n_prompt;
-    *out = s;
-    return HONE_OK;
+    s->state = HONE_TICKET_ACTIVE;
+    return STARTED;
 }
 
-static hone_status admit(schedule *run)
+static void admit(hone_engine *engine)
 {
     enum { LOOK_AHEAD = 4 * HONE_MAX_ACTIVE };
-    size_t looked = 0;
-    while (run->first_waiting < run->n && run->started[run->first_waiting])
-        run->first_waiting++;
-    for (size_t i = run->first_waiting; i < run->n && run->n_active < HONE_MAX_ACTIVE && looked < LOOK_AHEAD; i++) {
-        if (run->started[i])
+    hone_schedule *schedule = engine->schedule;
+    int looked = 0;
+    for (sequence *s = schedule->first_waiting, *next; s && looked < LOOK_AHEAD; s = next, looked++) {
+        next = s->next;
+        if (schedule->n_active == HONE_MAX_ACTIVE)
+            return;
+        start_result result = start(engine, s);
+        if (result == WAITS_FOR_PAGES)
+            return;
+        if (result == WAITS_FOR_BEGINNING)
             continue;
-        looked++;
-        sequence *s;
-        hone_status status = start(run, i, &s);
-        if (status != HONE_OK)
-            return status;
-        if (!s)
-            continue;
-        run->started[i] = true;
-        run->active[run->n_active++] = s;
+        leave_queue(schedule, s);
+        schedule->active[schedule->n_active++] = s;
     }
-    return HONE_OK;
 }
 
 /* Sequences of one adapter side by side, so that its products run over consecutive rows; the base first. */
-static void order_by_adapter(schedule *run)
+static void order_by_adapter(hone_schedule *run)
 {
     for (int i = 1; i < run->n_active; i++) {
         sequence *s = run->active[i];
         int j = i;
-        for (; j > 0 && (uintptr_t)run->active[j - 1]->request->adapter > (uintptr_t)s->request->adapter; j--)
+        for (; j > 0 && (uintptr_t)run->active[j - 1]->request.adapter > (uintptr_t)s->request.adapter; j--)
             run->active[j] = run->active[j - 1];
         run->active[j] = s;
     }
@@ -239,7 +272,7 @@ static void order_by_adapter(schedule *run)
 
 static bool wants_logits(const sequence *s, int64_t position)
 {
-    const hone_request *r = s->request;
+    const hone_request *r = &s->request;
     if (position < s->n_prompt - 1)
         return r->want_prompt_logprobs;
     if (position == s->n_prompt - 1)
@@ -248,24 +281,22 @@ static bool wants_logits(const sequence *s, int64_t position)
 }
 
 /* Collects the rows of a step; returns how many want logits. */
-static int64_t gather(schedule *run, hone_batch *batch)
+static int64_t gather(hone_engine *engine, hone_batch *batch)
 {
-    struct hone_step_arrays *a = run->engine->arrays;
-    int64_t budget = run->engine->max_batch_rows, n_wanted = 0, reserved = 0;
+    hone_schedule *a = engine->schedule;
+    int64_t budget = engine->max_batch_rows, n_wanted = 0, reserved = a->n_active; /* every sequence gets a row */
     *batch = (hone_batch){.tokens = a->tokens,
                           .positions = a->positions,
                           .spans = a->spans,
                           .writes = a->writes,
                           .adapters = a->adapters};
-    for (int i = 0; i < run->n_active; i++) /* every sequence gets at least one row */
-        reserved++;
-    for (int i = 0; i < run->n_active; i++) {
-        sequence *s = run->active[i];
+    for (int i = 0; i < a->n_active; i++) {
+        sequence *s = a->active[i];
         int64_t rows = s->n_tokens - s->n_computed, most = budget - batch->n_rows - --reserved;
         rows = rows < most ? rows : most;
         a->spans[batch->n_spans++] =
             (hone_span){.first_row = batch->n_rows, .n_rows = rows, .first_position = s->n_computed, .pages = s->pages};
-        const hone_adapter *adapter = s->request->adapter;
+        const hone_adapter *adapter = s->request.adapter;
         if (adapter) {
             if (batch->n_adapters > 0 && a->adapters[batch->n_adapters - 1].adapter == adapter)
                 a->adapters[batch->n_adapters - 1].n_rows += rows;
@@ -299,7 +330,7 @@ static bool ends_with_blank_line(const hone_engine *engine, const sequence *s)
 static void generate(const hone_engine *engine, sequence *s, const float *logits, double lse)
 {
     hone_response *out = s->response;
-    int32_t id = hone_sample(logits, engine->model->config.n_vocab, s->request->temperature, s->request->seed,
+    int32_t id = hone_sample(logits, engine->model->config.n_vocab, s->request.temperature, s->request.seed,
                              (int64_t)out->n_ids);
     if (hone_tokenizer_is_end(engine->tokenizer, id)) {
         out->finish = HONE_FINISH_STOP;
@@ -311,7 +342,7 @@ static void generate(const hone_engine *engine, sequence *s, const float *logits
     if (engine->plain && ends_with_blank_line(engine, s)) {
         out->finish = HONE_FINISH_STOP;
         s->finished = true;
-    } else if (out->n_ids == (size_t)s->request->max_new_tokens) {
+    } else if (out->n_ids == (size_t)s->request.max_new_tokens) {
         out->finish = HONE_FINISH_LENGTH;
         s->finished = true;
     } else
@@ -325,13 +356,13 @@ static void use_logits(const hone_engine *engine, const logit_row *w, const floa
         s->response->prompt_logprobs[w->position + 1] = (float)((double)logits[s->tokens[w->position + 1]] - lse);
         return;
     }
-    if (w->position == s->n_prompt - 1 && s->request->n_top > 0) {
-        s->response->n_top = s->request->n_top;
-        hone_top_tokens(logits, engine->model->config.n_vocab, lse, s->request->n_top, s->response->top);
+    if (w->position == s->n_prompt - 1 && s->request.n_top > 0) {
+        s->response->n_top = s->request.n_top;
+        hone_top_tokens(logits, engine->model->config.n_vocab, lse, s->request.n_top, s->response->top);
     }
-    if (s->request->choices)
+    if (s->request.choices)
         hone_choice_search_expand(&s->search, w->position - s->n_prompt + 1, logits, lse);
-    else if (s->request->max_new_tokens > 0)
+    else if (s->request.max_new_tokens > 0)
         generate(engine, s, logits, lse);
 }
 
@@ -354,14 +385,14 @@ static void run_logits(hone_engine *engine, const logit_row *wanted, int64_t n)
 /* After a step: what the sequence does next, and the pages that others may now use. */
 static void advance(hone_engine *engine, sequence *s)
 {
-    int64_t settled = s->request->choices && s->n_computed > s->n_prompt ? s->n_prompt : s->n_computed;
+    int64_t settled = s->request.choices && s->n_computed > s->n_prompt ? s->n_prompt : s->n_computed;
     for (; (s->n_registered + 1) * (int64_t)HONE_PAGE_TOKENS <= settled; s->n_registered++)
         hone_page_cache_register(engine->pages, s->pages[s->n_registered],
                                  s->n_registered ? s->pages[s->n_registered - 1] : -1, s->adapter_key,
                                  s->tokens + s->n_registered * HONE_PAGE_TOKENS);
     if (s->n_computed < s->n_tokens || s->finished)
         return;
-    if (s->request->choices) {
+    if (s->request.choices) {
         int64_t kept;
         int32_t choice;
         double logprob;
@@ -378,7 +409,7 @@ static void advance(hone_engine *engine, sequence *s)
         s->n_computed = s->n_prompt + kept;
         return;
     }
-    if (s->request->max_new_tokens == 0) {
+    if (s->request.max_new_tokens == 0) {
         s->response->finish = HONE_FINISH_SCORED;
         s->finished = true;
     }
@@ -389,12 +420,12 @@ static hone_status write_text(hone_engine *engine, sequence *s, hone_error *err)
     hone_response *out = s->response;
     hone_buffer text = {0};
     hone_status status = HONE_OK;
-    if (s->request->choices) {
-        const char *choice = hone_choices_text(s->request->choices, (size_t)out->choice);
+    if (s->request.choices) {
+        const char *choice = hone_choices_text(s->request.choices, (size_t)out->choice);
         hone_buffer_puts(&text, choice);
-        for (int32_t node = 0; node < s->request->choices->n_nodes; node++)
-            if (s->request->choices->nodes[node].choice == out->choice)
-                out->tokens_out = s->request->choices->nodes[node].depth;
+        for (int32_t node = 0; node < s->request.choices->n_nodes; node++)
+            if (s->request.choices->nodes[node].choice == out->choice)
+                out->tokens_out = s->request.choices->nodes[node].depth;
     } else {
         status = hone_tokenizer_decode(engine->tokenizer, out->ids, out->n_ids, false, &text, err);
         out->tokens_out = (int64_t)out->n_ids;
@@ -408,58 +439,87 @@ static hone_status write_text(hone_engine *engine, sequence *s, hone_error *err)
     return status;
 }
 
-static hone_status step(schedule *run)
+hone_status hone_engine_step(hone_engine *engine, bool *idle, hone_error *err)
 {
-    hone_engine *engine = run->engine;
+    hone_schedule *schedule = engine->schedule;
     hone_batch batch;
-    order_by_adapter(run);
-    int64_t n_wanted = gather(run, &batch);
+    admit(engine);
+    *idle = schedule->n_active == 0;
+    if (*idle)
+        return HONE_OK;
+    order_by_adapter(schedule);
+    int64_t n_wanted = gather(engine, &batch);
     hone_model_forward(engine->model, engine->pool, &batch, engine->workspace, NULL);
-    run_logits(engine, engine->arrays->wanted, n_wanted);
+    run_logits(engine, schedule->wanted, n_wanted);
     int kept = 0;
     hone_status status = HONE_OK;
-    for (int i = 0; i < run->n_active; i++) {
-        sequence *s = run->active[i];
+    for (int i = 0; i < schedule->n_active; i++) {
+        sequence *s = schedule->active[i];
         advance(engine, s);
         if (!s->finished) {
-            run->active[kept++] = s;
+            schedule->active[kept++] = s;
             continue;
         }
         if (status == HONE_OK)
-            status = write_text(engine, s, run->err);
-        run->n_done++;
-        sequence_free(engine, s);
+            status = write_text(engine, s, err);
+        s->state = HONE_TICKET_DONE;
+        release_pages(engine, s);
     }
-    run->n_active = kept;
+    schedule->n_active = kept;
+    *idle = kept == 0 && !schedule->first_waiting;
     return status;
+}
+
+/* Submits what the window has room for, makes a step, closes what is done. */
+static hone_status run_window(hone_engine *engine, const hone_request *requests, hone_response *responses, size_t n,
+                              hone_ticket **tickets, hone_progress *progress, hone_error *err)
+{
+    size_t n_submitted = 0, n_open = 0;
+    while (n_open > 0 || n_submitted < n) {
+        if (hone_cancel_requested())
+            return hone_fail(err, HONE_CANCELLED, "stopped");
+        for (; n_open < RUN_WINDOW && n_submitted < n; n_submitted++) {
+            hone_status status =
+                hone_engine_submit(engine, &requests[n_submitted], &responses[n_submitted], &tickets[n_open], err);
+            if (status != HONE_OK)
+                return hone_fail_within(err, status, "request %zu", n_submitted + 1);
+            n_open++;
+        }
+        bool idle;
+        hone_status status = hone_engine_step(engine, &idle, err);
+        if (status != HONE_OK)
+            return status;
+        size_t kept = 0;
+        for (size_t i = 0; i < n_open; i++) {
+            hone_ticket *ticket = tickets[i];
+            tickets[i] = NULL;
+            if (hone_ticket_is_done(ticket))
+                hone_engine_close_ticket(engine, ticket);
+            else
+                tickets[kept++] = ticket;
+        }
+        n_open = kept;
+        hone_progress_update(progress, (int64_t)(n_submitted - n_open), NULL);
+    }
+    return HONE_OK;
 }
 
 hone_status hone_engine_run(hone_engine *engine, const hone_request *requests, size_t n, hone_response *responses,
                             hone_progress *progress, hone_error *err)
 {
+    hone_ticket *tickets[RUN_WINDOW] = {0};
     for (size_t i = 0; i < n; i++)
         responses[i] = (hone_response){.choice = -1, .choice_logprob = NAN};
-    schedule run = {.engine = engine, .requests = requests, .responses = responses, .n = n, .err = err};
-    hone_status status = hone_map_check_unchanged(&engine->map, err);
-    for (size_t i = 0; i < n && status == HONE_OK; i++)
-        status = check_request(&run, i);
-    if (status != HONE_OK || n == 0)
-        return status;
-    run.started = calloc(n, sizeof *run.started);
-    if (!run.started)
-        return hone_fail(err, HONE_NO_MEMORY, "out of memory for %zu requests", n);
-    while (run.n_done < n && status == HONE_OK) {
-        if (hone_cancel_requested())
-            status = hone_fail(err, HONE_CANCELLED, "stopped");
-        else
-            status = admit(&run);
-        if (status == HONE_OK)
-            status = step(&run);
-        hone_progress_update(progress, (int64_t)run.n_done, NULL);
+    hone_status status = HONE_OK;
+    for (size_t i = 0; i < n && status == HONE_OK; i++) {
+        status = check_request(engine, &requests[i], err);
+        if (status != HONE_OK)
+            hone_fail_within(err, status, "request %zu", i + 1);
     }
-    for (int i = 0; i < run.n_active; i++)
-        sequence_free(engine, run.active[i]);
-    free(run.started);
+    if (status == HONE_OK)
+        status = run_window(engine, requests, responses, n, tickets, progress, err);
+    for (size_t i = 0; i < RUN_WINDOW; i++)
+        hone_engine_close_ticket(engine, tickets[i]);
     return status;
 }
 

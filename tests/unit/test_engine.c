@@ -1,0 +1,367 @@
+/* test_engine.c - the scheduler. A response has the bits of the same request alone, whatever is computed beside it,
+ * whenever it was submitted and whatever the cache holds; requests start in order; a closed ticket leaves nothing
+ * behind; an answer from a set is the one with the greatest likelihood of all, scored one by one.
+ *
+ * Everything runs on a tiny model that the test writes. Expected values come from requests computed alone in a fresh
+ * engine, whose arithmetic test_model.c and test_oracle.c compare with other software. */
+#include "engine/internal.h"
+#include "numbers.h"
+#include "tiny_model.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "unit/temporary.h"
+
+enum { N_REQUESTS = 12, PROMPT = 70, COMMON = 40 };
+
+static char model_path[256];
+static int32_t prompts[N_REQUESTS][PROMPT]; /* all of one half begin with the same COMMON tokens */
+/* As long as each other, or the shortest would always win. */
+static const char *const labels[] = {"card arrival", "card linking", "exchange fee", "cash is late",
+                                     "card is lost", "top up again", "top up by me", "top up fails"};
+enum { N_LABELS = sizeof labels / sizeof *labels };
+
+/* Pages of a tiny model hold 16 KiB. */
+static hone_engine *open_engine(int n_threads, int64_t n_pages)
+{
+    hone_error err;
+    hone_engine *engine;
+    size_t page = hone_kv_page_bytes(TINY_LAYERS, TINY_KV_HEADS, TINY_HEAD_DIM);
+    hone_engine_options options = {.n_threads = n_threads, .cache_bytes = (size_t)n_pages * page};
+    if (hone_engine_open(model_path, &options, &engine, &err) != HONE_OK)
+        fail_msg("%s", err.message);
+    return engine;
+}
+
+static hone_adapter *add_adapter(hone_engine *engine, int rank, double alpha, uint32_t stream)
+{
+    hone_adapter *a;
+    assert_int_equal(hone_adapter_create(&engine->model->config, rank, alpha, &a, NULL), HONE_OK);
+    hone_adapter_init(a, stream);
+    for (int i = 0; i < TINY_LAYERS * HONE_N_LINEARS; i++)
+        for (int64_t j = 0; j < rank * a->loras[i].n_out; j++)
+            a->loras[i].b_t[j] =
+                (float)(0.05 * hone_rng_normal((hone_rng_key){stream, HONE_RNG_TEST, (uint32_t)i}, (uint64_t)j));
+    hone_adapter_refresh(engine->ops, a);
+    hone_adapter_hash(a);
+    assert_int_equal(hone_engine_add_adapter(engine, a, NULL), HONE_OK);
+    return a;
+}
+
+/* Requests of every kind, of different lengths. */
+static hone_request make_request(int i, const hone_choices *choices)
+{
+    hone_request r = {.ids = prompts[i], .n_ids = (size_t)(PROMPT - 3 * i)};
+    switch (i % 4) {
+    case 0:
+        r.max_new_tokens = 5 + i;
+        break;
+    case 1:
+        r.want_prompt_logprobs = true;
+        r.n_top = 5;
+        break;
+    case 2:
+        r.choices = choices;
+        break;
+    default:
+        r.max_new_tokens = 9;
+        r.n_top = 3;
+        break;
+    }
+    return r;
+}
+
+static void assert_same(const hone_response *a, const hone_response *b, const hone_request *r)
+{
+    assert_int_equal(a->n_ids, b->n_ids);
+    assert_int_equal(a->finish, b->finish);
+    assert_int_equal(a->n_top, b->n_top);
+    assert_int_equal(a->choice, b->choice);
+    assert_string_equal(a->text, b->text);
+    assert_memory_equal(a->ids, b->ids, a->n_ids * sizeof *a->ids);
+    if (a->logprobs)
+        assert_true(same_bits(a->logprobs, b->logprobs, (int64_t)a->n_ids));
+    if (r->want_prompt_logprobs)
+        assert_true(same_bits(a->prompt_logprobs + 1, b->prompt_logprobs + 1, (int64_t)r->n_ids - 1));
+    if (a->n_top)
+        assert_memory_equal(a->top, b->top, (size_t)a->n_top * sizeof *a->top);
+    if (r->choices)
+        assert_memory_equal(&a->choice_logprob, &b->choice_logprob, sizeof a->choice_logprob);
+}
+
+typedef struct reference { /* each request alone in a fresh engine, on one thread */
+    hone_response responses[N_REQUESTS];
+} reference;
+
+static void compute_alone(reference *alone)
+{
+    for (int i = 0; i < N_REQUESTS; i++) {
+        hone_choices *choices;
+        hone_engine *engine = open_engine(1, 64);
+        assert_int_equal(hone_engine_create_choices(engine, labels, N_LABELS, &choices, NULL), HONE_OK);
+        hone_request r = make_request(i, choices);
+        assert_int_equal(hone_engine_run(engine, &r, 1, &alone->responses[i], NULL, NULL), HONE_OK);
+        hone_choices_free(choices);
+        hone_engine_close(engine);
+    }
+}
+
+static void clear_responses(hone_response *responses, int n)
+{
+    for (int i = 0; i < n; i++)
+        hone_response_clear(&responses[i]);
+}
+
+static void test_requests_submitted_while_others_run_have_the_bits_of_each_alone(void **state)
+{
+    (void)state;
+    reference alone;
+    compute_alone(&alone);
+    for (int threads = 1; threads <= 3; threads++) {
+        hone_engine *engine = open_engine(threads, 64);
+        hone_choices *choices;
+        assert_int_equal(hone_engine_create_choices(engine, labels, N_LABELS, &choices, NULL), HONE_OK);
+        for (int round = 0; round < 2; round++) { /* the second finds the first's pages in the cache */
+            hone_request requests[N_REQUESTS];
+            hone_response responses[N_REQUESTS];
+            hone_ticket *tickets[N_REQUESTS];
+            bool idle = false;
+            int n = 0, streamed = 0;
+            while (n < N_REQUESTS || !idle) {
+                for (int k = 0; k < 2 && n < N_REQUESTS; k++, n++) { /* two more before every step */
+                    requests[n] = make_request(n, choices);
+                    assert_int_equal(hone_engine_submit(engine, &requests[n], &responses[n], &tickets[n], NULL),
+                                     HONE_OK);
+                }
+                assert_int_equal(hone_engine_step(engine, &idle, NULL), HONE_OK);
+                for (int i = 0; i < n; i++) { /* what is there so far is the beginning of the answer */
+                    const hone_response *whole = &alone.responses[i];
+                    assert_true(responses[i].n_ids <= whole->n_ids);
+                    assert_memory_equal(responses[i].ids, whole->ids, responses[i].n_ids * sizeof(int32_t));
+                    streamed += responses[i].n_ids > 0 && !hone_ticket_is_done(tickets[i]);
+                }
+            }
+            assert_true(streamed > 10);
+            for (int i = 0; i < N_REQUESTS; i++) {
+                assert_true(hone_ticket_is_done(tickets[i]));
+                hone_engine_close_ticket(engine, tickets[i]);
+                assert_same(&responses[i], &alone.responses[i], &requests[i]);
+            }
+            if (round == 1)
+                assert_true(responses[3].tokens_cached > 0);
+            clear_responses(responses, N_REQUESTS);
+        }
+        hone_choices_free(choices);
+        hone_engine_close(engine);
+    }
+    clear_responses(alone.responses, N_REQUESTS);
+}
+
+static void test_a_list_of_requests_has_the_bits_of_each_alone(void **state)
+{
+    (void)state;
+    enum { N = 300 }; /* more than are worked on at once, and than are queued at once */
+    reference alone;
+    compute_alone(&alone);
+    hone_engine *engine = open_engine(2, 64);
+    hone_choices *choices;
+    static hone_request requests[N];
+    static hone_response responses[N];
+    assert_int_equal(hone_engine_create_choices(engine, labels, N_LABELS, &choices, NULL), HONE_OK);
+    for (int i = 0; i < N; i++)
+        requests[i] = make_request(i * 7 % N_REQUESTS, choices);
+    assert_int_equal(hone_engine_run(engine, requests, N, responses, NULL, NULL), HONE_OK);
+    for (int i = 0; i < N; i++)
+        assert_same(&responses[i], &alone.responses[i * 7 % N_REQUESTS], &requests[i]);
+    assert_int_equal(hone_page_cache_available(engine->pages), 64);
+    clear_responses(responses, N);
+    clear_responses(alone.responses, N_REQUESTS);
+    hone_choices_free(choices);
+    hone_engine_close(engine);
+}
+
+static void test_a_closed_ticket_frees_its_place_and_pages_at_once(void **state)
+{
+    (void)state;
+    reference alone;
+    compute_alone(&alone);
+    hone_engine *engine = open_engine(2, 64);
+    hone_request requests[4];
+    hone_response responses[4];
+    hone_ticket *tickets[4];
+    bool idle;
+    for (int i = 0; i < 4; i++) { /* three begin alike, so that one of them still waits after the first step */
+        requests[i] = make_request(i, NULL);
+        requests[i].choices = NULL;
+        if (i == 2)
+            requests[i].max_new_tokens = 20;
+        assert_int_equal(hone_engine_submit(engine, &requests[i], &responses[i], &tickets[i], NULL), HONE_OK);
+    }
+    assert_int_equal(hone_engine_step(engine, &idle, NULL), HONE_OK);
+    assert_false(idle);
+    assert_true(hone_page_cache_available(engine->pages) < 64);
+    hone_engine_close_ticket(engine, tickets[0]); /* at work */
+    hone_engine_close_ticket(engine, tickets[2]); /* waiting for what tickets[0] began with, or at work */
+    while (!idle)
+        assert_int_equal(hone_engine_step(engine, &idle, NULL), HONE_OK);
+    assert_int_equal(hone_page_cache_available(engine->pages), 64);
+    assert_true(hone_ticket_is_done(tickets[1]) && hone_ticket_is_done(tickets[3]));
+    assert_same(&responses[1], &alone.responses[1], &requests[1]);
+    assert_same(&responses[3], &alone.responses[3], &requests[3]);
+    hone_engine_close_ticket(engine, tickets[1]);
+    hone_engine_close_ticket(engine, tickets[3]);
+    hone_engine_close_ticket(engine, NULL);
+    clear_responses(responses, 4);
+    clear_responses(alone.responses, N_REQUESTS);
+    hone_engine_close(engine);
+}
+
+/* A long request that needs every page comes while short ones never stop arriving. */
+static void test_a_long_request_is_not_overtaken_for_ever(void **state)
+{
+    (void)state;
+    enum { N_SHORT = 40 };
+    hone_engine *engine = open_engine(1, 8);
+    hone_request brief = {.ids = prompts[1], .n_ids = 4, .max_new_tokens = 6},
+                 full = {.ids = prompts[0], .n_ids = PROMPT, .max_new_tokens = 8 * HONE_PAGE_TOKENS - PROMPT};
+    hone_response responses[N_SHORT + 1];
+    hone_ticket *tickets[N_SHORT + 1], *long_ticket = NULL;
+    int n = 0;
+    for (; n < 4; n++)
+        assert_int_equal(hone_engine_submit(engine, &brief, &responses[n], &tickets[n], NULL), HONE_OK);
+    for (bool idle; n < N_SHORT; n++) {
+        assert_int_equal(hone_engine_step(engine, &idle, NULL), HONE_OK);
+        if (n == 5)
+            assert_int_equal(hone_engine_submit(engine, &full, &responses[N_SHORT], &long_ticket, NULL), HONE_OK);
+        assert_int_equal(hone_engine_submit(engine, &brief, &responses[n], &tickets[n], NULL), HONE_OK);
+    }
+    assert_true(responses[N_SHORT].n_ids > 0 || hone_ticket_is_done(long_ticket));
+    for (bool idle = false; !idle;)
+        assert_int_equal(hone_engine_step(engine, &idle, NULL), HONE_OK);
+    for (int i = 0; i < N_SHORT; i++) {
+        assert_true(hone_ticket_is_done(tickets[i]));
+        hone_engine_close_ticket(engine, tickets[i]);
+    }
+    assert_true(hone_ticket_is_done(long_ticket));
+    hone_engine_close_ticket(engine, long_ticket);
+    clear_responses(responses, N_SHORT + 1);
+    hone_engine_close(engine);
+}
+
+static void test_requests_that_cannot_run_are_refused_with_the_numbers(void **state)
+{
+    (void)state;
+    hone_engine *engine = open_engine(1, 8);
+    hone_error err;
+    hone_response response;
+    hone_ticket *ticket;
+    hone_request r = {.ids = prompts[0], .n_ids = PROMPT, .max_new_tokens = TINY_CONTEXT - PROMPT + 1};
+    assert_int_equal(hone_engine_submit(engine, &r, &response, &ticket, &err), HONE_BAD_INPUT);
+    assert_says(err, "70 tokens of prompt and 187 to generate exceed the model's context of 256");
+    r.max_new_tokens = 59; /* 129 tokens: a ninth page of 2 layers x 2 heads x 16 x 16 positions x 2 x 4 bytes */
+    assert_int_equal(hone_engine_submit(engine, &r, &response, &ticket, &err), HONE_NO_MEMORY);
+    assert_says(err, "129 tokens need 73728 bytes of key-value cache; the engine has 65536");
+    r.max_new_tokens = -1;
+    assert_int_equal(hone_engine_submit(engine, &r, &response, &ticket, &err), HONE_BAD_INPUT);
+    r = (hone_request){.ids = prompts[0], .n_ids = 0};
+    assert_int_equal(hone_engine_submit(engine, &r, &response, &ticket, &err), HONE_BAD_INPUT);
+    assert_says(err, "no tokens");
+    int32_t bad[] = {3, TINY_VOCAB, -1};
+    for (int i = 1; i < 3; i++) {
+        r = (hone_request){.ids = bad + i, .n_ids = 1};
+        assert_int_equal(hone_engine_submit(engine, &r, &response, &ticket, &err), HONE_BAD_INPUT);
+        assert_says(err, "the vocabulary has 260");
+    }
+    r = (hone_request){.ids = prompts[0], .n_ids = 3, .n_top = 21};
+    assert_int_equal(hone_engine_submit(engine, &r, &response, &ticket, &err), HONE_BAD_INPUT);
+    hone_request two[] = {{.ids = prompts[0], .n_ids = 3}, {.ids = prompts[0], .n_ids = 3, .n_top = 21}};
+    hone_response responses[2];
+    assert_int_equal(hone_engine_run(engine, two, 2, responses, NULL, &err), HONE_BAD_INPUT);
+    assert_says(err, "request 2: 21 top tokens");
+    assert_null(ticket);
+    hone_engine_close(engine);
+}
+
+/* ln p of every label and its end, each scored as a prompt of its own. */
+static void test_the_choice_is_the_greatest_of_all_labels_scored_one_by_one(void **state)
+{
+    (void)state;
+    hone_engine *engine = open_engine(2, 64);
+    hone_choices *choices;
+    assert_int_equal(hone_engine_create_choices(engine, labels, N_LABELS, &choices, NULL), HONE_OK);
+    int taken[N_LABELS] = {0};
+    for (int i = 0; i < N_REQUESTS; i++) {
+        int best = -1;
+        double best_logprob = -INFINITY, second = -INFINITY;
+        hone_response response;
+        for (int l = 0; l < N_LABELS; l++) {
+            hone_token_list ids = {0};
+            for (int t = 0; t < 30; t++)
+                assert_int_equal(hone_token_list_push(&ids, prompts[i][t], NULL), HONE_OK);
+            assert_int_equal(hone_tokenizer_encode(engine->tokenizer, labels[l], strlen(labels[l]), false, &ids, NULL),
+                             HONE_OK);
+            assert_int_equal(hone_token_list_push(&ids, engine->end_of_turn, NULL), HONE_OK);
+            hone_request score = {.ids = ids.data, .n_ids = ids.n, .want_prompt_logprobs = true};
+            assert_int_equal(hone_engine_run(engine, &score, 1, &response, NULL, NULL), HONE_OK);
+            double sum = 0;
+            for (size_t t = 30; t < ids.n; t++)
+                sum += (double)response.prompt_logprobs[t];
+            if (sum > best_logprob) {
+                second = best_logprob;
+                best = l;
+                best_logprob = sum;
+            } else if (sum > second)
+                second = sum;
+            hone_response_clear(&response);
+            hone_token_list_clear(&ids);
+        }
+        hone_request choose = {.ids = prompts[i], .n_ids = 30, .choices = choices};
+        assert_int_equal(hone_engine_run(engine, &choose, 1, &response, NULL, NULL), HONE_OK);
+        assert_true(best_logprob - second > 1e-4); /* not a tie that rounding could decide */
+        assert_int_equal(response.choice, best);
+        assert_true(fabs(response.choice_logprob - best_logprob) < 1e-5);
+        taken[best]++;
+        hone_response_clear(&response);
+    }
+    int n_taken = 0;
+    for (int l = 0; l < N_LABELS; l++)
+        n_taken += taken[l] > 0;
+    assert_true(n_taken > 1);
+    hone_choices_free(choices);
+    hone_engine_close(engine);
+}
+
+static int begin(void **state)
+{
+    hone_error err;
+    if (temporary_begin(state) != 0)
+        return -1;
+    snprintf(model_path, sizeof model_path, "%s", temporary_path("tiny.gguf"));
+    if (tiny_model_write(model_path, &err) != HONE_OK) {
+        print_error("%s\n", err.message);
+        return -1;
+    }
+    for (int i = 0; i < N_REQUESTS; i++)
+        for (int t = 0; t < PROMPT; t++)
+            prompts[i][t] = (int32_t)hone_rng_below(
+                (hone_rng_key){5, HONE_RNG_TEST, t < COMMON && i % 2 ? 0 : 1 + (uint32_t)i}, (uint64_t)t, 256);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests_submitted_while_others_run_have_the_bits_of_each_alone),
+        cmocka_unit_test(test_a_list_of_requests_has_the_bits_of_each_alone),
+        cmocka_unit_test(test_a_closed_ticket_frees_its_place_and_pages_at_once),
+        cmocka_unit_test(test_a_long_request_is_not_overtaken_for_ever),
+        cmocka_unit_test(test_requests_that_cannot_run_are_refused_with_the_numbers),
+        cmocka_unit_test(test_the_choice_is_the_greatest_of_all_labels_scored_one_by_one),
+    };
+    (void)add_adapter;
+    return cmocka_run_group_tests_name("engine", tests, begin, temporary_end);
+}
