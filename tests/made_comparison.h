@@ -100,7 +100,8 @@ static void made_task(hone_arena *arena, hone_task *task)
                         .n_labels = MADE_LABELS,
                         .metric = "accuracy",
                         .use = {200000, 0.70, 300, NAN, 12, NAN, NAN, false, NULL, 0},
-                        .prices = {0.10, 0.08, 80}};
+                        .prices = {0.10, 0.08, 80},
+                        .work = {3, NAN, NAN, NAN, NAN}}; /* only the prompt's hours are stated */
     task->train.n = 1600;
     task->select_tune.n = task->select_name.n = 200;
     task->n_dropped_duplicates = 3;
@@ -168,6 +169,8 @@ static void made_comparison(hone_arena *arena, hone_task *task, hone_comparison 
                                     "the best prompt is 22 points behind (14 to 29, p < 0.0001)"};
     static const char *flips[] = {"you serve more than 2 million requests a month (then: the logistic regression)",
                                   "labels change more often than every 3 weeks (then: retrieved few-shot)"};
+    static hone_band bands[] = {{"price of a label", 0.04, 0.16, 92345, NAN},
+                                {"price of an engineer's hour", 40, 160, 151000, 243000}};
     made_task(arena, task);
     *c = (hone_comparison){.arena = arena,
                            .task = task,
@@ -221,7 +224,14 @@ static void made_comparison(hone_arena *arena, hone_task *task, hone_comparison 
                                                   .labels_used = p->labels,
                                                   .cost_per_1k_usd = p->per_1k,
                                                   .cost_per_1k_provisioned_usd = 0.365,
-                                                  .setup_usd = p->setup};
+                                                  .setup_usd = p->setup,
+                                                  .setup_labels_usd = 0.08 * (double)p->labels,
+                                                  .setup_compute_usd = 0.02,
+                                                  .setup_work_usd = 720,
+                                                  .sends_prompt = p->family == HONE_FAMILY_PROMPT || i == 7,
+                                                  .work_hours = 9,
+                                                  .change_usd = 368,
+                                                  .change_hours = 3};
         made_outcomes(arena, task, i, &c->approaches[i]);
     }
     pairs[0] = (hone_pair){7, 2, 0.05, -0.008, 0.108, 0.041, 0.082, 41, 26, "exact McNemar", "no difference shown"};
@@ -239,6 +249,8 @@ static void made_comparison(hone_arena *arena, hone_task *task, hone_comparison 
                                 .n_because = 2,
                                 .flips_if = flips,
                                 .n_flips_if = 2,
+                                .sensitivity = bands,
+                                .n_sensitivity = 2,
                                 .break_even_requests = 182345,
                                 .break_even_against = 5};
 }

@@ -3,14 +3,11 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "catalogue/models.h"
 #include "store/ledger.h"
 #include "task/check.h"
 #include "task/task.h"
-
-#if __has_include("text/tokenizer.h")
-#include "catalogue/models.h"
 #include "text/tokenizer.h"
-#endif
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +15,6 @@
 
 enum { SHOWN_LABELS = 5, SHOWN_PAIRS = 5 };
 
-#if __has_include("text/tokenizer.h")
 static int64_t count_tokens(void *context, const char *text)
 {
     hone_token_list ids = {0};
@@ -28,59 +24,28 @@ static int64_t count_tokens(void *context, const char *text)
     return status == HONE_OK ? n : -1;
 }
 
-/* The model's GGUF file: the path itself, or where the catalogue keeps that name (malloc'd). HONE_NOT_FOUND when it is
- * not here. */
-static hone_status find_model_file(const char *model, char **path, hone_error *err)
+/* *context_tokens: how much the model's context holds, 0 where its file does not say. */
+static hone_status open_tokenizer(const char *model, hone_tokenizer **out, int64_t *context_tokens, hone_error *err)
 {
-    hone_model_catalogue *catalogue = NULL;
-    const hone_model_entry *entry;
-    hone_status status;
-    *path = NULL;
-    if (hone_file_exists(model)) {
-        *path = strdup(model);
-        return *path ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory");
-    }
-    status = hone_model_catalogue_open(&catalogue, err);
-    if (status == HONE_OK)
-        status = hone_model_catalogue_find(catalogue, model, &entry, err);
-    if (status == HONE_OK)
-        status = hone_model_path(entry, path, err);
-    if (status == HONE_OK && !hone_file_exists(*path))
-        status =
-            hone_fail(err, HONE_NOT_FOUND, "%s: not on this machine yet; `hone model pull %s` gets it", model, model);
-    hone_model_catalogue_free(catalogue);
-    return status;
-}
-
-static hone_status open_tokenizer(const char *model, hone_tokenizer **out, hone_error *err)
-{
-    char *path = NULL;
+    char *path = NULL, key[128];
     hone_gguf file = {0};
-    hone_status status = find_model_file(model, &path, err);
+    hone_gguf_string architecture;
+    *context_tokens = 0;
+    hone_status status = hone_model_resolve(model, &path, err);
     if (status == HONE_OK)
         status = hone_gguf_open(path, &file, err);
-    if (status == HONE_OK) {
-        status = hone_tokenizer_from_gguf(&file, out, err);
-        hone_gguf_close(&file);
-    }
     free(path);
+    if (status != HONE_OK)
+        return status;
+    if (hone_gguf_get_string(&file, "general.architecture", &architecture) && architecture.length < 64) {
+        snprintf(key, sizeof key, "%.*s.context_length", (int)architecture.length, architecture.data);
+        if (!hone_gguf_get_int(&file, key, context_tokens) || *context_tokens < 0)
+            *context_tokens = 0;
+    }
+    status = hone_tokenizer_from_gguf(&file, out, err);
+    hone_gguf_close(&file);
     return status;
 }
-#else
-typedef struct hone_tokenizer hone_tokenizer;
-#define count_tokens NULL
-
-static void hone_tokenizer_free(hone_tokenizer *t)
-{
-    (void)t;
-}
-
-static hone_status open_tokenizer(const char *model, hone_tokenizer **out, hone_error *err)
-{
-    (void)out;
-    return hone_fail(err, HONE_UNSUPPORTED, "%s: this hone has no tokenizer; leave -m out", model);
-}
-#endif
 
 static void count(size_t n, int width)
 {
@@ -258,6 +223,7 @@ static int run(int argc, char **argv)
     hone_ledger *ledger = NULL;
     hone_task_check check;
     hone_tokenizer *tokenizer = NULL;
+    int64_t context_tokens = 0;
     hone_status status = HONE_OK;
     if (arguments.n > 1)
         status = hone_fail(&err, HONE_BAD_INPUT, "one task at a time, not %zu", arguments.n);
@@ -267,12 +233,12 @@ static int run(int argc, char **argv)
         status = hone_ledger_open(hone_task_ledger_path(task), &ledger, &err);
     if (status == HONE_OK) {
         /* The task's own model need not be here yet: then lengths are in characters. One that is asked for must be. */
-        status = open_tokenizer(model ? model : task->models[0], &tokenizer, &err);
+        status = open_tokenizer(model ? model : task->models[0], &tokenizer, &context_tokens, &err);
         if (status != HONE_OK && !model)
             status = HONE_OK;
     }
     if (status == HONE_OK) {
-        hone_length_counter counter = {"tokens", count_tokens, tokenizer};
+        hone_length_counter counter = {"tokens", count_tokens, tokenizer, context_tokens};
         status = hone_task_check_run(task, ledger, tokenizer ? &counter : NULL, &check, &err);
     }
     if (status != HONE_OK) {

@@ -1,19 +1,20 @@
-/* cmd_report.c - `hone report`: shows the newest finished comparison of a task again, from its ledger, in any form. */
+/* cmd_report.c - `hone report` and `hone runs show`: show a finished comparison of a task again, the newest or any
+ * other, from its ledger, in any form. */
 #include "base/file.h"
 #include "cli/commands.h"
 #include "cli/show.h"
+#include "cli/stored.h"
 #include "report/html.h"
 #include "report/markdown.h"
-#include "store/ledger.h"
 
 #include <errno.h>
-#include <libgen.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
 static int run(int argc, char **argv);
+static int run_show(int argc, char **argv);
 
 const hone_command hone_command_report = {
     .name = "report",
@@ -26,46 +27,34 @@ const hone_command hone_command_report = {
     .run = run,
 };
 
+const hone_command hone_command_runs_show = {
+    .name = "runs show",
+    .usage = "ID [TASK] [--html FILE] [--markdown FILE] [--json] [--open]",
+    .summary = "show any finished comparison of a task again, as `report` does the last",
+    .details =
+        "ID is the number that `hone runs` shows; TASK a task's folder or its task.yaml, the current folder when\n"
+        "left out. The options are those of `hone report`. Nothing is measured again.",
+    .run = run_show,
+};
+
 typedef hone_status (*renderer)(const json_t *document, hone_buffer *out, hone_error *err);
 
-/* The folder of the task as a malloc'd string: the argument, or the folder that holds the file it names. */
-static hone_status task_folder(const char *argument, char **out, hone_error *err)
-{
-    *out = NULL;
-    char *folder = strdup(argument);
-    if (!folder)
-        return hone_fail(err, HONE_NO_MEMORY, "no memory for the path of the task");
-    if (hone_folder_exists(folder)) {
-        *out = folder;
-        return HONE_OK;
-    }
-    bool is_file = hone_file_exists(folder);
-    *out = is_file ? strdup(dirname(folder)) : NULL;
-    free(folder);
-    if (!is_file)
-        return hone_fail(err, HONE_NOT_FOUND, "%s: there is no such task; give its folder or its task.yaml", argument);
-    return *out ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "no memory for the path of the task");
-}
-
-/* The ledger is looked for first: opening one would create it. */
-static hone_status last_document(const char *folder, json_t **out, hone_error *err)
+/* The document of run `id`, of the newest finished one where id is 0. */
+static hone_status stored_document(const char *folder, int64_t id, json_t **out, hone_error *err)
 {
     *out = NULL;
     hone_ledger *ledger = NULL;
-    char *path = hone_path_join(folder, ".hone/ledger.sqlite");
-    hone_status status = HONE_OK;
-    if (!path)
-        status = hone_fail(err, HONE_NO_MEMORY, "no memory for the path of the ledger");
-    else if (hone_file_exists(path)) {
-        status = hone_ledger_open(path, &ledger, err);
-        if (status == HONE_OK)
-            status = hone_ledger_last_run(ledger, out, err);
-    }
-    if (status == HONE_OK && !*out)
+    hone_status status = hone_stored_ledger_open(folder, &ledger, err);
+    if (status == HONE_OK && ledger)
+        status = id ? hone_ledger_get_run(ledger, id, out, err) : hone_ledger_last_run(ledger, out, err);
+    if (status == HONE_OK && !*out && id && ledger)
+        status = hone_fail(err, HONE_NOT_FOUND,
+                           "%s: run %lld has not come to its end; `hone runs` shows the command that goes on with it",
+                           folder, (long long)id);
+    else if (status == HONE_OK && !*out)
         status = hone_fail(err, HONE_NOT_FOUND, "%s: no finished comparison here yet; run `hone compare %s` first",
                            folder, folder);
     hone_ledger_close(ledger);
-    free(path);
     return status;
 }
 
@@ -107,7 +96,19 @@ static void open_in_browser(const char *path)
     free(absolute);
 }
 
-static int run(int argc, char **argv)
+/* The run's id from its word: a whole number from 1. */
+static hone_status read_id(const char *word, int64_t *id, hone_error *err)
+{
+    char *end;
+    errno = 0;
+    *id = strtoll(word, &end, 10);
+    return errno == 0 && *end == 0 && end != word && *id > 0
+               ? HONE_OK
+               : hone_fail(err, HONE_BAD_INPUT, "\"%s\" is no run; give the number that `hone runs` shows", word);
+}
+
+/* takes_id: the first argument is the run; else the newest finished one is shown. */
+static int report(const hone_command *command, bool takes_id, int argc, char **argv)
 {
     const char *html = NULL, *markdown = NULL;
     bool json = false, open = false;
@@ -118,24 +119,31 @@ static int run(int argc, char **argv)
         {"open", 0, HONE_OPTION_FLAG, &open, NULL, "open the HTML report in the browser"},
     };
     hone_arguments arguments;
-    int code =
-        hone_options_begin(&hone_command_report, options, sizeof options / sizeof *options, argc, argv, &arguments);
+    int code = hone_options_begin(command, options, sizeof options / sizeof *options, argc, argv, &arguments);
     if (code >= 0)
         return code;
     hone_error err;
     hone_status status = HONE_OK;
     char *folder = NULL, *page = NULL;
     json_t *document = NULL;
-    if (arguments.n > 1)
-        status = hone_fail(&err, HONE_BAD_INPUT, "one task at a time, not %zu", arguments.n);
+    int64_t id = 0;
+    size_t n_tasks = arguments.n - (takes_id && arguments.n ? 1 : 0);
+    if (takes_id && arguments.n == 0)
+        status = hone_fail(&err, HONE_BAD_INPUT, "which run? `hone runs` lists them: hone runs show ID [TASK]");
+    else if (takes_id)
+        status = read_id(arguments.items[0], &id, &err);
+    if (status != HONE_OK)
+        goto done;
+    if (n_tasks > 1)
+        status = hone_fail(&err, HONE_BAD_INPUT, "one task at a time, not %zu", n_tasks);
     else if (open && html && strcmp(html, "-") == 0)
         status = hone_fail(&err, HONE_BAD_INPUT, "--open needs a file: give --html a name, or leave it out");
     if (status != HONE_OK)
         goto done;
-    status = task_folder(arguments.n ? arguments.items[0] : ".", &folder, &err);
+    status = hone_stored_task_folder(n_tasks ? arguments.items[arguments.n - 1] : ".", &folder, &err);
     if (status != HONE_OK)
         goto done;
-    status = last_document(folder, &document, &err);
+    status = stored_document(folder, id, &document, &err);
     if (status != HONE_OK)
         goto done;
     if (open && !html) {
@@ -160,5 +168,15 @@ done:
     json_decref(document);
     free(folder);
     free(page);
-    return status == HONE_OK ? HONE_EXIT_DONE : hone_command_failed(&hone_command_report, &err);
+    return status == HONE_OK ? HONE_EXIT_DONE : hone_command_failed(command, &err);
+}
+
+static int run(int argc, char **argv)
+{
+    return report(&hone_command_report, false, argc, argv);
+}
+
+static int run_show(int argc, char **argv)
+{
+    return report(&hone_command_runs_show, true, argc, argv);
 }

@@ -17,5 +17,7 @@ extern const hone_command hone_command_init;
 extern const hone_command hone_command_check;
 extern const hone_command hone_command_report;
 extern const hone_command hone_command_compare;
+extern const hone_command hone_command_runs;
+extern const hone_command hone_command_runs_show;
 
 #endif

@@ -8,13 +8,10 @@
 #include <string.h>
 
 static const hone_command *const commands[] = {
-    &hone_command_tokenize,      &hone_command_model_list,
-    &hone_command_model_pull,    &hone_command_template,
-    &hone_command_run,           &hone_command_score,
-    &hone_command_train,         &hone_command_bench,
-    &hone_command_model_inspect, &hone_command_init,
-    &hone_command_check,         &hone_command_compare,
-    &hone_command_report,        NULL,
+    &hone_command_tokenize,      &hone_command_model_list, &hone_command_model_pull, &hone_command_template,
+    &hone_command_run,           &hone_command_score,      &hone_command_train,      &hone_command_bench,
+    &hone_command_model_inspect, &hone_command_init,       &hone_command_check,      &hone_command_compare,
+    &hone_command_report,        &hone_command_runs,       &hone_command_runs_show,  NULL,
 };
 
 enum { MAX_COMMANDS = 64 };
@@ -56,11 +53,17 @@ int main(int argc, char **argv)
         return HONE_EXIT_DONE;
     }
     hone_cancel_on_signals();
-    for (size_t i = 0; commands[i]; i++) {
+    const hone_command *found = NULL;
+    int n_words = 0;
+    for (size_t i = 0; commands[i]; i++) { /* "runs show" before "runs" */
         int words = matches(commands[i], argc - 1, argv + 1);
-        if (words > 0)
-            return commands[i]->run(argc - 1 - words, argv + 1 + words);
+        if (words > n_words) {
+            n_words = words;
+            found = commands[i];
+        }
     }
+    if (found)
+        return found->run(argc - 1 - n_words, argv + 1 + n_words);
     const char *names[MAX_COMMANDS];
     size_t n_names = 0;
     for (; commands[n_names] && n_names < MAX_COMMANDS; n_names++)

@@ -32,8 +32,11 @@ static const struct input {
     {"label_usd", offsetof(hone_cost_inputs, label_usd), false},
     {"training_seconds", offsetof(hone_cost_inputs, training_seconds), false},
     {"evaluation_seconds", offsetof(hone_cost_inputs, evaluation_seconds), false},
-    {"prompt_hours", offsetof(hone_cost_inputs, prompt_hours), false},
     {"engineer_hour_usd", offsetof(hone_cost_inputs, engineer_hour_usd), false},
+    {"prompt_hours", offsetof(hone_cost_inputs, prompt_hours), false},
+    {"building_hours", offsetof(hone_cost_inputs, building_hours), false},
+    {"deployment_hours", offsetof(hone_cost_inputs, deployment_hours), false},
+    {"change_hours", offsetof(hone_cost_inputs, change_hours), false},
     {"deployment_usd", offsetof(hone_cost_inputs, deployment_usd), false},
     {"requests_per_month", offsetof(hone_cost_inputs, requests_per_month), false},
     {"horizon_months", offsetof(hone_cost_inputs, horizon_months), false},
@@ -101,8 +104,11 @@ hone_status hone_cost_calculate(const hone_cost_inputs *in, hone_cost *out, hone
     out->training_usd = in->training_seconds * in->compute_hour_usd / 3600.0;
     out->evaluation_usd = in->evaluation_seconds * in->compute_hour_usd / 3600.0;
     out->prompt_usd = in->prompt_hours * in->engineer_hour_usd;
-    out->deployment_usd = in->deployment_usd;
-    out->setup_usd = out->labels_usd + out->training_usd + out->evaluation_usd + out->prompt_usd + out->deployment_usd;
+    out->building_usd = in->building_hours * in->engineer_hour_usd;
+    out->deployment_usd = in->deployment_usd + in->deployment_hours * in->engineer_hour_usd;
+    double done_again = out->labels_usd + out->training_usd + out->evaluation_usd;
+    out->setup_usd = done_again + out->prompt_usd + out->building_usd + out->deployment_usd;
+    out->change_usd = done_again + in->deployment_usd + in->change_hours * in->engineer_hour_usd;
     double years = in->horizon_months / 12.0, requests = in->requests_per_month * in->horizon_months;
     out->cycles = 1.0 + in->changes_per_year * years;
     out->cycle_requests =
@@ -111,7 +117,7 @@ hone_status hone_cost_calculate(const hone_cost_inputs *in, hone_cost *out, hone
     double running = in->dedicated && in->requests_per_month == 0 && out->machines > 0
                          ? out->machines * in->hours_kept_per_month * in->compute_hour_usd * in->horizon_months
                          : (requests > 0 ? out->operating_usd * requests : 0);
-    out->horizon_usd = out->setup_usd * out->cycles + running;
+    out->horizon_usd = out->setup_usd + out->change_usd * (out->cycles - 1.0) + running;
     out->horizon_error_usd = out->error_usd * requests;
     return HONE_OK;
 }
@@ -142,6 +148,10 @@ static const struct lever {
     {"price of an output token", offsetof(hone_cost_inputs, output_token_usd), true, true},
     {"price of a label", offsetof(hone_cost_inputs, label_usd), true, true},
     {"price of an engineer's hour", offsetof(hone_cost_inputs, engineer_hour_usd), true, true},
+    {"hours of work on the prompt", offsetof(hone_cost_inputs, prompt_hours), true, true},
+    {"hours of work on building", offsetof(hone_cost_inputs, building_hours), true, true},
+    {"hours of work on deployment", offsetof(hone_cost_inputs, deployment_hours), true, true},
+    {"hours of work on a change", offsetof(hone_cost_inputs, change_hours), true, true},
     {"cost of an error", offsetof(hone_cost_inputs, error_cost_usd), true, true},
     {"changes per year", offsetof(hone_cost_inputs, changes_per_year), true, true},
     {"cache hit rate of the first", offsetof(hone_cost_inputs, cache_hit_rate), true, false},

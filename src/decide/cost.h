@@ -1,13 +1,18 @@
 /* cost.h - what an approach costs: to set up, per request, over the planned time; and when one pays back another.
  *
- * Per request (S static prompt tokens, Q query tokens, O output tokens; h share of requests whose prefix is in the
- * cache, kappa and omega the price of reading and writing it relative to a fresh token): tokens      p_in * (S * (h *
- * kappa + (1 - h) * omega) + Q) + p_out * O marginal    + busy seconds * price of an hour / 3600         own hardware
- * that others use as well (the default) provisioned + hours kept * price / requests of the month     own hardware kept
- * for this alone (`dedicated`); as many machines as the busy seconds fill errors      (1 - score) * cost of an error
- * shown beside the others, never mixed in unasked Setting up, once per cycle (a cycle ends when the task changes and
- * the work is done again): labels + training + evaluation + prompt work + deployment All amounts in USD. Pure functions
- * of their arguments. */
+ * Per request. S static prompt tokens, Q query tokens, O output tokens; h share of requests whose prefix is in the
+ * cache, kappa and omega the price of reading and writing it relative to a fresh token:
+ *
+ *   tokens        p_in * (S * (h * kappa + (1 - h) * omega) + Q) + p_out * O
+ *   marginal      + busy seconds * price of an hour / 3600       own hardware that others use as well (the default)
+ *   provisioned   + hours kept * price / requests of the month   own hardware kept for this alone (`dedicated`); as
+ *                                                                many machines as the busy seconds fill
+ *   errors        (1 - score) * cost of an error                 shown beside the others, never mixed in unasked
+ *
+ * Setting up, before the first request:  labels + training + evaluation + hours of work (prompt, building, deployment)
+ * Each change of the task begins a cycle: labels + training + evaluation + hours of work on a change (+ deployment_usd)
+ *
+ * All amounts in USD. Pure functions of their arguments. */
 #ifndef HONE_DECIDE_COST_H
 #define HONE_DECIDE_COST_H
 
@@ -29,8 +34,10 @@ typedef struct hone_cost_inputs {
     /* setting up */
     double labels, label_usd; /* labelled rows this approach uses: training, demonstrations, baselines alike */
     double training_seconds, evaluation_seconds;
-    double prompt_hours, engineer_hour_usd; /* people's work on the prompt */
-    double deployment_usd;
+    double engineer_hour_usd;
+    double prompt_hours, building_hours, deployment_hours; /* people's work before the first request */
+    double change_hours;                                   /* people's work at each change, the deployment included */
+    double deployment_usd; /* paid to others for putting it into service, at each change again */
     /* volume */
     double requests_per_month, horizon_months, changes_per_year;
 } hone_cost_inputs;
@@ -39,12 +46,15 @@ typedef struct hone_cost {
     double token_usd, marginal_usd, provisioned_usd; /* per request; provisioned is infinite without requests */
     double operating_usd;                            /* provisioned when dedicated, else marginal */
     double error_usd;                                /* per request */
-    double labels_usd, training_usd, evaluation_usd, prompt_usd, deployment_usd, setup_usd; /* per cycle */
-    double cycles;            /* 1 + changes within the horizon */
-    double cycle_requests;    /* requests between two changes, at most those of the horizon */
-    double horizon_usd;       /* setting up and operating */
-    double horizon_error_usd; /* errors over the same time */
-    double machines;          /* kept, when provisioned */
+    double labels_usd, training_usd, evaluation_usd; /* per cycle */
+    double prompt_usd, building_usd, deployment_usd; /* before the first request */
+    double setup_usd;                                /* the sum of the six */
+    double change_usd;                               /* the same at each change of the task */
+    double cycles;                                   /* 1 + changes within the horizon */
+    double cycle_requests;                           /* requests between two changes, at most those of the horizon */
+    double horizon_usd;                              /* setting up and operating */
+    double horizon_error_usd;                        /* errors over the same time */
+    double machines;                                 /* kept, when provisioned */
 } hone_cost;
 
 /* Inputs for own hardware without a cache: zeros, with cache_read and cache_write 1 and horizon 12 months. */
@@ -79,7 +89,7 @@ typedef struct hone_cost_band {
     double flips_at; /* the nearest such value */
 } hone_cost_band;
 
-enum { HONE_COST_BANDS = 13 };
+enum { HONE_COST_BANDS = 17 };
 
 /* bands: [HONE_COST_BANDS]; *n is how many apply (inputs that are 0 for both are left out; a cache hit rate is varied
  * from 0 to 1 where a prompt prefix is paid for). Prices and volume are varied for both alike. factor > 1. */

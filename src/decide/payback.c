@@ -60,6 +60,21 @@ static const char *cycle(hone_judgement *j, const hone_cost_inputs *in)
                : hone_words(j, "the %s you plan for", time);
 }
 
+static bool costs_less_in_all(const hone_judgement *j, int other)
+{
+    return j->standing[j->chosen].cost.horizon_usd < j->standing[other].cost.horizon_usd;
+}
+
+/* What a change of the task costs more than with the other one, in requests that earn it back; 0: it costs no more. */
+static double requests_for_a_change(const hone_judgement *j, int other)
+{
+    hone_cost a = j->standing[j->chosen].cost, b = j->standing[other].cost;
+    a.setup_usd = a.change_usd;
+    b.setup_usd = b.change_usd;
+    hone_break_even e = hone_cost_break_even(&a, &b, false);
+    return e.kind == HONE_PAYS_AFTER ? e.requests : 0;
+}
+
 /* The chosen one costs more to set up and less to run: from `requests` on it is the cheaper one. */
 static void pays_after(hone_judgement *j, int other, double requests)
 {
@@ -73,6 +88,15 @@ static void pays_after(hone_judgement *j, int other, double requests)
         flips(j, hone_words(j, "cost counts for more than the score (then: %s)", name));
     } else if (volume == 0) {
         flips(j, hone_words(j, "you serve fewer than %s requests in all (then: %s)", count, name));
+    } else if (requests > volume * months && costs_less_in_all(j, other)) {
+        hone_words_add(j, &j->because,
+                       hone_words(j,
+                                  "against %s its set-up of %s takes %s to pay back, longer than %s; over the %s you "
+                                  "plan for it costs less all the same (%s against %s)",
+                                  name, setup, hone_words_months(j, requests / volume), cycle(j, in),
+                                  hone_words_months(j, in->horizon_months),
+                                  hone_words_usd(j, j->standing[j->chosen].cost.horizon_usd),
+                                  hone_words_usd(j, j->standing[other].cost.horizon_usd)));
     } else if (requests > volume * months) {
         hone_words_add(
             j, &j->because,
@@ -81,8 +105,10 @@ static void pays_after(hone_judgement *j, int other, double requests)
     } else {
         flips(j, hone_words(j, "you serve fewer than %s requests a month (then: %s)",
                             hone_words_count(j, requests / months), name));
-        flips(j, hone_words(j, "the task changes more often than every %s (then: %s)",
-                            hone_words_months(j, requests / volume), name));
+        double again = requests_for_a_change(j, other);
+        if (again > 0)
+            flips(j, hone_words(j, "the task changes more often than every %s (then: %s)",
+                                hone_words_months(j, again / volume), name));
     }
 }
 
@@ -100,13 +126,25 @@ static void pays_until(hone_judgement *j, int other, double requests)
                             hone_words_count(j, requests / months), name));
 }
 
-/* Prices and speeds within ten times of what was assumed that would make the other one the cheaper one over the
+static const char *amount(hone_judgement *j, double value, bool is_hours)
+{
+    return is_hours ? hone_words_hours(j, value) : hone_words_usd(j, value);
+}
+
+/* Prices and hours within ten times of what was assumed that would make the other one the cheaper one over the
  * horizon. */
 static hone_status flips_by_prices(hone_judgement *j, int other, hone_error *err)
 {
     static const struct {
         const char *input, *words;
-    } told[] = {{"price of a compute hour", "a compute hour costs"}, {"price of a label", "a label costs"}};
+        bool is_hours;
+    } told[] = {{"price of a compute hour", "a compute hour costs", false},
+                {"price of a label", "a label costs", false},
+                {"price of an engineer's hour", "an hour of work costs", false},
+                {"hours of work on the prompt", "a prompt takes", true},
+                {"hours of work on building", "building it takes", true},
+                {"hours of work on deployment", "putting it into service takes", true},
+                {"hours of work on a change", "following a change takes", true}};
     const hone_standing *a = &j->standing[j->chosen], *b = &j->standing[other];
     hone_cost_band bands[HONE_COST_BANDS];
     size_t n;
@@ -118,10 +156,38 @@ static hone_status flips_by_prices(hone_judgement *j, int other, hone_error *err
             double now = bands[i].low * 10, at = bands[i].flips_at;
             if (strcmp(bands[i].input, told[k].input) == 0 && bands[i].flips && at <= 10 * now && at >= now / 10)
                 flips(j, hone_words(j, "%s %s than %s instead of %s (then: %s costs less over %s)", told[k].words,
-                                    at > now ? "more" : "less", hone_words_usd(j, at), hone_words_usd(j, now),
-                                    hone_words_name(j, other), hone_words_months(j, a->inputs.horizon_months)));
+                                    at > now ? "more" : "less", amount(j, at, told[k].is_hours),
+                                    amount(j, now, told[k].is_hours), hone_words_name(j, other),
+                                    hone_words_months(j, a->inputs.horizon_months)));
         }
     return status;
+}
+
+static double requests_of(hone_break_even e)
+{
+    return e.kind == HONE_PAYS_AFTER ? e.requests : e.kind == HONE_PAYS_AT_ONCE ? 0 : NAN;
+}
+
+/* The break-even with each assumption that moves it halved and doubled. */
+static hone_status publish_bands(hone_judgement *j, int other, hone_error *err)
+{
+    hone_verdict *v = &j->c->verdict;
+    hone_cost_band bands[HONE_COST_BANDS];
+    size_t n;
+    hone_status status =
+        hone_cost_sensitivity(&j->standing[j->chosen].inputs, &j->standing[other].inputs, 2, false, bands, &n, err);
+    if (status != HONE_OK)
+        return status;
+    v->sensitivity = hone_arena_array(j->c->arena, n + 1, sizeof *v->sensitivity);
+    if (!v->sensitivity)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory for the sensitivity of a verdict");
+    for (size_t i = 0; i < n; i++) {
+        hone_band band = {bands[i].input, bands[i].low, bands[i].high, requests_of(bands[i].at_low),
+                          requests_of(bands[i].at_high)};
+        if (band.break_even_at_low != band.break_even_at_high) /* NAN: never, which is worth a line */
+            v->sensitivity[v->n_sensitivity++] = band;
+    }
+    return HONE_OK;
 }
 
 static hone_status break_even(hone_judgement *j, hone_error *err)
@@ -136,6 +202,9 @@ static hone_status break_even(hone_judgement *j, hone_error *err)
     if (e.kind == HONE_PAYS_AFTER) {
         v->break_even_requests = e.requests;
         pays_after(j, other, e.requests);
+        hone_status status = publish_bands(j, other, err);
+        if (status != HONE_OK)
+            return status;
     } else if (e.kind == HONE_PAYS_UNTIL)
         pays_until(j, other, e.requests);
     return flips_by_prices(j, other, err);

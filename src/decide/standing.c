@@ -1,6 +1,7 @@
 /* standing.c - what is known of each approach by itself: score with interval, costs, constraints. */
 #include "decide/judgement.h"
 
+#include "decide/work.h"
 #include "evidence/plan.h"
 #include "stats/bootstrap.h"
 #include "stats/summary.h"
@@ -73,11 +74,28 @@ static hone_cost_inputs inputs_of(const hone_judgement *j, const hone_approach_r
     in.label_usd = known(prices->label_usd);
     in.training_seconds = known(a->build_seconds);
     in.evaluation_seconds = known(a->evaluation_seconds);
+    hone_work work = hone_work_of(&j->c->task->work, a->family, a->sends_prompt);
     in.engineer_hour_usd = known(prices->engineer_hour_usd);
+    in.prompt_hours = work.prompt;
+    in.building_hours = work.building;
+    in.deployment_hours = work.deployment;
+    in.change_hours = work.change;
     in.requests_per_month = known(use->requests_per_month);
     in.horizon_months = is_amount(use->horizon_months) ? use->horizon_months : 12;
     in.changes_per_year = known(use->changes_per_year);
     return in;
+}
+
+static void publish_setup(hone_approach_result *a, const hone_standing *s, const hone_work *work)
+{
+    const hone_cost *c = &s->cost;
+    a->setup_usd = s->setup_known ? c->setup_usd : NAN;
+    a->setup_labels_usd = s->setup_known ? c->labels_usd : NAN;
+    a->setup_compute_usd = s->setup_known ? c->training_usd + c->evaluation_usd : NAN;
+    a->setup_work_usd = s->setup_known ? c->prompt_usd + c->building_usd + c->deployment_usd : NAN;
+    a->change_usd = s->setup_known ? c->change_usd : NAN;
+    a->work_hours = work->prompt + work->building + work->deployment;
+    a->change_hours = work->change;
 }
 
 hone_status hone_standing_costs(hone_judgement *j, hone_error *err)
@@ -92,17 +110,20 @@ hone_status hone_standing_costs(hone_judgement *j, hone_error *err)
             return hone_fail_within(err, status, "%s", a->name);
         bool busy_known = is_amount(a->busy_seconds_per_request) && is_amount(prices->compute_hour_usd);
         bool volume = s->inputs.requests_per_month > 0;
-        s->setup_known =
-            is_amount(a->build_seconds) && is_amount(prices->compute_hour_usd) && is_amount(prices->label_usd);
+        s->setup_known = is_amount(a->build_seconds) && is_amount(prices->compute_hour_usd) &&
+                         is_amount(prices->label_usd) && is_amount(prices->engineer_hour_usd);
         s->running_known = busy_known && isfinite(s->cost.operating_usd);
         /* A machine kept for an unknown volume: what it does for a request still ranks the approaches. */
         s->running_usd = s->running_known ? s->cost.operating_usd : busy_known ? s->cost.marginal_usd : NAN;
+        hone_work work = hone_work_of(&j->c->task->work, a->family, a->sends_prompt);
+        s->stated_setup_usd = s->cost.setup_usd - work.setup_assumed * s->inputs.engineer_hour_usd;
+        double change = s->cost.change_usd - work.change_assumed * s->inputs.engineer_hour_usd;
         if (volume && s->inputs.changes_per_year > 0 && s->setup_known)
-            s->running_usd += s->cost.setup_usd * s->inputs.changes_per_year / (12.0 * s->inputs.requests_per_month);
+            s->running_usd += change * s->inputs.changes_per_year / (12.0 * s->inputs.requests_per_month);
         a->cost_per_1k_usd = busy_known ? 1000 * s->cost.marginal_usd : NAN;
         a->cost_per_1k_provisioned_usd =
             busy_known && isfinite(s->cost.provisioned_usd) ? 1000 * s->cost.provisioned_usd : NAN;
-        a->setup_usd = s->setup_known ? s->cost.setup_usd : NAN;
+        publish_setup(a, s, &work);
     }
     return HONE_OK;
 }
@@ -149,7 +170,7 @@ int hone_standing_cheaper(const hone_judgement *j, int x, int y)
     }
     int order = compare_requests(s->running_usd, t->running_usd);
     if (order == 0 && s->setup_known && t->setup_known)
-        order = compare_amounts(s->cost.setup_usd, t->cost.setup_usd);
+        order = compare_amounts(s->stated_setup_usd, t->stated_setup_usd);
     /* A machine that is kept anyway: the approach that leaves it idle is still the cheaper one. */
     return order ? order : compare_requests(s->cost.marginal_usd, t->cost.marginal_usd);
 }

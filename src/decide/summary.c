@@ -151,11 +151,14 @@ static const char *summary_of_dearer(hone_judgement *j)
         return "";
     return hone_words(
         j,
-        "%s. Whether %s, which costs more, is better cannot be told: it is %s points %s, and the interval "
+        "%s. Whether %s, which costs more, is better cannot be told: it is %s, and the interval of the difference "
         "leaves room for much more (%s).%s For now take %s, which costs less, and label more rows.",
-        scores(j, j->leader), hone_words_name(j, j->other), hone_words_points(j, pair.difference),
-        pair.difference < 0 ? "below" : "above", hone_words_evidence(j, &pair, false),
-        rows_needed(j, "show a difference of 5 points"), hone_words_name(j, j->leader));
+        scores(j, j->leader), hone_words_name(j, j->other),
+        pair.difference == 0 ? "level"
+                             : hone_words(j, "%s points %s", hone_words_points(j, pair.difference),
+                                          pair.difference < 0 ? "below" : "above"),
+        hone_words_evidence(j, &pair, false), rows_needed(j, "show a difference of 5 points"),
+        hone_words_name(j, j->leader));
 }
 
 /* A lead is named, not followed: choosing by the scores of the locked test would make them worthless. */

@@ -13,8 +13,9 @@
  * the cheapest is taken: CHEAPER, or BASELINE for a classical one. But only where the interval excludes that it gives
  * up more than 10 points, otherwise NOT_ENOUGH_DATA. So "no difference shown" never means "too few rows to look".
  *   4. If every cheaper one is shown to be worse: CHOOSE the leader (BASELINE for a classical one).
- * "Costs less" is running cost: operating plus, where changes_per_year and requests_per_month are known, doing the
- * set-up again for every change. The cost of errors is shown beside it and decides nothing. */
+ * "Costs less" is running cost: operating plus, where changes_per_year and requests_per_month are known, what every
+ * change of the task costs again. Hours of people's work count there only where task.yaml states them (work.h). The
+ * cost of errors is shown beside it and decides nothing. */
 #ifndef HONE_DECIDE_VERDICT_H
 #define HONE_DECIDE_VERDICT_H
 

@@ -222,7 +222,7 @@ const char *hone_words_costs(hone_judgement *j, int index, int other)
                              ? hone_words(j, ", setting it up again %g times a year included", j->use->changes_per_year)
                              : "";
     if (strcmp(of_a, of_b) == 0)
-        return hone_words(j, "%s per 1,000 requests, as much as the other%s", of_a, upkeep);
+        return hone_words(j, "both cost %s per 1,000 requests%s", of_a, upkeep);
     return hone_words(j, "%s against %s per 1,000 requests%s", of_a, of_b, upkeep);
 }
 
@@ -230,6 +230,11 @@ const char *hone_words_ms(hone_judgement *j, double ms)
 {
     return ms >= 999.5 ? hone_words(j, "%s ms", with_commas(j, significant(ms, 3)))
                        : hone_words(j, "%.*f ms", ms >= 9.95 ? 0 : 1, ms);
+}
+
+const char *hone_words_hours(hone_judgement *j, double hours)
+{
+    return hone_words(j, "%.*g hour%s", hours < 99.5 ? 2 : 3, hours, hours == 1 ? "" : "s");
 }
 
 const char *hone_words_count(hone_judgement *j, double count)

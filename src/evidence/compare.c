@@ -79,6 +79,8 @@ static hone_status run_select(hone_comparing *run, size_t index, hone_error *err
                                 .cost_per_1k_usd = NAN,
                                 .cost_per_1k_provisioned_usd = NAN,
                                 .setup_usd = NAN,
+                                .sends_prompt = run->types[index]->family == HONE_APPROACH_PROMPT ||
+                                                run->types[index] == &hone_approach_tuned_prompt,
                                 .select_name_score = NAN};
     hone_status status = hone_approach_create(run->types[index], &run->bench, &a, err);
     if (status != HONE_OK)

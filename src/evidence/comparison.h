@@ -40,8 +40,12 @@ typedef struct hone_approach_result {
     double train_tokens_per_second;
     double evaluation_seconds;
     int64_t labels_used; /* labelled rows it needs */
+    bool sends_prompt;   /* somebody writes a prompt for it */
     /* derived by decide */
-    double cost_per_1k_usd, cost_per_1k_provisioned_usd, setup_usd;
+    double cost_per_1k_usd, cost_per_1k_provisioned_usd;
+    double setup_usd, setup_labels_usd, setup_compute_usd, setup_work_usd; /* before the first request; the parts */
+    double change_usd;                                                     /* each change of the task */
+    double work_hours, change_hours; /* people's, before the first request and at each change */
 } hone_approach_result;
 
 typedef struct hone_pair {              /* a planned comparison on the locked test, listed before it was opened */
@@ -61,6 +65,12 @@ typedef enum hone_verdict_kind {
     HONE_VERDICT_NEITHER /* nothing reaches min_score, or beats guessing */
 } hone_verdict_kind;
 
+typedef struct hone_band { /* the break-even where one assumption is half or double what it is */
+    const char *input;
+    double low, high;                             /* of the assumption */
+    double break_even_at_low, break_even_at_high; /* requests; 0: cheaper from the first; NAN: never */
+} hone_band;
+
 typedef struct hone_verdict {
     hone_verdict_kind kind;
     int choose;             /* index of the approach, -1 for none */
@@ -73,6 +83,8 @@ typedef struct hone_verdict {
     size_t n_flips_if;
     double break_even_requests; /* against the best cheaper-to-set-up alternative; NAN: never or not meaningful */
     int break_even_against;     /* index or -1 */
+    hone_band *sensitivity;     /* of break_even_requests; NULL where that is not meaningful */
+    size_t n_sensitivity;
 } hone_verdict;
 
 typedef struct hone_comparison {

@@ -273,6 +273,33 @@ static hone_status check_lengths(hone_comparing *run, const hone_row *rows, size
     return status;
 }
 
+/* A training row that does not fit would stop the run only when tuning comes to it, after everything cheaper. */
+static hone_status check_training_rows(hone_comparing *run, hone_error *err)
+{
+    const hone_rows *train = &run->task->train;
+    int64_t context = hone_engine_context_tokens(run->engine);
+    hone_token_list ids = {0};
+    hone_status status = HONE_OK;
+    for (size_t i = 0; i < train->n && status == HONE_OK; i++) {
+        const hone_row *row = &train->items[i];
+        size_t input = strlen(row->input), output = strlen(row->output);
+        if ((int64_t)(input + output) < context) /* a token is a byte at least */
+            continue;
+        const hone_tokenizer *tokenizer = hone_engine_get_tokenizer(run->engine);
+        ids.n = 0;
+        status = hone_tokenizer_encode(tokenizer, row->input, input, false, &ids, err);
+        if (status == HONE_OK)
+            status = hone_tokenizer_encode(tokenizer, row->output, output, false, &ids, err);
+        if (status == HONE_OK && (int64_t)ids.n >= context)
+            status = hone_fail(err, HONE_BAD_INPUT,
+                               "%s:%lld: the example takes more than %zu tokens, the model's context holds %lld. "
+                               "Shorten or remove the row.",
+                               row->file ? row->file : "train", (long long)row->line, ids.n, (long long)context);
+    }
+    hone_token_list_clear(&ids);
+    return status;
+}
+
 static hone_status check_all_lengths(hone_comparing *run, hone_error *err)
 {
     if (!run->engine)
@@ -280,6 +307,8 @@ static hone_status check_all_lengths(hone_comparing *run, hone_error *err)
     hone_status status = check_lengths(run, run->task->select_tune.items, run->task->select_tune.n, err);
     if (status == HONE_OK)
         status = check_lengths(run, run->task->select_name.items, run->n_name, err);
+    if (status == HONE_OK && (has_type(run, &hone_approach_tuned) || has_type(run, &hone_approach_tuned_prompt)))
+        status = check_training_rows(run, err);
     return status == HONE_OK ? check_lengths(run, run->task->test.items, run->n_test, err) : status;
 }
 

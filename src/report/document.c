@@ -3,6 +3,7 @@
 #include "report/document.h"
 
 #include "base/text.h"
+#include "decide/work.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -76,13 +77,34 @@ static json_t *approach_ref(const hone_comparison *c, int index)
     return index >= 0 && (size_t)index < c->n_approaches ? string(c->approaches[index].name) : json_null();
 }
 
+/* {"prompt_hours": 4, ..., "assumed": ["prompt_hours", ...]}: hours of people's work, and which of them the task does
+ * not state. */
+static json_t *work_document(const hone_task_work *given)
+{
+    json_t *out = json_object(), *list = json_array();
+    bool good = out && list;
+    for (hone_work_kind kind = 0; kind < HONE_WORK_KINDS && good; kind++) {
+        bool assumed;
+        const char *key = hone_work_defaults[kind].key;
+        good = json_object_set_new(out, key, json_real(hone_work_hours(given, kind, &assumed))) == 0;
+        if (assumed)
+            good = good && json_array_append_new(list, json_string(key)) == 0;
+    }
+    good = good && json_object_set(out, "assumed", list) == 0;
+    json_decref(list);
+    if (good)
+        return out;
+    json_decref(out);
+    return NULL;
+}
+
 static json_t *task_document(const hone_task *t)
 {
     if (!t)
         return json_object();
     return json_pack(
         "{s:o, s:o, s:s, s:o, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:s, s:s, s:I, s:I,"
-        " s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}, s:{s:o, s:o, s:o}, s:{s:o, s:I}}",
+        " s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}, s:{s:o, s:o, s:o}, s:o, s:{s:o, s:I}}",
         "name", string(t->name), "folder", string(t->folder), "output", hone_output_kind_name(t->output_kind), "metric",
         string(t->metric), "labels", (json_int_t)t->n_labels, "rows", "train", (json_int_t)t->train.n, "select",
         (json_int_t)(t->select_tune.n + t->select_name.n), "select_tune", (json_int_t)t->select_tune.n, "select_name",
@@ -94,8 +116,8 @@ static json_t *task_document(const hone_task *t)
         number(t->use.changes_per_year), "deadline_days", number(t->use.deadline_days), "dedicated", t->use.dedicated,
         "skills", strings(t->use.skills, t->use.n_skills), "prices", "compute_hour_usd",
         number(t->prices.compute_hour_usd), "label_usd", number(t->prices.label_usd), "engineer_hour_usd",
-        number(t->prices.engineer_hour_usd), "budget", "seconds", number(t->budget_seconds), "memory_bytes",
-        (json_int_t)t->budget_memory_bytes);
+        number(t->prices.engineer_hour_usd), "work", work_document(&t->work), "budget", "seconds",
+        number(t->budget_seconds), "memory_bytes", (json_int_t)t->budget_memory_bytes);
 }
 
 static json_t *approach_document(const hone_comparison *c, const hone_approach_result *a)
@@ -103,7 +125,7 @@ static json_t *approach_document(const hone_comparison *c, const hone_approach_r
     bool has_latency = a->latency_n > 0;
     return json_pack(
         "{s:o, s:s, s:o, s:o, s:o, s:b, s:o, s:o, s:I, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:{s:o, s:o, s:I},"
-        " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}",
+        " s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o}, s:o, s:o, s:o, s:I, s:b}",
         "name", string(a->name), "family", family_name(a->family), "description", string(a->description), "prompt",
         string(a->prompt), "adapter", string(a->adapter), "tested", a->tested, "score",
         number(a->tested ? a->score : NAN), "ci", pair(a->tested ? a->ci_low : NAN, a->ci_high), "n",
@@ -113,9 +135,12 @@ static json_t *approach_document(const hone_comparison *c, const hone_approach_r
         "latency_ms", "p50", number(has_latency ? a->latency_p50_ms : NAN), "p95",
         number(has_latency ? a->latency_p95_ms : NAN), "n", (json_int_t)a->latency_n, "busy_seconds_per_request",
         number(a->busy_seconds_per_request), "cost_per_1k", number(a->cost_per_1k_usd), "cost_per_1k_provisioned",
-        number(a->cost_per_1k_provisioned_usd), "setup_usd", number(a->setup_usd), "train_seconds",
-        number(a->build_seconds), "train_tokens_per_second", number(a->train_tokens_per_second), "evaluation_seconds",
-        number(a->evaluation_seconds), "labels_used", (json_int_t)a->labels_used);
+        number(a->cost_per_1k_provisioned_usd), "setup_usd", number(a->setup_usd), "setup", "labels_usd",
+        number(a->setup_labels_usd), "compute_usd", number(a->setup_compute_usd), "work_usd", number(a->setup_work_usd),
+        "work_hours", number(a->work_hours), "change_usd", number(a->change_usd), "change_hours",
+        number(a->change_hours), "train_seconds", number(a->build_seconds), "train_tokens_per_second",
+        number(a->train_tokens_per_second), "evaluation_seconds", number(a->evaluation_seconds), "labels_used",
+        (json_int_t)a->labels_used, "sends_prompt", a->sends_prompt);
 }
 
 static json_t *comparison_document(const hone_comparison *c, const hone_pair *p)
@@ -126,14 +151,30 @@ static json_t *comparison_document(const hone_comparison *c, const hone_pair *p)
                      (json_int_t)p->only_b, "test", string(p->test), "finding", string(p->finding));
 }
 
+static json_t *bands_document(const hone_verdict *v)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; array && i < v->n_sensitivity; i++) {
+        const hone_band *band = &v->sensitivity[i];
+        json_t *one = json_pack("{s:s, s:o, s:o, s:o, s:o}", "input", band->input, "low", number(band->low), "high",
+                                number(band->high), "break_even_at_low", number(band->break_even_at_low),
+                                "break_even_at_high", number(band->break_even_at_high));
+        if (!one || json_array_append_new(array, one) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
 static json_t *verdict_document(const hone_comparison *c)
 {
     const hone_verdict *v = &c->verdict;
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kind", verdict_name(v->kind), "choose",
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kind", verdict_name(v->kind), "choose",
                      approach_ref(c, v->choose), "headline", string(v->headline), "summary", string(v->summary),
                      "confidence", string(v->confidence), "because", strings(v->because, v->n_because), "flips_if",
                      strings(v->flips_if, v->n_flips_if), "break_even_requests", number(v->break_even_requests),
-                     "break_even_against", approach_ref(c, v->break_even_against));
+                     "break_even_against", approach_ref(c, v->break_even_against), "sensitivity", bands_document(v));
 }
 
 static json_t *answer_document(const hone_outcome *o)

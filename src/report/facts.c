@@ -37,7 +37,7 @@ hone_number hone_facts_cell(const hone_view_approach *a, hone_column column)
         return hone_number_ms(a->p50_ms);
     case HONE_COLUMN_COST:
     case HONE_COLUMN_SETUP:
-        n = hone_number_usd(column == HONE_COLUMN_COST ? a->cost_per_1k : a->setup_usd);
+        n = hone_number_usd(column == HONE_COLUMN_COST ? a->operating_per_1k : a->setup_usd);
         for (char *unit; (unit = strchr(n.text, '$')) != NULL;) /* it stands in the header */
             memmove(unit, unit + 1, strlen(unit));
         return n;
@@ -99,8 +99,9 @@ static void build_header(const hone_view *v, hone_buffer *b)
              hone_number_count(v->rows_select).text, hone_number_count(v->n_test).text);
     if (v->labels > 0)
         add_part(b, "%s labels", hone_number_count(v->labels).text);
+    bool any = v->numerics_class[0] || v->isa[0];
     add_part(b, "%.40s%s%.40s%s%s%s", v->numerics_class, v->numerics_class[0] && v->isa[0] ? ", " : "", v->isa,
-             v->threads > 0 ? ", " : "", v->threads > 0 ? hone_number_count(v->threads).text : "",
+             any && v->threads > 0 ? ", " : "", v->threads > 0 ? hone_number_count(v->threads).text : "",
              !(v->threads > 0) ? ""
              : v->threads == 1 ? " thread"
                                : " threads");
@@ -174,7 +175,7 @@ static void add_break_even(const hone_view *v, const hone_view_approach *chosen,
         hone_buffer_putc(b, '.');
     } else if (!isfinite(chosen->setup_usd) || !isfinite(other->setup_usd))
         return;
-    else if (chosen->setup_usd <= other->setup_usd && chosen->cost_per_1k <= other->cost_per_1k)
+    else if (chosen->setup_usd <= other->setup_usd && chosen->operating_per_1k <= other->operating_per_1k)
         hone_buffer_printf(b, " Set-up is %s against %s, so it costs no more from the first request on.",
                            hone_number_usd(chosen->setup_usd).text, hone_number_usd(other->setup_usd).text);
     else if (chosen->setup_usd >= other->setup_usd)
@@ -184,23 +185,74 @@ static void add_break_even(const hone_view *v, const hone_view_approach *chosen,
 
 static void build_cost(const hone_view *v, hone_buffer *b)
 {
-    if (v->choose < 0 || !isfinite(v->approaches[v->choose].cost_per_1k))
+    if (v->choose < 0 || !isfinite(v->approaches[v->choose].operating_per_1k))
         return;
     int against = hone_facts_alternative(v);
     const hone_view_approach *chosen = &v->approaches[v->choose];
-    hone_buffer_printf(b, "%s per 1,000 requests", hone_number_usd(chosen->cost_per_1k).text);
+    hone_buffer_printf(b, "%s per 1,000 requests", hone_number_usd(chosen->operating_per_1k).text);
     add_tokens(chosen, b);
-    if (against < 0 || !isfinite(v->approaches[against].cost_per_1k)) {
+    if (against < 0 || !isfinite(v->approaches[against].operating_per_1k)) {
         hone_buffer_putc(b, '.');
         if (isfinite(chosen->setup_usd))
             hone_buffer_printf(b, " Set-up %s.", hone_number_usd(chosen->setup_usd).text);
         return;
     }
     const hone_view_approach *other = &v->approaches[against];
-    hone_buffer_printf(b, "; %s %s", other->name, hone_number_usd(other->cost_per_1k).text);
+    hone_buffer_printf(b, "; %s %s", other->name, hone_number_usd(other->operating_per_1k).text);
     add_tokens(other, b);
     hone_buffer_putc(b, '.');
     add_break_even(v, chosen, other, b);
+    if (v->dedicated)
+        hone_buffer_puts(b, " Priced as a machine kept for this alone.");
+    else if (isfinite(chosen->cost_provisioned))
+        hone_buffer_printf(b, " On a machine kept for this alone, 1,000 requests would cost %s.",
+                           hone_number_usd(chosen->cost_provisioned).text);
+}
+
+static hone_number hours(double hours)
+{
+    hone_number n = {HONE_NOT_MEASURED};
+    if (isfinite(hours))
+        snprintf(n.text, sizeof n.text, "%.3g h", hours);
+    return n;
+}
+
+static bool takes_work(const hone_view_approach *a, int kind)
+{
+    bool tuned = strcmp(a->family, "tuned") == 0, prompt = strcmp(a->family, "prompt") == 0;
+    switch ((hone_work_kind)kind) {
+    case HONE_WORK_PROMPT:
+        return a->sends_prompt;
+    case HONE_WORK_TUNING:
+        return tuned;
+    case HONE_WORK_BASELINE:
+        return !tuned && !prompt;
+    case HONE_WORK_DEPLOYMENT:
+        return !prompt;
+    default:
+        return true;
+    }
+}
+
+/* Whose set-up and changes are told of: the approach chosen, or the one that leads. */
+static void build_work(const hone_view *v, hone_buffer *b)
+{
+    int marked = hone_facts_marked(v);
+    if (marked < 0 || !isfinite(v->approaches[marked].work_hours) || !isfinite(v->approaches[marked].setup_usd))
+        return;
+    const hone_view_approach *a = &v->approaches[marked];
+    hone_buffer_printf(b, "%s to set %s up: labels %s, computing %s, %s of work %s; each change of the task %s (%s).",
+                       hone_number_usd(a->setup_usd).text, a->name, hone_number_usd(a->setup_labels_usd).text,
+                       hone_number_usd(a->setup_compute_usd).text, hours(a->work_hours).text,
+                       hone_number_usd(a->setup_work_usd).text, hone_number_usd(a->change_usd).text,
+                       hours(a->change_hours).text);
+    size_t n = 0;
+    for (int kind = 0; kind < HONE_WORK_KINDS; kind++)
+        if (v->work_assumed[kind] && takes_work(a, kind))
+            hone_buffer_printf(b, "%s%s %s", n++ ? ", " : " Assumed, not measured: ", hours(v->work_hours[kind]).text,
+                               hone_work_defaults[kind].what);
+    if (n)
+        hone_buffer_puts(b, "; your own hours go under work: in task.yaml.");
 }
 
 static void build_keeps(const hone_view *v, hone_buffer *b)
@@ -278,11 +330,12 @@ hone_status hone_facts_build(const hone_view *v, hone_facts *out, hone_error *er
     build_quick(v, &out->quick);
     build_why(v, &out->why);
     build_cost(v, &out->cost);
+    build_work(v, &out->work);
     build_keeps(v, &out->keeps);
     build_unless(v, &out->unless);
     build_next(v, out);
     bool failed = out->header.failed | out->detectable.failed | out->quick.failed | out->why.failed | out->cost.failed |
-                  out->keeps.failed | out->unless.failed;
+                  out->work.failed | out->keeps.failed | out->unless.failed;
     for (size_t i = 0; i < out->n_next; i++)
         failed |= out->next[i].failed;
     return failed ? hone_fail(err, HONE_NO_MEMORY, "no memory for the sentences of the report") : HONE_OK;
@@ -290,7 +343,8 @@ hone_status hone_facts_build(const hone_view *v, hone_facts *out, hone_error *er
 
 void hone_facts_clear(hone_facts *f)
 {
-    hone_buffer *const buffers[] = {&f->header, &f->detectable, &f->quick, &f->why, &f->cost, &f->keeps, &f->unless};
+    hone_buffer *const buffers[] = {&f->header, &f->detectable, &f->quick, &f->why,
+                                    &f->cost,   &f->work,       &f->keeps, &f->unless};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         hone_buffer_clear(buffers[i]);
     for (size_t i = 0; i < HONE_FACTS_MAX_NEXT; i++)

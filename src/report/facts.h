@@ -1,6 +1,7 @@
 /* facts.h - what a report says, once: the sentences and the table's cells that the terminal, Markdown and HTML all
  * show, in this order: header, detectable difference, table, planned comparisons, verdict (headline, summary, why,
- * cost, keeps, unless, next), notes. The texts are plain and unescaped; a renderer makes them legible for its medium.
+ * cost, work, keeps, unless, next), notes. The texts are plain and unescaped; a renderer makes them legible for its
+ * medium.
  */
 #ifndef HONE_REPORT_FACTS_H
 #define HONE_REPORT_FACTS_H
@@ -16,7 +17,7 @@ typedef struct hone_facts {
     hone_buffer detectable; /* "This test can detect differences of about 4 points ..." and how often it was opened */
     hone_buffer quick;      /* what a quick run left out; empty for a full run */
     hone_buffer why;        /* confidence and reasons */
-    hone_buffer cost, keeps, unless;       /* empty where there is nothing to say */
+    hone_buffer cost, work, keeps, unless; /* empty where there is nothing to say */
     hone_buffer next[HONE_FACTS_MAX_NEXT]; /* commands */
     size_t n_next;
 } hone_facts;

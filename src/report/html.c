@@ -178,6 +178,7 @@ static void verdict(hone_buffer *b, const hone_view *v, const hone_facts *f)
     hone_buffer_puts(b, "</p>\n<dl>");
     verdict_row(b, "why", &f->why);
     verdict_row(b, "cost", &f->cost);
+    verdict_row(b, "work", &f->work);
     verdict_row(b, "keeps", &f->keeps);
     verdict_row(b, "unless", &f->unless);
     if (f->n_next) {
@@ -267,6 +268,43 @@ static void comparisons(hone_buffer *b, const hone_view *v)
     hone_buffer_puts(b, ".</p>\n");
 }
 
+static void requests_cell(hone_buffer *b, double requests)
+{
+    number_cell(b, NULL, isfinite(requests) ? hone_number_about(requests).text : "never");
+}
+
+/* The break-even where one assumption is half or double what it is. */
+static void sensitivity(hone_buffer *b, const hone_view *v)
+{
+    if (v->n_bands == 0 || v->choose < 0 || v->break_even_against < 0)
+        return;
+    hone_buffer_puts(b, "<p>Requests after which ");
+    hone_html_isolated(b, v->approaches[v->choose].name);
+    hone_buffer_puts(b, " costs less than ");
+    hone_html_isolated(b, v->approaches[v->break_even_against].name);
+    hone_buffer_puts(b, ", with one assumption halved or doubled and the others as they are:</p>\n");
+    hone_html_scroll_begin(b, "Sensitivity of the break-even", "");
+    hone_buffer_puts(b, "<table><thead><tr><th scope=\"col\" class=\"name\">assumption</th>"
+                        "<th scope=\"col\">halved to</th><th scope=\"col\">requests</th>"
+                        "<th scope=\"col\">doubled to</th><th scope=\"col\">requests</th></tr></thead><tbody>\n");
+    for (size_t i = 0; i < v->n_bands; i++) {
+        const hone_view_band *band = &v->bands[i];
+        char low[32], high[32];
+        snprintf(low, sizeof low, "%.3g", band->low);
+        snprintf(high, sizeof high, "%.3g", band->high);
+        hone_buffer_puts(b, "<tr><th scope=\"row\" class=\"name\">");
+        hone_html_text(b, band->input);
+        hone_buffer_puts(b, "</th>");
+        number_cell(b, NULL, low);
+        requests_cell(b, band->at_low);
+        number_cell(b, NULL, high);
+        requests_cell(b, band->at_high);
+        hone_buffer_puts(b, "</tr>\n");
+    }
+    hone_buffer_puts(b, "</tbody></table>");
+    hone_html_scroll_end(b);
+}
+
 static void cost(hone_buffer *b, const hone_view *v)
 {
     double volume = hone_facts_horizon_requests(v), shown = isfinite(volume) ? volume : 1e6;
@@ -278,7 +316,11 @@ static void cost(hone_buffer *b, const hone_view *v)
     hone_html_scroll_begin(b, "Costs", "");
     hone_buffer_printf(
         b,
-        "<table><thead><tr><th scope=\"col\" class=\"name\">approach</th><th scope=\"col\">set-up</th>"
+        "<table><thead><tr><th scope=\"col\" class=\"name\">approach</th><th scope=\"col\">labels</th>"
+        "<th scope=\"col\" title=\"training, fitting, searching and evaluating\">computing</th>"
+        "<th scope=\"col\" title=\"hours of people's work before the first request\">work</th>"
+        "<th scope=\"col\" title=\"labels, computing and work before the first request\">set-up</th>"
+        "<th scope=\"col\" title=\"labels, computing and work at each change of the task\">each change</th>"
         "<th scope=\"col\" title=\"busy seconds times the price: a shared machine\">per 1,000, shared machine</th>"
         "<th scope=\"col\" title=\"hours kept times the price: a dedicated machine\">per 1,000, dedicated</th>"
         "<th scope=\"col\">total for %s requests</th></tr></thead><tbody>\n",
@@ -286,18 +328,26 @@ static void cost(hone_buffer *b, const hone_view *v)
     for (size_t i = 0; i < v->n_approaches; i++) {
         const hone_view_approach *a = &v->approaches[i];
         approach_row_begin(b, v, i);
-        number_cell(b, NULL, hone_number_usd(a->setup_usd).text);
-        number_cell(b, v->dedicated ? NULL : "main", hone_number_usd(v->dedicated ? NAN : a->cost_per_1k).text);
+        const double setup[] = {a->setup_labels_usd, a->setup_compute_usd, a->setup_work_usd, a->setup_usd,
+                                a->change_usd};
+        for (size_t c = 0; c < sizeof setup / sizeof *setup; c++)
+            number_cell(b, NULL, hone_number_usd(setup[c]).text);
+        number_cell(b, v->dedicated ? NULL : "main", hone_number_usd(a->cost_per_1k).text);
         number_cell(b, v->dedicated ? "main" : NULL, hone_number_usd(a->cost_provisioned).text);
         number_cell(b, NULL, hone_number_usd(hone_view_total_usd(a, shown)).text);
         hone_buffer_puts(b, "</tr>\n");
     }
     hone_buffer_puts(b, "</tbody></table>");
     hone_html_scroll_end(b);
-    hone_buffer_printf(
-        b, "<p class=\"small\">Prices: %s for an hour of computing, %s a label, %s for an hour of work.</p>\n",
-        hone_number_usd(v->compute_hour_usd).text, hone_number_usd(v->label_usd).text,
-        hone_number_usd(v->engineer_hour_usd).text);
+    hone_buffer_printf(b, "<p class=\"small\">Prices: %s for an hour of computing, %s a label, %s for an hour of work.",
+                       hone_number_usd(v->compute_hour_usd).text, hone_number_usd(v->label_usd).text,
+                       hone_number_usd(v->engineer_hour_usd).text);
+    for (int kind = 0; kind < HONE_WORK_KINDS; kind++)
+        if (isfinite(v->work_hours[kind]))
+            hone_buffer_printf(b, "%s%.3g h %s%s", kind ? "; " : " Work: ", v->work_hours[kind],
+                               hone_work_defaults[kind].what, v->work_assumed[kind] ? " (assumed)" : "");
+    hone_buffer_puts(b, isfinite(v->work_hours[0]) ? ".</p>\n" : "</p>\n");
+    sensitivity(b, v);
 }
 
 static void measured(hone_buffer *b, const hone_view *v)

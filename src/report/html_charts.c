@@ -208,7 +208,7 @@ static double y_at(const cost_plot *c, double usd)
 static bool has_cost(const hone_view_approach *a)
 {
     const double most = 1e12; /* dollars; beyond it is no price */
-    return a->cost_per_1k >= 0 && a->cost_per_1k < most && a->setup_usd >= 0 && a->setup_usd < most &&
+    return a->operating_per_1k >= 0 && a->operating_per_1k < most && a->setup_usd >= 0 && a->setup_usd < most &&
            hone_view_total_usd(a, 1e6) > 0;
 }
 

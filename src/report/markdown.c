@@ -135,6 +135,7 @@ hone_status hone_report_markdown(const json_t *document, hone_buffer *out, hone_
     hone_buffer_puts(out, "\n\n");
     labelled(out, "why", &facts.why);
     labelled(out, "cost", &facts.cost);
+    labelled(out, "work", &facts.work);
     labelled(out, "keeps", &facts.keeps);
     labelled(out, "unless", &facts.unless);
     for (size_t i = 0; i < facts.n_next; i++) {

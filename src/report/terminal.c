@@ -275,6 +275,7 @@ static void verdict(const page *p, const hone_view *v, const hone_facts *f)
     hone_buffer_putc(p->out, '\n');
     labelled(p, "why", f->why.data);
     labelled(p, "cost", f->cost.data);
+    labelled(p, "work", f->work.data);
     labelled(p, "keeps", f->keeps.data);
     labelled(p, "unless", f->unless.data);
     next(p, f);

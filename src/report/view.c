@@ -51,8 +51,9 @@ static int approach_at(const hone_view *v, const json_t *object, const char *key
     return -1;
 }
 
-static void read_approach(const json_t *from, hone_view_approach *a)
+static void read_approach(const json_t *from, bool dedicated, hone_view_approach *a)
 {
+    const json_t *setup = json_object_get(from, "setup");
     const json_t *select = json_object_get(from, "select"), *latency = json_object_get(from, "latency_ms");
     *a = (hone_view_approach){
         .name = text_at(from, "name"),
@@ -61,6 +62,7 @@ static void read_approach(const json_t *from, hone_view_approach *a)
         .prompt = text_at(from, "prompt"),
         .adapter = text_at(from, "adapter"),
         .tested = flag_at(from, "tested"),
+        .sends_prompt = flag_at(from, "sends_prompt"),
         .has_prompt = json_is_string(json_object_get(from, "prompt")),
         .select_tune = number_at(select, "tune"),
         .select_name = number_at(select, "name"),
@@ -75,7 +77,14 @@ static void read_approach(const json_t *from, hone_view_approach *a)
         .busy_seconds = number_at(from, "busy_seconds_per_request"),
         .cost_per_1k = number_at(from, "cost_per_1k"),
         .cost_provisioned = number_at(from, "cost_per_1k_provisioned"),
+        .operating_per_1k = number_at(from, dedicated ? "cost_per_1k_provisioned" : "cost_per_1k"),
         .setup_usd = number_at(from, "setup_usd"),
+        .setup_labels_usd = number_at(setup, "labels_usd"),
+        .setup_compute_usd = number_at(setup, "compute_usd"),
+        .setup_work_usd = number_at(setup, "work_usd"),
+        .work_hours = number_at(setup, "work_hours"),
+        .change_usd = number_at(setup, "change_usd"),
+        .change_hours = number_at(setup, "change_hours"),
         .train_seconds = number_at(from, "train_seconds"),
         .train_tokens_per_second = number_at(from, "train_tokens_per_second"),
         .evaluation_seconds = number_at(from, "evaluation_seconds"),
@@ -108,6 +117,17 @@ static void read_pairs(hone_view *v, const json_t *from)
     }
 }
 
+static void read_work(hone_view *v, const json_t *work)
+{
+    size_t i;
+    json_t *key;
+    for (int kind = 0; kind < HONE_WORK_KINDS; kind++) {
+        v->work_hours[kind] = number_at(work, hone_work_defaults[kind].key);
+        json_array_foreach(json_object_get(work, "assumed"), i, key) if (json_is_string(key)) v->work_assumed[kind] |=
+            strcmp(json_string_value(key), hone_work_defaults[kind].key) == 0;
+    }
+}
+
 static void read_settings(hone_view *v, const json_t *document)
 {
     const json_t *task = json_object_get(document, "task"), *rows = json_object_get(task, "rows");
@@ -134,6 +154,7 @@ static void read_settings(hone_view *v, const json_t *document)
     v->compute_hour_usd = number_at(prices, "compute_hour_usd");
     v->label_usd = number_at(prices, "label_usd");
     v->engineer_hour_usd = number_at(prices, "engineer_hour_usd");
+    read_work(v, json_object_get(task, "work"));
     v->model = text_at(model, "name");
     v->model_hash = text_at(model, "hash");
     v->numerics_class = text_at(model, "numerics_class");
@@ -150,6 +171,19 @@ static void read_settings(hone_view *v, const json_t *document)
     v->n_test = number_at(document, "n_test");
     v->detectable_difference = number_at(document, "detectable_difference");
     v->test_openings = number_at(document, "test_openings");
+}
+
+static bool read_bands(hone_view *v, const json_t *from, hone_arena *arena)
+{
+    size_t i;
+    json_t *band;
+    v->bands = hone_arena_array(arena, json_array_size(from) + 1, sizeof *v->bands);
+    if (!v->bands)
+        return false;
+    json_array_foreach(from, i, band) v->bands[v->n_bands++] =
+        (hone_view_band){text_at(band, "input"), number_at(band, "low"), number_at(band, "high"),
+                         number_at(band, "break_even_at_low"), number_at(band, "break_even_at_high")};
+    return true;
 }
 
 hone_status hone_view_read(const json_t *document, hone_arena *arena, hone_view *out, hone_error *err)
@@ -172,7 +206,7 @@ hone_status hone_view_read(const json_t *document, hone_arena *arena, hone_view 
         !texts_at(document, "warnings", arena, &out->warnings, &out->n_warnings))
         return hone_fail(err, HONE_NO_MEMORY, "no memory to show a comparison of %zu approaches", out->n_approaches);
     for (size_t i = 0; i < out->n_approaches; i++) {
-        read_approach(json_array_get(approaches, i), &out->approaches[i]);
+        read_approach(json_array_get(approaches, i), out->dedicated, &out->approaches[i]);
         out->n_tested += out->approaches[i].tested;
     }
     read_pairs(out, pairs);
@@ -184,6 +218,8 @@ hone_status hone_view_read(const json_t *document, hone_arena *arena, hone_view 
     out->summary = text_at(verdict, "summary");
     out->confidence = text_at(verdict, "confidence");
     out->break_even_requests = number_at(verdict, "break_even_requests");
+    if (!read_bands(out, json_object_get(verdict, "sensitivity"), arena))
+        return hone_fail(err, HONE_NO_MEMORY, "no memory to show a comparison of %zu approaches", out->n_approaches);
     out->items = json_object_get(document, "items");
     out->n_items = json_array_size(out->items);
     return HONE_OK;
@@ -210,5 +246,5 @@ const char *hone_view_item_text(const hone_view *view, size_t item, const char *
 
 double hone_view_total_usd(const hone_view_approach *approach, double requests)
 {
-    return approach->setup_usd + approach->cost_per_1k * requests / 1000;
+    return approach->setup_usd + approach->operating_per_1k * requests / 1000;
 }

@@ -6,17 +6,20 @@
 
 #include "base/arena.h"
 #include "base/status.h"
+#include "decide/work.h"
 
 #include <jansson.h>
 
 typedef struct hone_view_approach {
     const char *name, *family, *description, *prompt, *adapter;
-    bool tested, has_prompt;
+    bool tested, has_prompt, sends_prompt;
     double select_tune, select_name;
     double score, ci_low, ci_high, strict_format;
     double tokens_in, tokens_out, tokens_static;
     double p50_ms, p95_ms, latency_n, busy_seconds;
-    double cost_per_1k, cost_provisioned, setup_usd;
+    double cost_per_1k, cost_provisioned; /* a shared machine, one kept for this alone */
+    double operating_per_1k;              /* the one of the two that the task means (use.dedicated) */
+    double setup_usd, setup_labels_usd, setup_compute_usd, setup_work_usd, work_hours, change_usd, change_hours;
     double train_seconds, train_tokens_per_second, evaluation_seconds, labels_used;
 } hone_view_approach;
 
@@ -34,6 +37,11 @@ typedef struct hone_view_answer {
     double score;       /* 0..1 */
 } hone_view_answer;
 
+typedef struct hone_view_band { /* an assumption halved and doubled; requests at which the chosen one pays back */
+    const char *input;
+    double low, high, at_low, at_high; /* NAN: never */
+} hone_view_band;
+
 typedef struct hone_view {
     const json_t *document;
     const char *hone, *task, *folder, *output, *metric, *train_hash, *test_hash;
@@ -41,6 +49,8 @@ typedef struct hone_view {
     double requests_per_month, horizon_months, min_score, latency_p95_limit_ms;
     bool dedicated;
     double compute_hour_usd, label_usd, engineer_hour_usd;
+    double work_hours[HONE_WORK_KINDS]; /* NAN in a document that has none */
+    bool work_assumed[HONE_WORK_KINDS];
     const char *model, *model_hash, *numerics_class, *isa, *machine, *seed, *quick_note, *command, *started;
     bool quick;
     double threads, seconds, peak_bytes, n_test, detectable_difference, test_openings;
@@ -53,6 +63,8 @@ typedef struct hone_view {
     size_t n_approaches, n_tested;
     hone_view_pair *pairs;
     size_t n_pairs;
+    hone_view_band *bands;
+    size_t n_bands;
     const json_t *items; /* an array or NULL; read through hone_view_answer_at */
     size_t n_items;
 } hone_view;

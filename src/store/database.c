@@ -19,6 +19,11 @@ struct hone_database {
 static hone_status fail(const hone_database *d, hone_error *err)
 {
     const char *what = d->kind->what, *path = d->path;
+    int extended = sqlite3_extended_errcode(d->db); /* a quota or a limit on file sizes is not SQLITE_FULL */
+    if (extended == SQLITE_IOERR_WRITE || extended == SQLITE_IOERR_FSYNC || extended == SQLITE_IOERR_SHMSIZE)
+        return hone_fail(err, HONE_IO,
+                         "%s: a write failed, the disk may be full; free some space and run the same command again",
+                         path);
     switch (sqlite3_errcode(d->db) & 0xff) {
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:

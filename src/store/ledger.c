@@ -31,6 +31,8 @@ enum {
     BEGIN_RUN,
     FINISH_RUN,
     LAST_RUN,
+    EACH_RUN,
+    GET_RUN,
     BEGIN,
     COMMIT,
     ROLLBACK,
@@ -54,6 +56,9 @@ static const char *const statements[N_STATEMENTS] = {
     [BEGIN_RUN] = "INSERT INTO runs (run_key, settings, started) VALUES (?1, ?2, ?3)",
     [FINISH_RUN] = "UPDATE runs SET document = ?2, finished = ?3 WHERE id = ?1",
     [LAST_RUN] = "SELECT document FROM runs WHERE finished IS NOT NULL ORDER BY id DESC LIMIT 1",
+    [EACH_RUN] = "SELECT id, started, finished, settings, CASE WHEN json_valid(document) THEN json_remove(document, "
+                 "'$.items') END FROM runs ORDER BY id",
+    [GET_RUN] = "SELECT document FROM runs WHERE id = ?1",
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
@@ -415,6 +420,51 @@ hone_status hone_ledger_last_run(hone_ledger *ledger, json_t **document, hone_er
         return status;
     status = hone_database_step(ledger->database, s, &row, err);
     if (status == HONE_OK && row)
+        status = column_json(ledger, s, document, err);
+    sqlite3_reset(s);
+    return status;
+}
+
+hone_status hone_ledger_each_run(hone_ledger *ledger, void (*each)(void *context, const hone_ledger_run *run),
+                                 void *context, hone_error *err)
+{
+    sqlite3_stmt *s;
+    hone_status status = hone_database_statement(ledger->database, EACH_RUN, &s, err);
+    if (status != HONE_OK)
+        return status;
+    for (;;) {
+        bool row;
+        status = hone_database_step(ledger->database, s, &row, err);
+        if (status != HONE_OK || !row)
+            return status;
+        const char *settings = (const char *)sqlite3_column_text(s, 3), *text = (const char *)sqlite3_column_text(s, 4);
+        json_t *read = settings ? json_loads(settings, JSON_ALLOW_NUL, NULL) : NULL;
+        json_t *document = text ? json_loads(text, JSON_ALLOW_NUL, NULL) : NULL;
+        hone_ledger_run run = {.id = sqlite3_column_int64(s, 0),
+                               .started = (const char *)sqlite3_column_text(s, 1),
+                               .finished = (const char *)sqlite3_column_text(s, 2),
+                               .settings = read,
+                               .document = document};
+        each(context, &run);
+        json_decref(read);
+        json_decref(document);
+    }
+}
+
+hone_status hone_ledger_get_run(hone_ledger *ledger, int64_t id, json_t **document, hone_error *err)
+{
+    bool row;
+    *document = NULL;
+    sqlite3_stmt *s;
+    hone_status status = hone_database_statement(ledger->database, GET_RUN, &s, err);
+    if (status != HONE_OK)
+        return status;
+    sqlite3_bind_int64(s, 1, id);
+    status = hone_database_step(ledger->database, s, &row, err);
+    if (status == HONE_OK && !row)
+        status = hone_fail(err, HONE_NOT_FOUND, "%s: there is no run %lld; `hone runs` lists them", ledger->path,
+                           (long long)id);
+    else if (status == HONE_OK && sqlite3_column_type(s, 0) != SQLITE_NULL)
         status = column_json(ledger, s, document, err);
     sqlite3_reset(s);
     return status;

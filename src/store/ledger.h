@@ -63,4 +63,17 @@ hone_status hone_ledger_finish_run(hone_ledger *ledger, int64_t run_id, const js
 /* The newest finished run's document (new reference), NULL when there is none. */
 hone_status hone_ledger_last_run(hone_ledger *ledger, json_t **document, hone_error *err);
 
+typedef struct hone_ledger_run {
+    int64_t id;
+    const char *started, *finished; /* ISO times; finished is NULL for a run that has not come to its end */
+    const json_t *settings;
+    const json_t *document; /* without its "items"; NULL where there is none or it cannot be read */
+} hone_ledger_run;
+/* Calls `each` for all runs, oldest first; what it gets is valid during the call only. */
+hone_status hone_ledger_each_run(hone_ledger *ledger, void (*each)(void *context, const hone_ledger_run *run),
+                                 void *context, hone_error *err);
+/* The document of the run with that id (new reference), NULL where it has not come to its end. HONE_NOT_FOUND: there is
+ * no such run. */
+hone_status hone_ledger_get_run(hone_ledger *ledger, int64_t id, json_t **document, hone_error *err);
+
 #endif

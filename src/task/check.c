@@ -242,9 +242,13 @@ static hone_status measure(hone_task *task, const hone_length_counter *counter, 
     return HONE_OK;
 }
 
-static void find_length(hone_task *task, hone_task_check *out)
+static void find_length(hone_task *task, int64_t context_tokens, hone_task_check *out)
 {
-    if (strcmp(out->length_unit, "tokens") == 0 && out->input.longest > PROMPT_TOKENS)
+    if (context_tokens > 0 && out->input.longest >= context_tokens)
+        find(task, out, "lengths", HONE_FINDING_FAILED,
+             "the longest input has %lld tokens (%s:%lld), the model's context holds %lld; shorten or remove the row",
+             (long long)out->input.longest, out->input.file, (long long)out->input.line, (long long)context_tokens);
+    else if (strcmp(out->length_unit, "tokens") == 0 && out->input.longest > PROMPT_TOKENS)
         find(task, out, "lengths", HONE_FINDING_WARNING,
              "the longest input has %lld tokens (%s:%lld); prompts with examples may not fit",
              (long long)out->input.longest, out->input.file, (long long)out->input.line);
@@ -305,7 +309,7 @@ hone_status hone_task_check_run(hone_task *task, hone_ledger *ledger, const hone
         status = check_repeats(task, out, err);
     if (status != HONE_OK)
         return status;
-    find_length(task, out);
+    find_length(task, counter ? counter->context_tokens : 0, out);
     check_test(task, out);
     return HONE_OK;
 }

@@ -48,6 +48,7 @@ typedef struct hone_length_counter {
     const char *unit;
     int64_t (*count)(void *context, const char *text); /* below 0: could not be counted */
     void *context;
+    int64_t context_tokens; /* what the model's context holds; 0: not known */
 } hone_length_counter;
 
 /* Everything in *out lives in the task's arena. */

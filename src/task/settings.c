@@ -96,6 +96,15 @@ static const field price_fields[] = {
 };
 static const table price_table = {"prices", price_fields, COUNT(price_fields)};
 
+static const field work_fields[] = {
+    {"prompt_hours", FIELD_NUMBER, AT(work.prompt_hours), 0, 1e5},
+    {"tuning_hours", FIELD_NUMBER, AT(work.tuning_hours), 0, 1e5},
+    {"baseline_hours", FIELD_NUMBER, AT(work.baseline_hours), 0, 1e5},
+    {"deployment_hours", FIELD_NUMBER, AT(work.deployment_hours), 0, 1e5},
+    {"change_hours", FIELD_NUMBER, AT(work.change_hours), 0, 1e5},
+};
+static const table work_table = {"work", work_fields, COUNT(work_fields)};
+
 static const field task_fields[] = {
     {"name", FIELD_TEXT, AT(name)},
     {"model", FIELD_LIST, AT(models)},
@@ -107,6 +116,7 @@ static const field task_fields[] = {
     {"use", FIELD_MAP, 0, .map = &use_table},
     {"budget", FIELD_MAP, 0, .map = &budget_table},
     {"prices", FIELD_MAP, 0, .map = &price_table},
+    {"work", FIELD_MAP, 0, .map = &work_table},
     {"seed", FIELD_SEED, AT(seed)},
 };
 static const table task_table = {"task", task_fields, COUNT(task_fields)};
@@ -333,6 +343,7 @@ hone_status hone_settings_read(const char *path, hone_arena *arena, hone_setting
         .metric = "accuracy",
         .use = {none, none, none, none, none, none, none, false, NULL, 0},
         .prices = {0.10, 0.08, 80},
+        .work = {none, none, none, none, none},
         .seed = 1,
     };
     reader r = {path, arena, out, err};

@@ -29,6 +29,7 @@ typedef struct hone_settings {
     double budget_seconds;
     uint64_t budget_memory_bytes;
     hone_task_prices prices;
+    hone_task_work work;
     uint64_t seed;
     int64_t labels_line; /* where output.labels stands, for messages */
 } hone_settings;

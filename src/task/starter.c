@@ -279,7 +279,9 @@ static void write_yaml(hone_buffer *b, const char *name, const char *train, cons
                         "#   error_cost_usd: 0.40         # of one wrong answer\n"
                         "#   changes_per_year: 4          # how often labels or rules change\n"
                         "# budget: {time: 30m, memory: 4GiB}\n"
-                        "# prices: {compute_hour_usd: 0.10, label_usd: 0.08, engineer_hour_usd: 80}\n");
+                        "# prices: {compute_hour_usd: 0.10, label_usd: 0.08, engineer_hour_usd: 80}\n"
+                        "# work: {prompt_hours: 4, tuning_hours: 4, baseline_hours: 2, deployment_hours: 2, "
+                        "change_hours: 1}\n");
 }
 
 /* The folder's own data file (new string): train.jsonl, train.csv, or the only one besides a test file; NULL: none. */

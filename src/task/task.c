@@ -116,6 +116,7 @@ static hone_status keep_settings(opener *o)
     task->seed = s->seed;
     task->use = s->use;
     task->prices = s->prices;
+    task->work = s->work;
     task->budget_seconds = s->budget_seconds;
     task->budget_memory_bytes = s->budget_memory_bytes;
     if (s->schema) {

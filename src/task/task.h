@@ -48,6 +48,10 @@ typedef struct hone_task_prices { /* defaults: 0.10, 0.08, 80 */
     double compute_hour_usd, label_usd, engineer_hour_usd;
 } hone_task_prices;
 
+typedef struct hone_task_work { /* hours of a person; NAN where not given (decide/work.h has the defaults) */
+    double prompt_hours, tuning_hours, baseline_hours, deployment_hours, change_hours;
+} hone_task_work;
+
 typedef struct hone_task_scenario { /* a named overlay of prompt; NULL keeps the task's own */
     const char *name, *role, *instruction, *context;
 } hone_task_scenario;
@@ -75,6 +79,7 @@ typedef struct hone_task {
     uint64_t seed;      /* 1 unless given */
     hone_task_use use;
     hone_task_prices prices;
+    hone_task_work work;
     double budget_seconds;        /* 0: none */
     uint64_t budget_memory_bytes; /* 0: none */
 

@@ -62,6 +62,8 @@ for seconds in 1 2 3 4 6 8; do
     wait $pid 2> /dev/null
 done
 [ $killed -ge 1 ] || fail "every run ended before it could be killed"
+"$hone" runs "$work/two" > "$work/runs.txt" || fail "hone runs after a kill exits with $?"
+grep -q ' interrupted$' "$work/runs.txt" || { cat "$work/runs.txt"; fail "a killed run is not marked as interrupted"; }
 compare "$work/two" "$work/home2" "$work/two.json" || { cat "$work/two.json.log"; fail "the continued run exits with $?"; }
 
 essence "$work/one.json" > "$work/one.txt"

@@ -134,6 +134,71 @@ static void test_break_even_is_extra_set_up_over_saving_per_request(void **state
     near(back.requests, e.requests);
 }
 
+static const hone_cost_band *band_named(const hone_cost_band *bands, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(bands[i].input, name) == 0)
+            return &bands[i];
+    return NULL;
+}
+
+/* Half a day of tuning, two hours to put it into service, one to follow a change; half a day for the prompt; $80. */
+static void give_work(hone_cost_inputs *a, hone_cost_inputs *b)
+{
+    a->engineer_hour_usd = b->engineer_hour_usd = 80;
+    a->building_hours = 4;
+    a->deployment_hours = 2;
+    a->change_hours = 3;
+    b->prompt_hours = 4;
+    b->change_hours = 1;
+}
+
+static void test_hours_of_work_are_part_of_setting_up_and_of_every_change(void **state)
+{
+    (void)state;
+    hone_cost_inputs a = tuned(), b = prompt();
+    give_work(&a, &b);
+    hone_cost ca = cost_of(a), cb = cost_of(b);
+    /* 160 for labels, 780 s at 0.10 an hour, 4 + 2 hours at 80. */
+    near(ca.building_usd, 320);
+    near(ca.deployment_usd, 160);
+    near(ca.setup_usd, 160 + 780 * 0.10 / 3600 + 480);
+    near(ca.change_usd, 160 + 780 * 0.10 / 3600 + 240);
+    near(cb.setup_usd, 0.8 + 120 * 0.10 / 3600 + 320);
+    near(cb.change_usd, 0.8 + 120 * 0.10 / 3600 + 80);
+    /* 12 months with 4 changes, 2.4 million requests of 0.2 s. */
+    near(ca.horizon_usd, 640 + 4 * 400 + 5 * 780 * 0.10 / 3600 + 2400000 * 0.2 * 0.10 / 3600);
+    /* What is paid to others for the deployment comes again at each change. */
+    a.deployment_usd = 50;
+    near(cost_of(a).setup_usd, 690 + 780 * 0.10 / 3600);
+    near(cost_of(a).change_usd, 450 + 780 * 0.10 / 3600);
+}
+
+static void test_work_on_the_prompt_is_taken_off_the_break_even(void **state)
+{
+    (void)state;
+    hone_cost_inputs a = tuned(), b = prompt();
+    give_work(&a, &b);
+    hone_cost ca = cost_of(a), cb = cost_of(b);
+    /* N* = (labels 159.20 + training 660 s + tuning and deployment 480 - prompt 320) / (1.3 s * 0.10 / 3600):
+     * 319.2183 / 3.6111e-5 = 8.84 million. */
+    hone_break_even e = hone_cost_break_even(&ca, &cb, false);
+    assert_int_equal(e.kind, HONE_PAYS_AFTER);
+    near(e.requests, (159.2 + 660 * 0.1 / 3600 + 480 - 320) / (1.3 * 0.1 / 3600));
+    assert_true(fabs(e.requests - 8.84e6) < 1e4);
+    /* An hour at half the price: 239.2183 / 3.6111e-5. Two hours of tuning instead of four: 159.2183 / 3.6111e-5. */
+    hone_cost_band bands[HONE_COST_BANDS];
+    size_t n;
+    assert_int_equal(hone_cost_sensitivity(&a, &b, 2, false, bands, &n, NULL), HONE_OK);
+    const hone_cost_band *price = band_named(bands, n, "price of an engineer's hour");
+    const hone_cost_band *hours = band_named(bands, n, "hours of work on building");
+    assert_non_null(price);
+    assert_non_null(hours);
+    near(price->at_low.requests, (159.2 + 660 * 0.1 / 3600 + 80) / (1.3 * 0.1 / 3600));
+    near(hours->at_low.requests, (159.2 + 660 * 0.1 / 3600 + 320 - 320) / (1.3 * 0.1 / 3600));
+    assert_true(hours->low == 2 && hours->high == 8);
+}
+
 static void test_break_even_says_never_and_at_once(void **state)
 {
     (void)state;
@@ -164,14 +229,6 @@ static void test_a_cached_prompt_moves_the_break_even(void **state)
     b.cache_read = 0.1;
     cb = cost_of(b);
     near(hone_cost_break_even(&ca, &cb, false).requests, 500000);
-}
-
-static const hone_cost_band *band_named(const hone_cost_band *bands, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(bands[i].input, name) == 0)
-            return &bands[i];
-    return NULL;
 }
 
 static void test_sensitivity_finds_what_would_flip_the_choice(void **state)
@@ -232,6 +289,8 @@ int main(void)
         cmocka_unit_test(test_own_hardware_has_two_prices),
         cmocka_unit_test(test_setting_up_is_the_sum_of_its_parts),
         cmocka_unit_test(test_break_even_is_extra_set_up_over_saving_per_request),
+        cmocka_unit_test(test_hours_of_work_are_part_of_setting_up_and_of_every_change),
+        cmocka_unit_test(test_work_on_the_prompt_is_taken_off_the_break_even),
         cmocka_unit_test(test_break_even_says_never_and_at_once),
         cmocka_unit_test(test_a_cached_prompt_moves_the_break_even),
         cmocka_unit_test(test_sensitivity_finds_what_would_flip_the_choice),

@@ -335,6 +335,59 @@ static void test_a_test_is_not_opened_where_the_opening_cannot_be_counted(void *
     setenv("HONE_HOME", temporary_path("home"), 1);
 }
 
+typedef struct seen_runs {
+    int n;
+    int64_t ids[4];
+    bool finished[4];
+    char level[4][16];
+    bool with_items, with_winner;
+} seen_runs;
+
+static void see_run(void *context, const hone_ledger_run *run)
+{
+    seen_runs *seen = context;
+    assert_true(seen->n < 4 && run->started[0] == '2' && strlen(run->started) >= 19);
+    seen->ids[seen->n] = run->id;
+    seen->finished[seen->n] = run->finished != NULL;
+    assert_true((run->document != NULL) == (run->finished != NULL));
+    snprintf(seen->level[seen->n], sizeof seen->level[0], "%s",
+             json_string_value(json_object_get(run->settings, "level")));
+    seen->with_items = seen->with_items || json_object_get(run->document, "items");
+    seen->with_winner = seen->with_winner || json_object_get(run->document, "winner");
+    seen->n++;
+}
+
+static void test_all_runs_are_listed_and_each_is_found_by_its_number(void **state)
+{
+    (void)state;
+    hone_ledger *ledger = open_good("list.sqlite");
+    json_t *quick = json_pack("{s:s}", "level", "quick"), *full = json_pack("{s:s}", "level", "full");
+    json_t *document = json_pack("{s:s, s:[i, i]}", "winner", "tuned", "items", 1, 2), *found = NULL;
+    int64_t first, second;
+    seen_runs seen = {0};
+    hone_error err;
+    assert_int_equal(hone_ledger_begin_run(ledger, "a", quick, &first, NULL), HONE_OK);
+    assert_int_equal(hone_ledger_begin_run(ledger, "b", full, &second, NULL), HONE_OK);
+    assert_int_equal(hone_ledger_finish_run(ledger, first, document, NULL), HONE_OK);
+    assert_int_equal(hone_ledger_each_run(ledger, see_run, &seen, NULL), HONE_OK);
+    assert_true(seen.n == 2 && seen.ids[0] == first && seen.ids[1] == second);
+    assert_true(seen.finished[0] && !seen.finished[1]); /* the second was interrupted, or is at work */
+    assert_string_equal(seen.level[0], "quick");
+    assert_string_equal(seen.level[1], "full");
+    assert_true(seen.with_winner && !seen.with_items); /* a list needs no answers */
+    assert_int_equal(hone_ledger_get_run(ledger, first, &found, NULL), HONE_OK);
+    assert_true(json_equal(found, document)); /* whole, answers included */
+    json_decref(found);
+    assert_int_equal(hone_ledger_get_run(ledger, second, &found, NULL), HONE_OK);
+    assert_null(found);
+    assert_int_equal(hone_ledger_get_run(ledger, 99, &found, &err), HONE_NOT_FOUND);
+    assert_non_null(strstr(err.message, "no run 99; `hone runs` lists them"));
+    json_decref(quick);
+    json_decref(full);
+    json_decref(document);
+    hone_ledger_close(ledger);
+}
+
 static void test_the_last_finished_run_is_found_and_an_unfinished_one_is_continued(void **state)
 {
     (void)state;
@@ -371,6 +424,7 @@ int main(void)
         cmocka_unit_test(test_a_ledger_of_a_newer_hone_is_refused),
         cmocka_unit_test(test_openings_survive_the_deletion_of_the_ledger_and_count_a_run_once),
         cmocka_unit_test(test_a_test_is_not_opened_where_the_opening_cannot_be_counted),
+        cmocka_unit_test(test_all_runs_are_listed_and_each_is_found_by_its_number),
         cmocka_unit_test(test_the_last_finished_run_is_found_and_an_unfinished_one_is_continued),
     };
     return cmocka_run_group_tests(tests, begin, temporary_end);

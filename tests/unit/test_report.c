@@ -210,6 +210,51 @@ static const char *const must_say[] = {
     "you serve more than 2 million requests a month",
     "hone report --open"};
 
+/* Hours nobody has stated are called assumed, those of the task are not; money for work has a place of its own. */
+static void test_assumed_work_is_said_to_be_assumed(void **state)
+{
+    const fixture *f = *state;
+    char *page = terminal(f->document, 100, false), *html = render(hone_report_html, f->document),
+         *markdown = render(hone_report_markdown, f->document);
+    const char *const pages[] = {page, html, markdown};
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(
+            says(pages[i], "labels $128, computing $0.02, 9 h of work $720; each change of the task $368 (3 h)"));
+        assert_true(says(pages[i], "Assumed, not measured: 4 h tuning and looking its answers over, 2 h putting"));
+        assert_false(says(pages[i], "3 h writing and trying the prompt,"));
+    }
+    assert_true(says(html, "3 h writing and trying the prompt; 4 h tuning and looking its answers over (assumed)"));
+    /* The band: at half the price of a label 92,345 requests, at twice the price never. */
+    assert_true(has(html, "price of a label") && has(html, "<td>92,000</td><td>0.16</td><td>never</td>"));
+    const json_t *task = json_object_get(f->document, "task"), *work = json_object_get(task, "work");
+    assert_true(json_number_value(json_object_get(work, "prompt_hours")) == 3);
+    assert_true(json_number_value(json_object_get(work, "tuning_hours")) == 4);
+    assert_int_equal(json_array_size(json_object_get(work, "assumed")), 4);
+    free(page);
+    free(html);
+    free(markdown);
+}
+
+/* A shared machine's price and that of one kept for this alone are both shown; the task says which counts. */
+static void test_both_prices_of_own_hardware_are_shown(void **state)
+{
+    fixture *f = *state;
+    char *shared = terminal(f->document, 100, false);
+    assert_true(says(shared, "$0.0019 per 1,000 requests"));
+    assert_true(says(shared, "On a machine kept for this alone, 1,000 requests would cost $0.37."));
+    f->task.use.dedicated = true;
+    json_t *d;
+    assert_int_equal(hone_report_document(&f->comparison, &d, NULL), HONE_OK);
+    char *dedicated = terminal(d, 100, false), *html = render(hone_report_html, d);
+    assert_true(says(dedicated, "$0.37 per 1,000 requests"));
+    assert_true(says(dedicated, "Priced as a machine kept for this alone."));
+    assert_true(has(html, "<td>$0.0019</td><td class=\"main\">$0.37</td>"));
+    free(shared);
+    free(dedicated);
+    free(html);
+    json_decref(d);
+}
+
 static void test_a_narrow_terminal_drops_columns_not_meaning(void **state)
 {
     const fixture *f = *state;
@@ -535,6 +580,8 @@ int main(void)
         WITH_DOCUMENT(test_what_was_not_measured_is_null_and_not_zero),
         WITH_DOCUMENT(test_json_text_reads_back_and_is_valid_utf8),
         WITH_DOCUMENT(test_terminal_lines_fit_at_any_width),
+        WITH_DOCUMENT(test_assumed_work_is_said_to_be_assumed),
+        WITH_DOCUMENT(test_both_prices_of_own_hardware_are_shown),
         WITH_DOCUMENT(test_a_narrow_terminal_drops_columns_not_meaning),
         WITH_DOCUMENT(test_colour_adds_escapes_and_nothing_else),
         WITH_DOCUMENT(test_a_name_cannot_drive_the_terminal),

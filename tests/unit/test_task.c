@@ -133,6 +133,7 @@ static void test_every_key_of_the_task_file_is_read(void **state)
              "      changes_per_year: 4, deadline_days: 30, skills: [prompting], dedicated: true}\n"
              "budget: {time: 30m, memory: 4GiB}\n"
              "prices: {compute_hour_usd: 0.20, label_usd: 0.09, engineer_hour_usd: 90}\n"
+             "work: {prompt_hours: 1, tuning_hours: 2.5, baseline_hours: 3, deployment_hours: 0, change_hours: 5}\n"
              "seed: 18446744073709551615\n");
     write_rows("train.jsonl", 0, 100, 2);
     hone_task *task = open_good();
@@ -159,6 +160,8 @@ static void test_every_key_of_the_task_file_is_read(void **state)
     assert_true(task->budget_seconds == 1800 && task->budget_memory_bytes == 4ull << 30);
     assert_true(task->prices.compute_hour_usd == 0.20 && task->prices.label_usd == 0.09 &&
                 task->prices.engineer_hour_usd == 90);
+    assert_true(task->work.prompt_hours == 1 && task->work.tuning_hours == 2.5 && task->work.baseline_hours == 3 &&
+                task->work.deployment_hours == 0 && task->work.change_hours == 5);
     assert_true(task->seed == UINT64_MAX);
     assert_string_equal(task->train.items[0].group,
                         json_string_value(json_object_get(task->train.items[0].fields, "who")));
@@ -176,6 +179,7 @@ static void test_what_is_not_given_has_its_default(void **state)
     assert_true(isnan(task->use.min_score) && isnan(task->use.requests_per_month) && !task->use.dedicated);
     assert_true(task->prices.compute_hour_usd == 0.10 && task->prices.label_usd == 0.08 &&
                 task->prices.engineer_hour_usd == 80);
+    assert_true(isnan(task->work.prompt_hours) && isnan(task->work.change_hours)); /* assumed, not stated */
     assert_true(task->budget_seconds == 0 && task->budget_memory_bytes == 0);
     assert_null(task->role);
     assert_null(task->context);
@@ -192,6 +196,10 @@ static void test_wrong_settings_are_named_with_line_and_fix(void **state)
          "task.yaml:3: unknown key \"metrics\" in task (did you mean \"metric\"?)"},
         {"data:\n  train: train.jsonl\n  tset: x\n",
          "task.yaml:3: unknown key \"tset\" in data (did you mean \"test\"?)"},
+        {"data: {train: train.jsonl}\nwork:\n  tuneing_hours: 1\n",
+         "task.yaml:3: unknown key \"tuneing_hours\" in work (did you mean \"tuning_hours\"?)"},
+        {"data: {train: train.jsonl}\nwork: {change_hours: -1}\n",
+         "task.yaml:2: \"change_hours\" in work needs a number from 0 to 100000"},
         {"data: {train: train.jsonl}\nfoobar: 1\n",
          "task.yaml:2: unknown key \"foobar\" in task; it may hold name, model, data"},
         {"data: {train: train.jsonl}\nscenarios: {a: {rule: x}}\n", "task.yaml:2: unknown key \"rule\" in a"},

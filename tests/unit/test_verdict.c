@@ -107,6 +107,66 @@ static void test_costs_are_the_models_by_hand(void **state)
     built_end(&b);
 }
 
+static void nothing_said_of_work(built *b)
+{
+    b->task.work = (hone_task_work){NAN, NAN, NAN, NAN, NAN};
+    for (size_t i = 0; i < b->c.n_approaches; i++)
+        b->approaches[i].sends_prompt = b->approaches[i].family == HONE_FAMILY_PROMPT;
+}
+
+static void test_assumed_hours_of_work_are_in_set_up_and_break_even(void **state)
+{
+    (void)state;
+    built b;
+    built_sketch(&b);
+    nothing_said_of_work(&b);
+    decide(&b);
+    const hone_approach_result *a = &b.approaches[TUNED];
+    /* 1,600 labels at 0.08; 725 s at 0.10 an hour; 4 hours of tuning and 2 of deployment at 80. */
+    assert_true(fabs(a->setup_usd - (128 + 725 * 0.10 / 3600 + 480)) < 1e-9);
+    assert_true(a->setup_labels_usd == 128 && a->setup_work_usd == 480 && a->work_hours == 6);
+    assert_true(fabs(a->setup_compute_usd - 725 * 0.10 / 3600) < 1e-12);
+    assert_true(a->change_hours == 3 && fabs(a->change_usd - (128 + 725 * 0.10 / 3600 + 240)) < 1e-9);
+    /* The prompt: 40 labels, 220 s, half a day. Extra 124.80 + 505 s + 480 - 320; saving 0.40 s a request. */
+    assert_true(fabs(b.approaches[RETRIEVED].setup_usd - (3.2 + 220 * 0.10 / 3600 + 320)) < 1e-9);
+    double extra = 124.8 + 505 * 0.1 / 3600 + 160, saving = 0.40 * 0.1 / 3600;
+    assert_int_equal(b.c.verdict.break_even_against, RETRIEVED);
+    assert_true(fabs(b.c.verdict.break_even_requests - extra / saving) < 1);
+    /* The band of an hour's price: at 40 the work counts for half, at 160 for twice as much. */
+    const hone_band *band = NULL;
+    for (size_t i = 0; i < b.c.verdict.n_sensitivity; i++)
+        if (strcmp(b.c.verdict.sensitivity[i].input, "price of an engineer's hour") == 0)
+            band = &b.c.verdict.sensitivity[i];
+    assert_non_null(band);
+    assert_true(band->low == 40 && band->high == 160);
+    assert_true(fabs(band->break_even_at_low - (extra - 80) / saving) < 1);
+    assert_true(fabs(band->break_even_at_high - (extra + 160) / saving) < 1);
+    built_end(&b);
+}
+
+/* Tuned needs a tenth of a second less, but three hours of work at each of four changes against the prompt's one. */
+static void test_hours_that_nobody_stated_decide_nothing(void **state)
+{
+    (void)state;
+    built b;
+    built_begin(&b, 1000);
+    int prompt = built_add(&b, (built_approach){"zero-shot", HONE_FAMILY_PROMPT, 20, 810, 0.80, 0.12, 0, 0});
+    int tuned = built_add(&b, (built_approach){"tuned", HONE_FAMILY_TUNED, 0, 800, 0.82, 0.02, 0, 0});
+    built_plan(&b, tuned, &prompt, 1);
+    nothing_said_of_work(&b);
+    b.task.use.requests_per_month = 1000;
+    b.task.use.changes_per_year = 4;
+    decide(&b);
+    assert_int_equal(b.c.verdict.kind, HONE_VERDICT_CHOOSE);
+    assert_int_equal(b.c.verdict.choose, tuned);
+    b.task.work.deployment_hours = 2;
+    b.task.work.change_hours = 1;
+    decide(&b);
+    assert_int_equal(b.c.verdict.kind, HONE_VERDICT_CHEAPER);
+    assert_int_equal(b.c.verdict.choose, prompt);
+    built_end(&b);
+}
+
 static void test_a_cheaper_baseline_that_is_not_shown_worse_is_taken(void **state)
 {
     (void)state;
@@ -819,6 +879,8 @@ int main(void)
         cmocka_unit_test(test_a_winner_better_than_everything_cheaper_is_chosen),
         cmocka_unit_test(test_pairs_carry_counts_intervals_and_findings),
         cmocka_unit_test(test_costs_are_the_models_by_hand),
+        cmocka_unit_test(test_assumed_hours_of_work_are_in_set_up_and_break_even),
+        cmocka_unit_test(test_hours_that_nobody_stated_decide_nothing),
         cmocka_unit_test(test_a_cheaper_baseline_that_is_not_shown_worse_is_taken),
         cmocka_unit_test(test_a_cheaper_prompt_that_is_not_shown_worse_is_taken),
         cmocka_unit_test(test_no_difference_on_few_rows_is_not_a_reason_to_take_the_cheaper),
