@@ -21,6 +21,7 @@ typedef struct sequence {
     int32_t *pages;
     int32_t n_pages, n_registered;
     hone_choice_search search;
+    hone_generation generation;
     bool finished;
 } sequence;
 
@@ -97,6 +98,7 @@ static void sequence_free(hone_engine *engine, sequence *s)
     for (int32_t i = 0; i < s->n_pages; i++)
         hone_page_cache_release(engine->pages, s->pages[i]);
     hone_choice_search_clear(&s->search);
+    hone_generation_clear(&s->generation);
     free(s->tokens);
     free(s->pages);
     free(s);
@@ -117,8 +119,9 @@ static hone_status check_request(const schedule *run, size_t i)
         if (r->ids[t] < 0 || r->ids[t] >= c->n_vocab)
             return hone_fail(run->err, HONE_BAD_INPUT, "request %zu: token id %d; the vocabulary has %lld", i + 1,
                              r->ids[t], (long long)c->n_vocab);
-    if (r->n_top < 0 || r->n_top > 20)
-        return hone_fail(run->err, HONE_BAD_INPUT, "request %zu: %d top tokens; 0 to 20 are possible", i + 1, r->n_top);
+    hone_status status = hone_generation_check(r, c->n_vocab, run->err);
+    if (status != HONE_OK)
+        return hone_fail_within(run->err, status, "request %zu", i + 1);
     int64_t pages = (total + HONE_PAGE_TOKENS - 1) / HONE_PAGE_TOKENS;
     if (pages > hone_page_cache_total(run->engine->pages))
         return hone_fail(run->err, HONE_NO_MEMORY,
@@ -182,18 +185,8 @@ static hone_status start(schedule *run, size_t i, sequence **out)
         s->pages[s->n_pages++] = hone_page_cache_take(engine->pages);
     if (r->choices)
         status = hone_choice_search_init(&s->search, r->choices, run->err);
-    if (r->want_prompt_logprobs && !(s->response->prompt_logprobs = calloc(r->n_ids, sizeof(float))))
-        status = hone_fail(run->err, HONE_NO_MEMORY, "out of memory");
-    if (r->n_top > 0 && !(s->response->top = calloc((size_t)r->n_top, sizeof *s->response->top)))
-        status = hone_fail(run->err, HONE_NO_MEMORY, "out of memory");
-    if (!r->choices && r->max_new_tokens > 0) {
-        s->response->ids = calloc((size_t)r->max_new_tokens, sizeof(int32_t));
-        s->response->logprobs = calloc((size_t)r->max_new_tokens, sizeof(float));
-        if (!s->response->ids || !s->response->logprobs)
-            status = hone_fail(run->err, HONE_NO_MEMORY, "out of memory");
-    }
-    if (s->response->prompt_logprobs)
-        s->response->prompt_logprobs[0] = NAN;
+    if (status == HONE_OK)
+        status = hone_generation_begin(&s->generation, engine, r, s->response, run->err);
     if (status != HONE_OK) {
         sequence_free(engine, s);
         return status;
@@ -237,16 +230,6 @@ static void order_by_adapter(schedule *run)
     }
 }
 
-static bool wants_logits(const sequence *s, int64_t position)
-{
-    const hone_request *r = s->request;
-    if (position < s->n_prompt - 1)
-        return r->want_prompt_logprobs;
-    if (position == s->n_prompt - 1)
-        return r->n_top > 0 || r->choices || r->max_new_tokens > 0;
-    return true;
-}
-
 /* Collects the rows of a step; returns how many want logits. */
 static int64_t gather(schedule *run, hone_batch *batch)
 {
@@ -278,7 +261,7 @@ static int64_t gather(schedule *run, hone_batch *batch)
             a->positions[row] = (int32_t)position;
             a->writes[batch->n_writes++] = (hone_kv_write){(int32_t)row, s->pages[position / HONE_PAGE_TOKENS],
                                                            (int32_t)(position % HONE_PAGE_TOKENS)};
-            if (wants_logits(s, position))
+            if (hone_generation_wants(&s->generation, position))
                 a->wanted[n_wanted++] = (logit_row){(int32_t)row, position, s};
         }
         s->n_computed += rows;
@@ -286,53 +269,20 @@ static int64_t gather(schedule *run, hone_batch *batch)
     return n_wanted;
 }
 
-static bool ends_with_blank_line(const hone_engine *engine, const sequence *s)
-{
-    hone_buffer text = {0};
-    bool ends =
-        hone_tokenizer_decode(engine->tokenizer, s->response->ids, s->response->n_ids, false, &text, NULL) == HONE_OK &&
-        text.data && strstr(text.data, "\n\n");
-    hone_buffer_clear(&text);
-    return ends;
-}
-
-static void generate(const hone_engine *engine, sequence *s, const float *logits, double lse)
-{
-    hone_response *out = s->response;
-    int32_t id = hone_sample(logits, engine->model->config.n_vocab, s->request->temperature, s->request->seed,
-                             (int64_t)out->n_ids);
-    if (hone_tokenizer_is_end(engine->tokenizer, id)) {
-        out->finish = HONE_FINISH_STOP;
-        s->finished = true;
-        return;
-    }
-    out->ids[out->n_ids] = id;
-    out->logprobs[out->n_ids++] = (float)((double)logits[id] - lse);
-    if (engine->plain && ends_with_blank_line(engine, s)) {
-        out->finish = HONE_FINISH_STOP;
-        s->finished = true;
-    } else if (out->n_ids == (size_t)s->request->max_new_tokens) {
-        out->finish = HONE_FINISH_LENGTH;
-        s->finished = true;
-    } else
-        s->tokens[s->n_tokens++] = id;
-}
-
-static void use_logits(const hone_engine *engine, const logit_row *w, const float *logits, double lse)
+static void use_logits(const logit_row *w, const float *logits, double lse)
 {
     sequence *s = w->sequence;
-    if (w->position < s->n_prompt - 1) {
-        s->response->prompt_logprobs[w->position + 1] = (float)((double)logits[s->tokens[w->position + 1]] - lse);
+    if (w->position < s->n_prompt)
+        hone_generation_prompt_row(&s->generation, w->position, logits, lse);
+    if (w->position < s->n_prompt - 1)
         return;
-    }
-    if (w->position == s->n_prompt - 1 && s->request->n_top > 0) {
-        s->response->n_top = s->request->n_top;
-        hone_top_tokens(logits, engine->model->config.n_vocab, lse, s->request->n_top, s->response->top);
-    }
     if (s->request->choices)
         hone_choice_search_expand(&s->search, w->position - s->n_prompt + 1, logits, lse);
+    else if (s->request->max_new_tokens > 0 &&
+             !hone_generation_next(&s->generation, logits, lse, &s->tokens[s->n_tokens]))
+        s->finished = true;
     else if (s->request->max_new_tokens > 0)
-        generate(engine, s, logits, lse);
+        s->n_tokens++;
 }
 
 static void run_logits(hone_engine *engine, const logit_row *wanted, int64_t n)
@@ -347,7 +297,7 @@ static void run_logits(hone_engine *engine, const logit_row *wanted, int64_t n)
         const float *logits = hone_model_logits(engine->model, engine->workspace, rows, m);
         hone_op_log_softmax_stats(engine->ops, m, n_vocab, logits, NULL, lse, NULL);
         for (int64_t i = 0; i < m; i++)
-            use_logits(engine, &wanted[start_at + i], logits + i * n_vocab, lse[i]);
+            use_logits(&wanted[start_at + i], logits + i * n_vocab, lse[i]);
     }
 }
 
@@ -384,30 +334,6 @@ static void advance(hone_engine *engine, sequence *s)
     }
 }
 
-static hone_status write_text(hone_engine *engine, sequence *s, hone_error *err)
-{
-    hone_response *out = s->response;
-    hone_buffer text = {0};
-    hone_status status = HONE_OK;
-    if (s->request->choices) {
-        const char *choice = hone_choices_text(s->request->choices, (size_t)out->choice);
-        hone_buffer_puts(&text, choice);
-        for (int32_t node = 0; node < s->request->choices->n_nodes; node++)
-            if (s->request->choices->nodes[node].choice == out->choice)
-                out->tokens_out = s->request->choices->nodes[node].depth;
-    } else {
-        status = hone_tokenizer_decode(engine->tokenizer, out->ids, out->n_ids, false, &text, err);
-        out->tokens_out = (int64_t)out->n_ids;
-        char *blank = engine->plain && text.data ? strstr(text.data, "\n\n") : NULL;
-        if (blank)
-            *blank = 0;
-    }
-    out->text = hone_buffer_take(&text);
-    if (!out->text && status == HONE_OK)
-        status = hone_fail(err, HONE_NO_MEMORY, "out of memory");
-    return status;
-}
-
 static hone_status step(schedule *run)
 {
     hone_engine *engine = run->engine;
@@ -426,7 +352,7 @@ static hone_status step(schedule *run)
             continue;
         }
         if (status == HONE_OK)
-            status = write_text(engine, s, run->err);
+            status = hone_generation_finish(&s->generation, run->err);
         run->n_done++;
         sequence_free(engine, s);
     }
@@ -461,14 +387,4 @@ hone_status hone_engine_run(hone_engine *engine, const hone_request *requests, s
         sequence_free(engine, run.active[i]);
     free(run.started);
     return status;
-}
-
-void hone_response_clear(hone_response *r)
-{
-    free(r->ids);
-    free(r->text);
-    free(r->logprobs);
-    free(r->prompt_logprobs);
-    free(r->top);
-    *r = (hone_response){.choice = -1};
 }
