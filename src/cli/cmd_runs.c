@@ -6,7 +6,7 @@
 #include "cli/show.h"
 #include "cli/stored.h"
 #include "report/legible.h"
-#include "report/numbers.h"
+#include "base/numbers.h"
 
 #include <math.h>
 #include <stdlib.h>

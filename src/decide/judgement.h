@@ -141,7 +141,7 @@ const char *hone_words_usd(hone_judgement *j, double usd);
  * measured. */
 const char *hone_words_costs(hone_judgement *j, int index, int other);
 const char *hone_words_ms(hone_judgement *j, double ms);
-const char *hone_words_hours(hone_judgement *j, double hours);   /* 4 hours, 1.5 hours */
+const char *hone_words_hours(hone_judgement *j, double hours);   /* 4 h */
 const char *hone_words_count(hone_judgement *j, double count);   /* two significant digits: 180,000 */
 const char *hone_words_rows(hone_judgement *j, double rows);     /* the same, rounded up */
 const char *hone_words_exactly(hone_judgement *j, size_t n);     /* 1,600 */

@@ -1,11 +1,10 @@
-/* wording.c - numbers as people read them, never with more digits than the interval carries.
- *
- * Scores three decimals, two where the interval is wider than 0.1; differences in points, one decimal below ten and
- * none above or where the interval is wider than 20 points; money and requests two significant digits; p down to
- * 0.0001. A rounded number never says something else than the exact one: a limit above 0 is not written 0.0. */
+/* wording.c - numbers and names inside the sentences of a verdict. How a number is written stands in base/numbers.h;
+ * here is what depends on its interval: scores three decimals, two where the interval is wider than 0.1; differences in
+ * points, one decimal below ten and none above or where the interval is wider than 20 points. A rounded number never
+ * says something else than the exact one: a limit above 0 is not written 0.0. */
 #include "decide/judgement.h"
 
-#include "base/text.h"
+#include "base/numbers.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -139,22 +138,12 @@ static int pair_decimals(const hone_judged *pair)
     return fabs(pair->difference) < 0.0995 && pair->high - pair->low <= 0.2 ? 1 : 0;
 }
 
-static const char *p_value(hone_judgement *j, double p)
-{
-    if (p < 0.0001)
-        return "p < 0.0001";
-    int decimals = p < 0.00095 ? 4 : p < 0.0995 ? 3 : 2;
-    if (p < HONE_ERROR_RATE && p >= 0.0495)
-        decimals = 4; /* 0.0496 is not 0.050 */
-    return hone_words(j, "p = %.*f", decimals, p);
-}
-
 const char *hone_words_evidence(hone_judgement *j, const hone_judged *pair, bool flipped)
 {
     int decimals = pair_decimals(pair);
     double low = flipped ? 0.0 - pair->high : pair->low, high = flipped ? 0.0 - pair->low : pair->high;
     return hone_words(j, "%s to %s, %s", points(j, low, decimals), points(j, high, decimals),
-                      p_value(j, pair->p_adjusted));
+                      hone_words(j, "%s", hone_number_p(pair->p_adjusted).text));
 }
 
 const char *hone_words_compared(hone_judgement *j, const hone_judged *pair)
@@ -171,45 +160,12 @@ const char *hone_words_compared(hone_judgement *j, const hone_judged *pair)
                       below ? "below" : "above", hone_words_evidence(j, pair, false));
 }
 
-/* Rounded to two significant digits, three from a hundred dollars on. */
-static double significant(double value, int digits)
-{
-    if (value == 0 || !isfinite(value))
-        return value;
-    double unit = pow(10, floor(log10(fabs(value))) - digits + 1);
-    return round(value / unit) * unit;
-}
-
-static const char *with_commas(hone_judgement *j, double value)
-{
-    char text[32];
-    if (fabs(value) > 1e15)
-        return hone_words(j, "%.1e", value);
-    hone_format_count((int64_t)llround(value), text);
-    return hone_words(j, "%s", text);
-}
-
 const char *hone_words_usd(hone_judgement *j, double usd)
 {
-    double v = fabs(usd);
-    const char *sign = usd < 0 ? "-" : "";
     if (!isfinite(usd))
         return "an unknown amount";
-    if (v == 0)
-        return "$0";
-    if (v < 0.00001)
-        return "less than $0.00001";
-    if (v >= 99.5)
-        return hone_words(j, "%s$%s", sign, with_commas(j, significant(v, 3)));
-    v = significant(v, 2);
-    int decimals = v >= 9.95 ? 0 : 1 - (int)floor(log10(v) + 1e-9);
-    if (decimals == 1)
-        decimals = 2; /* $1.20, as money is written */
-    char text[32];
-    int length = snprintf(text, sizeof text, "%.*f", decimals, v);
-    if (decimals > 2 && text[length - 1] == '0')
-        text[length - 1] = 0;
-    return hone_words(j, "%s$%s", sign, text);
+    const char *text = hone_words(j, "%s", hone_number_usd(usd).text);
+    return text[0] == '<' ? hone_words(j, "less than %s", text + 2) : text;
 }
 
 const char *hone_words_costs(hone_judgement *j, int index, int other)
@@ -228,29 +184,28 @@ const char *hone_words_costs(hone_judgement *j, int index, int other)
 
 const char *hone_words_ms(hone_judgement *j, double ms)
 {
-    return ms >= 999.5 ? hone_words(j, "%s ms", with_commas(j, significant(ms, 3)))
-                       : hone_words(j, "%.*f ms", ms >= 9.95 ? 0 : 1, ms);
+    return hone_words(j, "%s ms", hone_number_ms(ms).text);
 }
 
 const char *hone_words_hours(hone_judgement *j, double hours)
 {
-    return hone_words(j, "%.*g hour%s", hours < 99.5 ? 2 : 3, hours, hours == 1 ? "" : "s");
+    return hone_words(j, "%s", hone_number_hours(hours).text);
 }
 
 const char *hone_words_count(hone_judgement *j, double count)
 {
-    return with_commas(j, significant(count, 2));
+    return hone_words(j, "%s", hone_number_about(count).text);
 }
 
 const char *hone_words_rows(hone_judgement *j, double rows)
 {
     double unit = rows < 10 ? 1 : pow(10, floor(log10(rows)) - 1);
-    return with_commas(j, ceil(rows / unit - 1e-9) * unit);
+    return hone_words(j, "%s", hone_number_count(ceil(rows / unit - 1e-9) * unit).text);
 }
 
 const char *hone_words_exactly(hone_judgement *j, size_t n)
 {
-    return with_commas(j, (double)n);
+    return hone_words(j, "%s", hone_number_count((double)n).text);
 }
 
 const char *hone_words_minimum(hone_judgement *j)
@@ -261,20 +216,5 @@ const char *hone_words_minimum(hone_judgement *j)
 
 const char *hone_words_months(hone_judgement *j, double months)
 {
-    static const struct {
-        double up_to, each; /* in months */
-        const char *one, *many;
-    } units[] = {{0.46, 12.0 / 365.25, "day", "days"},
-                 {2.5, 12.0 / 52.18, "week", "weeks"},
-                 {24, 1, "month", "months"},
-                 {INFINITY, 12, "year", "years"}};
-    size_t u = 0;
-    while (months > units[u].up_to)
-        u++;
-    double count = round(months / units[u].each);
-    if (count < 1)
-        return "less than a day";
-    if (count > 100)
-        return "more than 100 years";
-    return hone_words(j, "%.0f %s", count, count == 1 ? units[u].one : units[u].many);
+    return hone_words(j, "%s", hone_number_months(months).text);
 }

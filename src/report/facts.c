@@ -209,14 +209,6 @@ static void build_cost(const hone_view *v, hone_buffer *b)
                            hone_number_usd(chosen->cost_provisioned).text);
 }
 
-static hone_number hours(double hours)
-{
-    hone_number n = {HONE_NOT_MEASURED};
-    if (isfinite(hours))
-        snprintf(n.text, sizeof n.text, "%.3g h", hours);
-    return n;
-}
-
 static bool takes_work(const hone_view_approach *a, int kind)
 {
     bool tuned = strcmp(a->family, "tuned") == 0, prompt = strcmp(a->family, "prompt") == 0;
@@ -243,13 +235,14 @@ static void build_work(const hone_view *v, hone_buffer *b)
     const hone_view_approach *a = &v->approaches[marked];
     hone_buffer_printf(b, "%s to set %s up: labels %s, computing %s, %s of work %s; each change of the task %s (%s).",
                        hone_number_usd(a->setup_usd).text, a->name, hone_number_usd(a->setup_labels_usd).text,
-                       hone_number_usd(a->setup_compute_usd).text, hours(a->work_hours).text,
+                       hone_number_usd(a->setup_compute_usd).text, hone_number_hours(a->work_hours).text,
                        hone_number_usd(a->setup_work_usd).text, hone_number_usd(a->change_usd).text,
-                       hours(a->change_hours).text);
+                       hone_number_hours(a->change_hours).text);
     size_t n = 0;
     for (int kind = 0; kind < HONE_WORK_KINDS; kind++)
         if (v->work_assumed[kind] && takes_work(a, kind))
-            hone_buffer_printf(b, "%s%s %s", n++ ? ", " : " Assumed, not measured: ", hours(v->work_hours[kind]).text,
+            hone_buffer_printf(b, "%s%s %s",
+                               n++ ? ", " : " Assumed, not measured: ", hone_number_hours(v->work_hours[kind]).text,
                                hone_work_defaults[kind].what);
     if (n)
         hone_buffer_puts(b, "; your own hours go under work: in task.yaml.");

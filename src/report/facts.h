@@ -7,7 +7,7 @@
 #define HONE_REPORT_FACTS_H
 
 #include "base/buffer.h"
-#include "report/numbers.h"
+#include "base/numbers.h"
 #include "report/view.h"
 
 enum { HONE_FACTS_MAX_NEXT = 4 };

@@ -9,7 +9,7 @@
 #include "report/html.h"
 #include "report/legible.h"
 #include "report/markdown.h"
-#include "report/numbers.h"
+#include "base/numbers.h"
 #include "report/terminal.h"
 
 #include <setjmp.h>

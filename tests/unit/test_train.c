@@ -365,6 +365,43 @@ static void test_a_request_to_stop_saves_the_state(void **state)
     assert_string_equal(adapter_hash("stopped"), expected);
 }
 
+/* Steps are measured in the first four; a limit that has passed by then leaves one more, in which the rate ends. No
+ * timing decides here: the limit is far below or far above what a step takes on any machine. */
+static void test_a_time_limit_plans_fewer_steps_once_and_keeps_the_plan(void **state)
+{
+    (void)state;
+    hone_train_result result;
+    hone_error err;
+    hone_train_options o = options_for("short");
+    o.epochs = 25; /* 75 steps without a limit */
+    o.max_seconds = 1e-9;
+    assert_int_equal(train(engine, &o, &result, &err), HONE_OK);
+    assert_int_equal(result.steps, 5);
+    char shortened[65];
+    snprintf(shortened, sizeof shortened, "%s", adapter_hash("short"));
+    hone_adapter *a;
+    assert_int_equal(hone_engine_load_adapter(engine, o.folder, &a, &err), HONE_OK);
+    assert_int_equal(train(engine, &o, &result, &err), HONE_OK); /* done: not a new plan */
+    assert_true(result.resumed && result.steps == 5);
+    /* Stopped and continued, the plan and the bits are the same. */
+    hone_train_options stopped = options_for("short_stopped");
+    stopped.epochs = 25;
+    stopped.max_seconds = 1e-9;
+    assert_int_equal(wait_for(train_in_child(&stopped, 0, true)), HONE_CANCELLED);
+    assert_int_equal(train(engine, &stopped, &result, &err), HONE_OK);
+    assert_true(result.resumed && result.steps == 5);
+    assert_string_equal(adapter_hash("short_stopped"), shortened);
+    /* A limit that is never reached changes nothing. */
+    hone_train_options generous = options_for("generous");
+    generous.max_seconds = 1e6;
+    assert_int_equal(train(engine, &generous, &result, &err), HONE_OK);
+    assert_int_equal(result.steps, STEPS);
+    assert_string_equal(adapter_hash("generous"), whole_run());
+    /* Another limit is another run. */
+    o.max_seconds = 1e6;
+    assert_int_equal(train(engine, &o, &result, &err), HONE_BAD_INPUT);
+}
+
 static void test_anothers_checkpoint_is_refused_and_the_difference_named(void **state)
 {
     (void)state;
@@ -691,6 +728,7 @@ int main(void)
         cmocka_unit_test(test_what_is_finished_is_not_done_again),
         cmocka_unit_test(test_killed_at_any_instant_and_continued_it_ends_with_the_same_bits),
         cmocka_unit_test(test_a_request_to_stop_saves_the_state),
+        cmocka_unit_test(test_a_time_limit_plans_fewer_steps_once_and_keeps_the_plan),
         cmocka_unit_test(test_anothers_checkpoint_is_refused_and_the_difference_named),
         cmocka_unit_test(test_a_damaged_checkpoint_is_refused),
         cmocka_unit_test(test_two_trainers_do_not_share_a_folder),

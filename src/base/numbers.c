@@ -1,6 +1,6 @@
 /* numbers.c - numbers as people read them. The rules: scores three decimals, differences in points with one decimal
  * below ten and none above, money two significant digits below $100 and three above, requests two, p down to 0.0001. */
-#include "report/numbers.h"
+#include "base/numbers.h"
 
 #include "base/text.h"
 
@@ -110,7 +110,11 @@ hone_number hone_number_p_bare(double p)
     if (p < 0.0001)
         snprintf(n.text, sizeof n.text, "< 0.0001");
     else
-        snprintf(n.text, sizeof n.text, "%.*f", p < 0.00095 ? 4 : p < 0.0995 ? 3 : 2, p);
+        snprintf(n.text, sizeof n.text, "%.*f",
+                 p < 0.00095 || (p >= 0.0495 && p < 0.05) ? 4 /* 0.0496 is not 0.050 */
+                 : p < 0.0995                             ? 3
+                                                          : 2,
+                 p);
     return n;
 }
 
@@ -192,6 +196,15 @@ hone_number hone_number_seconds(double seconds)
     else
         hone_format_seconds(seconds, text);
     snprintf(n.text, sizeof n.text, "%s", text);
+    return n;
+}
+
+hone_number hone_number_hours(double hours)
+{
+    if (!isfinite(hours))
+        return not_measured();
+    hone_number n;
+    snprintf(n.text, sizeof n.text, "%.3g h", hours);
     return n;
 }
 

@@ -1,9 +1,10 @@
-/* numbers.h - numbers as people read them: never more digits than the measurement carries.
+/* numbers.h - numbers as people read them: never more digits than the measurement carries. The words of a verdict, the
+ * tables of a report and the lists of the command line all take them from here.
  *
  * Every function writes a NUL-terminated text into `out` and shows a value that was not measured (NAN) as an en dash.
  */
-#ifndef HONE_REPORT_NUMBERS_H
-#define HONE_REPORT_NUMBERS_H
+#ifndef HONE_BASE_NUMBERS_H
+#define HONE_BASE_NUMBERS_H
 
 #include <stddef.h>
 
@@ -26,6 +27,7 @@ hone_number hone_number_count(double count);                                    
 hone_number hone_number_about(double count);     /* two significant digits: 180,000 */
 hone_number hone_number_percent(double share);   /* 94 % */
 hone_number hone_number_seconds(double seconds); /* 11m 05s */
+hone_number hone_number_hours(double hours);     /* 4 h, 2.5 h: of people's work */
 hone_number hone_number_months(double months);   /* 4 weeks, 3 days, 7 months */
 
 #endif
