@@ -1,8 +1,10 @@
 /* thread_pool.c - a job board with one job on it.
  *
- * `generation` counts jobs. A worker that sees a new generation draws pieces from `next_piece` until none is left and
- * then counts itself out of `working`. The caller does the same and waits for `working` to fall to zero, so no worker
- * can still be looking at a job when the next one is posted. Whoever waits spins briefly, then sleeps. */
+ * `generation` counts jobs. Each thread owns an equal run of consecutive pieces and draws from it until none is left,
+ * so that it walks through memory in order and its counter's cache line is its own; then it draws from the runs of the
+ * others. A worker that finds nothing more counts itself out of `working`. The caller does the same and waits for
+ * `working` to fall to zero, so no worker can still be looking at a job when the next one is posted. Whoever waits
+ * spins briefly, then sleeps. */
 #include "base/thread_pool.h"
 
 #include <pthread.h>
@@ -23,9 +25,13 @@ struct hone_thread_pool {
     atomic_bool stop, caller_sleeps;
     hone_piece function;
     void *context;
-    int64_t n_pieces;
-    _Alignas(64) atomic_llong next_piece;
+    struct piece_run *runs; /* one a thread */
     _Alignas(64) atomic_int working;
+};
+
+struct piece_run {
+    _Alignas(64) atomic_llong next;
+    int64_t end;
 };
 
 struct worker {
@@ -42,12 +48,14 @@ static inline void relax(void)
 
 static void draw_pieces(hone_thread_pool *pool, int thread)
 {
-    int64_t n = pool->n_pieces;
-    for (;;) {
-        int64_t piece = atomic_fetch_add_explicit(&pool->next_piece, 1, memory_order_relaxed);
-        if (piece >= n)
-            return;
-        pool->function(pool->context, piece, thread);
+    for (int i = 0; i < pool->n_threads; i++) {
+        int owner = thread + i < pool->n_threads ? thread + i : thread + i - pool->n_threads;
+        struct piece_run *run = &pool->runs[owner];
+        while (atomic_load_explicit(&run->next, memory_order_relaxed) < run->end) {
+            int64_t piece = atomic_fetch_add_explicit(&run->next, 1, memory_order_relaxed);
+            if (piece < run->end)
+                pool->function(pool->context, piece, thread);
+        }
     }
 }
 
@@ -113,7 +121,8 @@ hone_status hone_thread_pool_create(int n_threads, hone_thread_pool **out, hone_
     pthread_cond_init(&pool->done, NULL);
     pool->threads = calloc((size_t)n_threads, sizeof *pool->threads);
     pool->workers = calloc((size_t)n_threads, sizeof *pool->workers);
-    if (!pool->threads || !pool->workers) {
+    pool->runs = aligned_alloc(64, (size_t)n_threads * sizeof *pool->runs);
+    if (!pool->threads || !pool->workers || !pool->runs) {
         hone_thread_pool_free(pool);
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for %d threads", n_threads);
     }
@@ -143,6 +152,7 @@ void hone_thread_pool_free(hone_thread_pool *pool)
     pthread_cond_destroy(&pool->done);
     free(pool->threads);
     free(pool->workers);
+    free(pool->runs);
     free(pool);
 }
 
@@ -160,8 +170,10 @@ void hone_thread_pool_run(hone_thread_pool *pool, int64_t n_pieces, hone_piece f
     }
     pool->function = function;
     pool->context = context;
-    pool->n_pieces = n_pieces;
-    atomic_store_explicit(&pool->next_piece, 0, memory_order_relaxed);
+    for (int t = 0; t < pool->n_threads; t++) {
+        atomic_store_explicit(&pool->runs[t].next, n_pieces * t / pool->n_threads, memory_order_relaxed);
+        pool->runs[t].end = n_pieces * (t + 1) / pool->n_threads;
+    }
     atomic_store_explicit(&pool->working, pool->n_threads - 1, memory_order_relaxed);
     post(pool);
     draw_pieces(pool, 0);

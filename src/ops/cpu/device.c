@@ -80,6 +80,7 @@ void hone_ops_free(hone_ops *ops)
 {
     if (!ops)
         return;
+    hone_weight_close_chunk(ops);
     hone_thread_pool_free(ops->pool);
     free(ops->scratch);
     free(ops->attention);

@@ -25,8 +25,9 @@ typedef enum hone_packing {
 } hone_packing;
 
 enum {
-    HONE_TILE_ROWS = 6,   /* most rows a tile kernel takes */
-    HONE_GEMV_PANELS = 2, /* panels a matrix-vector kernel takes at once (1 is allowed) */
+    HONE_TILE_ROWS = 6,         /* most rows a tile kernel takes */
+    HONE_GEMV_PANELS = 4,       /* most panels a matrix-vector kernel takes at once (1 is allowed) */
+    HONE_PREFETCH_BYTES = 2048, /* of a panel, ahead of what a matrix-vector kernel reads */
     HONE_Q8_BLOCK_BYTES = 32 + 512,
     HONE_Q4_BLOCK_BYTES = 64 + 256
 };
@@ -86,8 +87,11 @@ void hone_kernels_rowwise_avx512(hone_kernels *table);
 
 enum { HONE_SCRATCH_FLOATS = 2 * HONE_K_CHUNK * HONE_PANEL + 6 * HONE_PANEL };
 
+typedef struct hone_weight_chunk hone_weight_chunk;
+
 struct hone_ops {
     hone_kernels kernels;
+    hone_weight_chunk *weight_chunk; /* that the next packed weights go to; weight.c */
     hone_thread_pool *pool;
     int n_threads;
     float *scratch;   /* [n_threads][HONE_SCRATCH_FLOATS], 64-byte aligned */
@@ -95,13 +99,17 @@ struct hone_ops {
     int64_t attention_floats;
 };
 
+/* Called when the device goes: weights that are still there keep their memory until they are freed. */
+void hone_weight_close_chunk(hone_ops *ops);
+
 /* Runs the tile kernel over m rows (any m) and 16 columns. */
 static inline void hone_tile_rows(const hone_kernels *kernels, int64_t m, int64_t k, const float *a, int64_t a_row,
                                   int64_t a_k, const float *b, int64_t b_k, float *c, int64_t c_row, bool add)
 {
-    for (int64_t i = 0; i < m; i += HONE_TILE_ROWS) {
-        int64_t rows = m - i < HONE_TILE_ROWS ? m - i : HONE_TILE_ROWS;
+    for (int64_t i = 0, left = (m + HONE_TILE_ROWS - 1) / HONE_TILE_ROWS; left > 0; left--) {
+        int64_t rows = (m - i + left - 1) / left; /* tiles of near-equal height: a low one leaves the FMA units idle */
         kernels->tile[rows](k, a + i * a_row, a_row, a_k, b, b_k, c + i * c_row, c_row, add);
+        i += rows;
     }
 }
 

@@ -12,9 +12,9 @@
 #include <sys/mman.h>
 
 enum {
-    ROW_BLOCK = 192,   /* rows of one task: x[192][256] floats stay in the second-level cache */
-    PANEL_GROUP = 4,   /* panels of one task */
-    BACKWARD_GROUP = 2 /* input panels of one backward task */
+    ROW_BLOCK = 192,                /* rows of one task: x[192][256] floats stay in the second-level cache */
+    PANEL_GROUP = HONE_GEMV_PANELS, /* most panels of one task */
+    BACKWARD_GROUP = 2              /* input panels of one backward task */
 };
 
 struct hone_weight {
@@ -22,7 +22,75 @@ struct hone_weight {
     int64_t n_out, n_in, n_panels;
     size_t panel_bytes, bytes;
     unsigned char *data;
+    hone_weight_chunk *chunk; /* the memory that data lies in */
 };
+
+/* Weights lie one after the other in chunks of whole huge pages: each matrix alone is smaller than one, and on pages of
+ * 4 KiB a processor spends much of a token looking up addresses. A chunk lives as long as a weight in it. */
+struct hone_weight_chunk {
+    unsigned char *data;
+    size_t size_bytes, used_bytes;
+    int64_t n_weights;
+    bool closed; /* no more weights will come */
+};
+
+enum { HUGE_PAGE_BYTES = 2 << 20, CHUNK_BYTES = 32 << 20 };
+
+static void release_chunk(hone_weight_chunk *chunk)
+{
+    if (!chunk || !chunk->closed || chunk->n_weights > 0)
+        return;
+    munmap(chunk->data, chunk->size_bytes);
+    free(chunk);
+}
+
+void hone_weight_close_chunk(hone_ops *ops)
+{
+    if (ops->weight_chunk)
+        ops->weight_chunk->closed = true;
+    release_chunk(ops->weight_chunk);
+    ops->weight_chunk = NULL;
+}
+
+/* A mapping of `bytes` (a multiple of huge pages) on the border of a huge page. */
+static unsigned char *map_aligned(size_t bytes)
+{
+    unsigned char *p =
+        mmap(NULL, bytes + HUGE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    size_t before = (HUGE_PAGE_BYTES - (uintptr_t)p % HUGE_PAGE_BYTES) % HUGE_PAGE_BYTES;
+    if (before > 0)
+        munmap(p, before);
+    if (before < HUGE_PAGE_BYTES)
+        munmap(p + before + bytes, HUGE_PAGE_BYTES - before);
+    madvise(p + before, bytes, MADV_HUGEPAGE);
+    return p + before;
+}
+
+/* Room for w->bytes in the chunk being filled, or in a new one. */
+static bool place_weight(hone_ops *ops, hone_weight *w)
+{
+    size_t bytes = (w->bytes + 63) / 64 * 64;
+    hone_weight_chunk *chunk = ops->weight_chunk;
+    if (!chunk || chunk->size_bytes - chunk->used_bytes < bytes) {
+        size_t size =
+            bytes > CHUNK_BYTES ? (bytes + HUGE_PAGE_BYTES - 1) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES : CHUNK_BYTES;
+        chunk = calloc(1, sizeof *chunk);
+        if (!chunk || !(chunk->data = map_aligned(size))) {
+            free(chunk);
+            return false;
+        }
+        chunk->size_bytes = size;
+        hone_weight_close_chunk(ops);
+        ops->weight_chunk = chunk;
+    }
+    w->chunk = chunk;
+    w->data = chunk->data + chunk->used_bytes;
+    chunk->used_bytes += bytes;
+    chunk->n_weights++;
+    return true;
+}
 
 static size_t panel_bytes_of(hone_packing packing, int64_t n_in)
 {
@@ -156,14 +224,11 @@ hone_status hone_weight_pack(hone_ops *ops, hone_dtype dtype, int64_t n_out, int
                        .n_panels = (n_out + HONE_PANEL - 1) / HONE_PANEL,
                        .panel_bytes = panel_bytes_of(packing, n_in)};
     w->bytes = w->panel_bytes * (size_t)w->n_panels;
-    size_t held = (w->bytes + 4095) / 4096 * 4096;
-    void *data = mmap(NULL, held, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (data == MAP_FAILED) {
+    if (!place_weight(ops, w)) {
+        size_t wanted = w->bytes;
         free(w);
-        return hone_fail(err, HONE_NO_MEMORY, "out of memory for a weight matrix of %zu bytes", held);
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory for a weight matrix of %zu bytes", wanted);
     }
-    madvise(data, held, MADV_HUGEPAGE);
-    w->data = data;
     pack_job job = {w, dtype, rows, row_bytes, false};
     hone_thread_pool_run(ops->pool, w->n_panels, pack_piece, &job);
     if (job.overflow) {
@@ -178,7 +243,8 @@ void hone_weight_free(hone_weight *w)
 {
     if (!w)
         return;
-    munmap(w->data, (w->bytes + 4095) / 4096 * 4096);
+    w->chunk->n_weights--;
+    release_chunk(w->chunk);
     free(w);
 }
 
@@ -208,8 +274,9 @@ typedef struct linear_run {
     hone_ops *ops;
     const hone_linear_job *jobs;
     int n_jobs;
-    int64_t n_rows, rows_per_block, n_blocks, panels_per_piece;
-    int64_t first_piece[MAX_JOBS + 1];
+    int64_t n_rows, rows_per_block, n_blocks;
+    int64_t first_piece[MAX_JOBS + 1],
+        groups[MAX_JOBS]; /* a piece is one group of panels of a job, one block of rows */
 } linear_run;
 
 /* Copies the valid columns of a tile row block computed into a padded buffer. */
@@ -244,7 +311,7 @@ static void linear_piece(void *context, int64_t piece, int thread)
     const hone_weight *w = job->w;
     piece -= run->first_piece[j];
     int64_t block = piece % run->n_blocks, group = piece / run->n_blocks;
-    int64_t panel0 = group * run->panels_per_piece, panel1 = min64(panel0 + run->panels_per_piece, w->n_panels);
+    int64_t panel0 = group * w->n_panels / run->groups[j], panel1 = (group + 1) * w->n_panels / run->groups[j];
     int64_t row0 = block * run->rows_per_block, row1 = min64(row0 + run->rows_per_block, run->n_rows);
     float *scratch = run->ops->scratch + (size_t)thread * HONE_SCRATCH_FLOATS,
           *edge = scratch + 2 * HONE_K_CHUNK * HONE_PANEL;
@@ -278,10 +345,12 @@ void hone_op_linear(hone_ops *ops, const hone_linear_job *jobs, int n_jobs, int6
         return;
     linear_run run = {.ops = ops, .jobs = jobs, .n_jobs = n_jobs, .n_rows = n_rows};
     split_rows(n_rows, &run.rows_per_block, &run.n_blocks);
-    run.panels_per_piece = n_rows < 32 ? HONE_GEMV_PANELS : PANEL_GROUP;
     for (int j = 0; j < n_jobs; j++) {
-        int64_t groups = (jobs[j].w->n_panels + run.panels_per_piece - 1) / run.panels_per_piece;
-        run.first_piece[j + 1] = run.first_piece[j] + groups * run.n_blocks;
+        /* Near-equal groups, as many for each thread: the last to finish decides how long a small product takes. */
+        int64_t groups = (jobs[j].w->n_panels + PANEL_GROUP - 1) / PANEL_GROUP;
+        groups = (groups + ops->n_threads - 1) / ops->n_threads * ops->n_threads;
+        run.groups[j] = min64(groups, jobs[j].w->n_panels);
+        run.first_piece[j + 1] = run.first_piece[j] + run.groups[j] * run.n_blocks;
     }
     hone_thread_pool_run(ops->pool, run.first_piece[n_jobs], linear_piece, &run);
 }

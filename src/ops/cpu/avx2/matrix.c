@@ -11,6 +11,8 @@
 
 #include <immintrin.h>
 
+enum { PAIR = 2 }; /* panels that a matrix-vector loop takes at once */
+
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 /* Small loops over accumulators must be unrolled early, or GCC keeps the accumulators in memory as an array. */
 #if defined(__clang__)
@@ -137,15 +139,31 @@ static void expand_q4(const void *panel, int64_t k0, int64_t k1, float *out)
     }
 }
 
+/* Asks for the block that each panel needs HONE_PREFETCH_BYTES later; past the end of a panel that is the start of the
+ * panel which its place in the next group has. Memory is read as one stream a panel, far too short for the processor to
+ * find by itself. */
+ALWAYS_INLINE void prefetch_blocks(const int panels, const unsigned char *block, size_t panel_bytes, int block_bytes,
+                                   int64_t blocks_left)
+{
+    size_t ahead = (size_t)HONE_PREFETCH_BYTES / (size_t)block_bytes * (size_t)block_bytes;
+    if ((size_t)blocks_left * (size_t)block_bytes <= ahead)
+        ahead += (size_t)(panels - 1) * panel_bytes;
+    UNROLL
+    for (int v = 0; v < panels; v++)
+        for (int line = 0; line < block_bytes; line += 64)
+            _mm_prefetch((const char *)block + (size_t)v * panel_bytes + ahead + line, _MM_HINT_T0);
+}
+
 /* One chunk of at most HONE_K_CHUNK inputs for `panels` panels: acc[2*panels] fresh sums. */
 ALWAYS_INLINE void gemv_q4_chunk(const int panels, const unsigned char *block, size_t panel_bytes, int64_t n_blocks,
-                                 const float *x, __m256 *acc)
+                                 int64_t blocks_left, const float *x, __m256 *acc)
 {
     UNROLL
     for (int v = 0; v < 2 * panels; v++)
         acc[v] = _mm256_setzero_ps();
     for (int64_t b = 0; b < n_blocks; b++) {
-        __m256 d[2 * HONE_GEMV_PANELS][4], m[2 * HONE_GEMV_PANELS];
+        prefetch_blocks(panels, block, panel_bytes, HONE_Q4_BLOCK_BYTES, blocks_left - b);
+        __m256 d[2 * PAIR][4], m[2 * PAIR];
         UNROLL
         for (int v = 0; v < 2 * panels; v++) {
             const unsigned char *p = block + (size_t)(v / 2) * panel_bytes + 16 * (v % 2);
@@ -153,7 +171,7 @@ ALWAYS_INLINE void gemv_q4_chunk(const int panels, const unsigned char *block, s
             m[v] = half8(p + 32);
         }
         for (int g = 0; g < 4; g++) {
-            __m256i words[2 * HONE_GEMV_PANELS];
+            __m256i words[2 * PAIR];
             UNROLL
             for (int v = 0; v < 2 * panels; v++)
                 words[v] = _mm256_loadu_si256(
@@ -178,13 +196,14 @@ ALWAYS_INLINE void gemv_q4_chunk(const int panels, const unsigned char *block, s
 }
 
 ALWAYS_INLINE void gemv_q8_chunk(const int panels, const unsigned char *block, size_t panel_bytes, int64_t n_blocks,
-                                 const float *x, __m256 *acc)
+                                 int64_t blocks_left, const float *x, __m256 *acc)
 {
     UNROLL
     for (int v = 0; v < 2 * panels; v++)
         acc[v] = _mm256_setzero_ps();
     for (int64_t b = 0; b < n_blocks; b++) {
-        __m256 d[2 * HONE_GEMV_PANELS];
+        prefetch_blocks(panels, block, panel_bytes, HONE_Q8_BLOCK_BYTES, blocks_left - b);
+        __m256 d[2 * PAIR];
         UNROLL
         for (int v = 0; v < 2 * panels; v++)
             d[v] = half8(block + (size_t)(v / 2) * panel_bytes + 16 * (v % 2));
@@ -205,13 +224,13 @@ ALWAYS_INLINE void gemv_q8_chunk(const int panels, const unsigned char *block, s
     ALWAYS_INLINE void gemv_##type##_panels(const int panels, const unsigned char *w, size_t panel_bytes,              \
                                             int64_t n_in, const float *x, float *y)                                    \
     {                                                                                                                  \
-        __m256 total[2 * HONE_GEMV_PANELS], acc[2 * HONE_GEMV_PANELS];                                                 \
+        __m256 total[2 * PAIR], acc[2 * PAIR];                                                                         \
         UNROLL                                                                                                         \
         for (int v = 0; v < 2 * panels; v++)                                                                           \
             total[v] = _mm256_setzero_ps();                                                                            \
         for (int64_t k = 0; k < n_in; k += HONE_K_CHUNK) {                                                             \
             int64_t blocks = (n_in - k < HONE_K_CHUNK ? n_in - k : HONE_K_CHUNK) / 32;                                 \
-            gemv_##type##_chunk(panels, w + k / 32 * (block_bytes), panel_bytes, blocks, x + k, acc);                  \
+            gemv_##type##_chunk(panels, w + k / 32 * (block_bytes), panel_bytes, blocks, (n_in - k) / 32, x + k, acc); \
             UNROLL                                                                                                     \
             for (int v = 0; v < 2 * panels; v++)                                                                       \
                 total[v] = k > 0 ? _mm256_add_ps(total[v], acc[v]) : acc[v]; /* 0 + acc would turn -0 into +0 */       \
@@ -222,9 +241,13 @@ ALWAYS_INLINE void gemv_q8_chunk(const int panels, const unsigned char *block, s
     }                                                                                                                  \
     static void gemv_##type(const void *w, size_t panel_bytes, int n_panels, int64_t n_in, const float *x, float *y)   \
     {                                                                                                                  \
-        if (n_panels == 2)                                                                                             \
+        /* Two at a time: four panels' sums and words would not fit the 16 registers. */                               \
+        for (; n_panels >= 2; n_panels -= 2) {                                                                         \
             gemv_##type##_panels(2, w, panel_bytes, n_in, x, y);                                                       \
-        else                                                                                                           \
+            w = (const unsigned char *)w + 2 * panel_bytes;                                                            \
+            y += 2 * HONE_PANEL;                                                                                       \
+        }                                                                                                              \
+        if (n_panels == 1)                                                                                             \
             gemv_##type##_panels(1, w, panel_bytes, n_in, x, y);                                                       \
     }
 GEMV(q4, HONE_Q4_BLOCK_BYTES)

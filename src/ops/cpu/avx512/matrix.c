@@ -105,14 +105,30 @@ static void expand_q4(const void *panel, int64_t k0, int64_t k1, float *out)
     }
 }
 
+/* Asks for the block that each panel needs HONE_PREFETCH_BYTES later; past the end of a panel that is the start of the
+ * panel which its place in the next group has. Memory is read as one stream a panel, far too short for the processor to
+ * find by itself. */
+ALWAYS_INLINE void prefetch_blocks(const int panels, const unsigned char *block, size_t panel_bytes, int block_bytes,
+                                   int64_t blocks_left)
+{
+    size_t ahead = (size_t)HONE_PREFETCH_BYTES / (size_t)block_bytes * (size_t)block_bytes;
+    if ((size_t)blocks_left * (size_t)block_bytes <= ahead)
+        ahead += (size_t)(panels - 1) * panel_bytes;
+    UNROLL
+    for (int v = 0; v < panels; v++)
+        for (int line = 0; line < block_bytes; line += 64)
+            _mm_prefetch((const char *)block + (size_t)v * panel_bytes + ahead + line, _MM_HINT_T0);
+}
+
 /* One chunk of at most HONE_K_CHUNK inputs for `panels` panels: fresh sums in acc. */
 ALWAYS_INLINE void gemv_q4_chunk(const int panels, const unsigned char *block, size_t panel_bytes, int64_t n_blocks,
-                                 const float *x, __m512 *acc)
+                                 int64_t blocks_left, const float *x, __m512 *acc)
 {
     UNROLL
     for (int v = 0; v < panels; v++)
         acc[v] = _mm512_setzero_ps();
     for (int64_t b = 0; b < n_blocks; b++) {
+        prefetch_blocks(panels, block, panel_bytes, HONE_Q4_BLOCK_BYTES, blocks_left - b);
         __m512 d[HONE_GEMV_PANELS][4], m[HONE_GEMV_PANELS];
         UNROLL
         for (int v = 0; v < panels; v++) {
@@ -145,12 +161,13 @@ ALWAYS_INLINE void gemv_q4_chunk(const int panels, const unsigned char *block, s
 }
 
 ALWAYS_INLINE void gemv_q8_chunk(const int panels, const unsigned char *block, size_t panel_bytes, int64_t n_blocks,
-                                 const float *x, __m512 *acc)
+                                 int64_t blocks_left, const float *x, __m512 *acc)
 {
     UNROLL
     for (int v = 0; v < panels; v++)
         acc[v] = _mm512_setzero_ps();
     for (int64_t b = 0; b < n_blocks; b++) {
+        prefetch_blocks(panels, block, panel_bytes, HONE_Q8_BLOCK_BYTES, blocks_left - b);
         __m512 d[HONE_GEMV_PANELS];
         UNROLL
         for (int v = 0; v < panels; v++)
@@ -178,7 +195,7 @@ ALWAYS_INLINE void gemv_q8_chunk(const int panels, const unsigned char *block, s
             total[v] = _mm512_setzero_ps();                                                                            \
         for (int64_t k = 0; k < n_in; k += HONE_K_CHUNK) {                                                             \
             int64_t blocks = (n_in - k < HONE_K_CHUNK ? n_in - k : HONE_K_CHUNK) / 32;                                 \
-            gemv_##type##_chunk(panels, w + k / 32 * (block_bytes), panel_bytes, blocks, x + k, acc);                  \
+            gemv_##type##_chunk(panels, w + k / 32 * (block_bytes), panel_bytes, blocks, (n_in - k) / 32, x + k, acc); \
             UNROLL                                                                                                     \
             for (int v = 0; v < panels; v++)                                                                           \
                 total[v] = k > 0 ? _mm512_add_ps(total[v], acc[v]) : acc[v]; /* 0 + acc would turn -0 into +0 */       \
@@ -189,10 +206,19 @@ ALWAYS_INLINE void gemv_q8_chunk(const int panels, const unsigned char *block, s
     }                                                                                                                  \
     static void gemv_##type(const void *w, size_t panel_bytes, int n_panels, int64_t n_in, const float *x, float *y)   \
     {                                                                                                                  \
-        if (n_panels == 2)                                                                                             \
+        switch (n_panels) {                                                                                            \
+        case 4:                                                                                                        \
+            gemv_##type##_panels(4, w, panel_bytes, n_in, x, y);                                                       \
+            break;                                                                                                     \
+        case 3:                                                                                                        \
+            gemv_##type##_panels(3, w, panel_bytes, n_in, x, y);                                                       \
+            break;                                                                                                     \
+        case 2:                                                                                                        \
             gemv_##type##_panels(2, w, panel_bytes, n_in, x, y);                                                       \
-        else                                                                                                           \
+            break;                                                                                                     \
+        default:                                                                                                       \
             gemv_##type##_panels(1, w, panel_bytes, n_in, x, y);                                                       \
+        }                                                                                                              \
     }
 GEMV(q4, HONE_Q4_BLOCK_BYTES)
 GEMV(q8, HONE_Q8_BLOCK_BYTES)
