@@ -72,6 +72,17 @@ static void doubt_comparisons(doubts *d)
               "tuning again with another seed may cost or bring a point or two, and the margin is not much more");
 }
 
+/* Several approaches lie so close on select that which of them is named is luck. */
+static void doubt_the_naming(doubts *d)
+{
+    const hone_comparison *c = d->j->c;
+    if (c->winner < 0 || !(c->approaches[c->winner].select_p_best < 0.5))
+        return;
+    doubt(d, MODERATE,
+          hone_words(d->j, "select does not settle which approach is the best: %s is so in only %.0f %% of resamples",
+                     hone_words_name(d->j, c->winner), 100 * c->approaches[c->winner].select_p_best));
+}
+
 static void doubt_the_cheaper(doubts *d)
 {
     hone_judged pair;
@@ -89,6 +100,7 @@ const char *hone_confidence(hone_judgement *j)
     if (j->c->verdict.kind == HONE_VERDICT_NOT_ENOUGH_DATA)
         d.level = LOW;
     doubt_rows(&d);
+    doubt_the_naming(&d);
     if (j->chosen < 0)
         return names[d.level];
     doubt_comparisons(&d);

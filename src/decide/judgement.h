@@ -2,6 +2,7 @@
  * Internal to decide/. Everything lives in the comparison's arena.
  *
  *   pairs.c      scores by row, comparisons as one family
+ *   luck.c       how far select settles who is the best
  *   standing.c   intervals, costs, constraints: who may be chosen, who costs less
  *   verdict.c    the rule of verdict.h, confidence
  *   confidence.c how sure, and why not surer
@@ -82,6 +83,10 @@ typedef struct hone_judgement {
 } hone_judgement;
 
 /* ---- pairs.c */
+/* Rows with one group share the number of its first row; the others stand alone. *out: [n] in the arena, NULL when no
+ * row has a group or the rows are not at hand. */
+hone_status hone_pairs_clusters(const hone_rows *rows, size_t n, hone_arena *arena, const int64_t **out,
+                                hone_error *err);
 /* Scores by row and clusters; the planned pairs judged as one family. */
 hone_status hone_pairs_judge_planned(hone_judgement *j, hone_error *err);
 /* The comparison of a with b, turned round where needed. False when there is none. */
@@ -93,6 +98,9 @@ int hone_pairs_best_compared(const hone_judgement *j, int index, int apart, hone
 int64_t hone_pairs_rows_needed(const hone_judgement *j, const hone_judged *pair);
 /* Writes them into the comparison. */
 void hone_pairs_publish(const hone_judgement *j);
+
+/* ---- luck.c: P(best) and expected regret of each approach on select, by the paired bootstrap */
+hone_status hone_luck(hone_judgement *j, hone_error *err);
 
 /* ---- standing.c */
 hone_status hone_standing_scores(hone_judgement *j, hone_error *err); /* fills missing scores and intervals */

@@ -20,30 +20,30 @@ static int by_group(const void *a, const void *b)
     return order ? order : x->row < y->row ? -1 : x->row > y->row;
 }
 
-/* Rows with one group share the number of its first row; the others stand alone. NULL when no row has a group. */
-static hone_status find_clusters(hone_judgement *j, hone_error *err)
+hone_status hone_pairs_clusters(const hone_rows *rows, size_t n, hone_arena *arena, const int64_t **out,
+                                hone_error *err)
 {
-    const hone_rows *test = &j->c->task->test;
-    size_t n = j->c->n_test, n_grouped = 0;
-    if (!test->items || test->n < n)
+    size_t n_grouped = 0;
+    *out = NULL;
+    if (!rows->items || rows->n < n)
         return HONE_OK;
-    grouped_row *rows = calloc(n + 1, sizeof *rows);
-    int64_t *cluster = hone_arena_array(j->c->arena, n + 1, sizeof *cluster);
-    if (!rows || !cluster) {
-        free(rows);
+    grouped_row *grouped = calloc(n + 1, sizeof *grouped);
+    int64_t *cluster = hone_arena_array(arena, n + 1, sizeof *cluster);
+    if (!grouped || !cluster) {
+        free(grouped);
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for the groups of %zu rows", n);
     }
     for (size_t i = 0; i < n; i++) {
         cluster[i] = (int64_t)i;
-        if (test->items[i].group)
-            rows[n_grouped++] = (grouped_row){test->items[i].group, i};
+        if (rows->items[i].group)
+            grouped[n_grouped++] = (grouped_row){rows->items[i].group, i};
     }
-    qsort(rows, n_grouped, sizeof *rows, by_group);
+    qsort(grouped, n_grouped, sizeof *grouped, by_group);
     for (size_t i = 1; i < n_grouped; i++)
-        if (strcmp(rows[i].group, rows[i - 1].group) == 0)
-            cluster[rows[i].row] = cluster[rows[i - 1].row];
-    free(rows);
-    j->cluster = n_grouped ? cluster : NULL;
+        if (strcmp(grouped[i].group, grouped[i - 1].group) == 0)
+            cluster[grouped[i].row] = cluster[grouped[i - 1].row];
+    free(grouped);
+    *out = n_grouped ? cluster : NULL;
     return HONE_OK;
 }
 
@@ -116,7 +116,7 @@ done:
 hone_status hone_pairs_judge_planned(hone_judgement *j, hone_error *err)
 {
     const hone_comparison *c = j->c;
-    hone_status status = find_clusters(j, err);
+    hone_status status = hone_pairs_clusters(&c->task->test, c->n_test, c->arena, &j->cluster, err);
     for (size_t i = 0; i < c->n_approaches && status == HONE_OK; i++)
         status = take_scores(j, i, err);
     if (status != HONE_OK)

@@ -255,6 +255,41 @@ static void flips_by_latency(hone_judgement *j)
     }
 }
 
+static bool has_family(const hone_judgement *j, hone_family family)
+{
+    for (size_t i = 0; i < j->c->n_approaches; i++)
+        if (approach(j, (int)i)->family == family && j->standing[i].scores)
+            return true;
+    return false;
+}
+
+static int best_tuned(const hone_judgement *j)
+{
+    int best = -1;
+    for (size_t i = 0; i < j->c->n_approaches; i++)
+        if (approach(j, (int)i)->family == HONE_FAMILY_TUNED && j->standing[i].scores &&
+            (best < 0 || approach(j, (int)i)->score > approach(j, best)->score))
+            best = (int)i;
+    return best;
+}
+
+/* A verdict speaks of what was tried, with the effort that was spent on it. */
+static void flips_by_effort(hone_judgement *j)
+{
+    bool tuned = has_family(j, HONE_FAMILY_TUNED), prompt = has_family(j, HONE_FAMILY_PROMPT);
+    hone_family chosen = j->chosen >= 0 ? approach(j, j->chosen)->family : HONE_FAMILY_BASELINE;
+    if (chosen != HONE_FAMILY_TUNED && tuned && j->c->tuning_note)
+        flips(j, hone_words(
+                     j, "tuning scores higher with its full effort, which it did not get here: %s (then perhaps: %s)",
+                     j->c->tuning_note, approach(j, best_tuned(j))->name));
+    if (!tuned && !prompt)
+        flips(j, "a prompt or tuning, neither of which was tried here, does better");
+    else if (!tuned)
+        flips(j, "tuning, which was not tried here, does better");
+    else if (!prompt && chosen != HONE_FAMILY_TUNED)
+        flips(j, "a prompt, which was not tried here, does better");
+}
+
 /* What would turn "neither" or "not enough data" into an answer. */
 static void flips_without_choice(hone_judgement *j)
 {
@@ -285,5 +320,7 @@ hone_status hone_payback(hone_judgement *j, hone_error *err)
     flips_by_latency(j);
     if (j->chosen < 0)
         flips_without_choice(j);
+    if (j->c->n_approaches > 0)
+        flips_by_effort(j);
     return status;
 }

@@ -1,6 +1,7 @@
 /* reasons.c - the lines of `because`: how the verdict came about, one fact a line. */
 #include "decide/judgement.h"
 
+#include "base/numbers.h"
 #include "stats/interval.h"
 
 #include <math.h>
@@ -77,6 +78,16 @@ static void because_of_limits(hone_judgement *j)
                               hone_words_guessing(j, j->leader)));
 }
 
+/* "; the best in 93 % of resamples, expected regret 0.2 points": how much of its lead on select may be luck. */
+static const char *luck(hone_judgement *j, int index)
+{
+    const hone_approach_result *a = approach(j, index);
+    if (!isfinite(a->select_p_best) || !isfinite(a->select_regret))
+        return "";
+    return hone_words(j, "; the best in %s of resamples of it, expected regret %s points",
+                      hone_number_percent(a->select_p_best).text, hone_words_points(j, a->select_regret));
+}
+
 /* How the leader came to lead. */
 static void because_of_select(hone_judgement *j)
 {
@@ -84,11 +95,12 @@ static void because_of_select(hone_judgement *j)
     if (j->leader < 0 || winner < 0)
         return;
     if (j->leader == winner)
-        because(j,
-                hone_words(j, "%s was named on select (%s there) before the test was opened", approach(j, winner)->name,
-                           isfinite(approach(j, winner)->select_name_score)
-                               ? hone_words_score_of(j, approach(j, winner)->select_name_score, winner)
-                               : "not scored"));
+        because(j, hone_words(j, "%s was named on select (%s there%s) before the test was opened",
+                              approach(j, winner)->name,
+                              isfinite(approach(j, winner)->select_name_score)
+                                  ? hone_words_score_of(j, approach(j, winner)->select_name_score, winner)
+                                  : "not scored",
+                              luck(j, winner)));
     else
         because(j, hone_words(j, "%s was named on select but is out; %s is the next best there",
                               approach(j, winner)->name, hone_words_name(j, j->leader)));
@@ -195,8 +207,21 @@ static void because_of_costs_and_skills(hone_judgement *j)
                "changes");
 }
 
+/* What it means that a classical approach is enough. */
+static void because_of_baseline(hone_judgement *j)
+{
+    if (j->chosen < 0 || approach(j, j->chosen)->family != HONE_FAMILY_BASELINE)
+        return;
+    double ms = approach(j, j->chosen)->latency_p50_ms;
+    because(j, hone_words(j, "it is a classical baseline: no language model is needed to answer%s",
+                          isfinite(ms) && ms >= 0 && approach(j, j->chosen)->latency_n > 0
+                              ? hone_words(j, ", and an answer takes %s", hone_words_ms(j, ms))
+                              : ""));
+}
+
 void hone_reasons(hone_judgement *j)
 {
+    because_of_baseline(j);
     because_of_select(j);
     because_of_comparisons(j);
     because_of_limits(j);

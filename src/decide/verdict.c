@@ -270,6 +270,8 @@ hone_status hone_decide(hone_comparison *c, hone_error *err)
         status = hone_standing_scores(&j, err);
     if (status == HONE_OK)
         status = hone_standing_costs(&j, err);
+    if (status == HONE_OK)
+        status = hone_luck(&j, err);
     if (status != HONE_OK)
         return status;
     hone_standing_judge(&j);

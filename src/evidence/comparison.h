@@ -42,6 +42,8 @@ typedef struct hone_approach_result {
     int64_t labels_used; /* labelled rows it needs */
     bool sends_prompt;   /* somebody writes a prompt for it */
     /* derived by decide */
+    double select_p_best, select_regret; /* share of resamples of select in which it is the best; what naming it is
+                                            expected to lose there against the best (a share of 1) */
     double cost_per_1k_usd, cost_per_1k_provisioned_usd;
     double setup_usd, setup_labels_usd, setup_compute_usd, setup_work_usd; /* before the first request; the parts */
     double change_usd;                                                     /* each change of the task */
@@ -95,9 +97,10 @@ typedef struct hone_comparison {
     int threads;
     uint64_t seed;
     bool quick;
-    const char *quick_note; /* what --quick left out; NULL */
-    const char *command;    /* the one command that reproduces it */
-    const char *started;    /* ISO time */
+    const char *quick_note;  /* what --quick left out; NULL */
+    const char *tuning_note; /* what of it tuning went without: "1 epoch instead of 3"; NULL */
+    const char *command;     /* the one command that reproduces it */
+    const char *started;     /* ISO time */
     double total_seconds;
     size_t n_test; /* test rows used */
     hone_approach_result *approaches;

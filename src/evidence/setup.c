@@ -184,6 +184,23 @@ static size_t rows_used(size_t limit, size_t n)
     return limit && limit < n ? limit : n;
 }
 
+/* What a thorough run would have given tuning: "1 epoch instead of 3, at most 240 s, learning rate 0.001 not probed".
+ */
+static void write_tuning_note(hone_comparing *run)
+{
+    const hone_effort *e = &run->level.effort, *full = &hone_levels[0].effort;
+    hone_buffer b = {0};
+    if (e->epochs < full->epochs)
+        hone_buffer_printf(&b, ", %g epoch%s instead of %g", e->epochs, e->epochs == 1 ? "" : "s", full->epochs);
+    if (e->train_seconds > 0)
+        hone_buffer_printf(&b, ", at most %.0f s", e->train_seconds);
+    if (e->n_learning_rates < full->n_learning_rates)
+        hone_buffer_printf(&b, ", learning rate %g not probed", e->learning_rates[0]);
+    static const size_t separator = 2; /* the leading ", " */
+    run->c->tuning_note = b.length > separator ? hone_arena_strdup(run->c->arena, b.data + separator) : NULL;
+    hone_buffer_clear(&b);
+}
+
 /* Says in words what a thorough run would have done more. */
 static void write_note(hone_comparing *run)
 {
@@ -198,19 +215,16 @@ static void write_note(hone_comparing *run)
     if (run->n_name < run->task->select_name.n)
         hone_buffer_printf(&b, "; %zu of %zu select rows to name the winner", run->n_name, run->task->select_name.n);
     bool tunes = has_type(run, &hone_approach_tuned) || has_type(run, &hone_approach_tuned_prompt);
-    if (tunes && e->epochs < full->epochs)
-        hone_buffer_printf(&b, "; tuning for %g epoch%s instead of %g", e->epochs, e->epochs == 1 ? "" : "s",
-                           full->epochs);
-    if (tunes && e->train_seconds > 0)
-        hone_buffer_printf(&b, "; tuning at most %.0f s", e->train_seconds);
-    if (tunes && e->n_learning_rates < full->n_learning_rates)
-        hone_buffer_printf(&b, "; learning rate %g not probed", e->learning_rates[0]);
+    if (tunes)
+        write_tuning_note(run);
+    if (run->c->tuning_note)
+        hone_buffer_printf(&b, "; tuning: %s", run->c->tuning_note);
     if (has_type(run, &hone_approach_few_shot) && e->demonstration_sets < full->demonstration_sets)
         hone_buffer_printf(&b, "; %d set%s of demonstrations tried instead of %d", e->demonstration_sets,
                            e->demonstration_sets == 1 ? "" : "s", full->demonstration_sets);
     if (has_type(run, &hone_approach_retrieved_few_shot) && e->n_neighbours < full->n_neighbours)
-        hone_buffer_printf(&b, "; %d number%s of retrieved demonstrations tried instead of %d", e->n_neighbours,
-                           e->n_neighbours == 1 ? "" : "s", full->n_neighbours);
+        hone_buffer_printf(&b, "; retrieved few-shot tried with %d number%s of demonstrations instead of %d",
+                           e->n_neighbours, e->n_neighbours == 1 ? "" : "s", full->n_neighbours);
     bool all = run->engine && !run->options->n_approaches;
     if (all && !has_type(run, &hone_approach_few_shot))
         hone_buffer_puts(&b, "; few-shot with fixed demonstrations left out");

@@ -124,23 +124,23 @@ static json_t *approach_document(const hone_comparison *c, const hone_approach_r
 {
     bool has_latency = a->latency_n > 0;
     return json_pack(
-        "{s:o, s:s, s:o, s:o, s:o, s:b, s:o, s:o, s:I, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:{s:o, s:o, s:I},"
+        "{s:o, s:s, s:o, s:o, s:o, s:b, s:o, s:o, s:I, s:o, s:{s:o, s:o, s:o, s:o}, s:o, s:o, s:o, s:{s:o, s:o, s:I},"
         " s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o}, s:o, s:o, s:o, s:I, s:b}",
         "name", string(a->name), "family", family_name(a->family), "description", string(a->description), "prompt",
         string(a->prompt), "adapter", string(a->adapter), "tested", a->tested, "score",
         number(a->tested ? a->score : NAN), "ci", pair(a->tested ? a->ci_low : NAN, a->ci_high), "n",
         (json_int_t)(a->tested ? c->n_test : 0), "strict_format_rate", number(a->tested ? a->strict_format_rate : NAN),
-        "select", "tune", number(a->select_tune_score), "name", number(a->select_name_score), "tokens_in",
-        number(a->tokens_in), "tokens_out", number(a->tokens_out), "tokens_static", number(a->tokens_static),
-        "latency_ms", "p50", number(has_latency ? a->latency_p50_ms : NAN), "p95",
-        number(has_latency ? a->latency_p95_ms : NAN), "n", (json_int_t)a->latency_n, "busy_seconds_per_request",
-        number(a->busy_seconds_per_request), "cost_per_1k", number(a->cost_per_1k_usd), "cost_per_1k_provisioned",
-        number(a->cost_per_1k_provisioned_usd), "setup_usd", number(a->setup_usd), "setup", "labels_usd",
-        number(a->setup_labels_usd), "compute_usd", number(a->setup_compute_usd), "work_usd", number(a->setup_work_usd),
-        "work_hours", number(a->work_hours), "change_usd", number(a->change_usd), "change_hours",
-        number(a->change_hours), "train_seconds", number(a->build_seconds), "train_tokens_per_second",
-        number(a->train_tokens_per_second), "evaluation_seconds", number(a->evaluation_seconds), "labels_used",
-        (json_int_t)a->labels_used, "sends_prompt", a->sends_prompt);
+        "select", "tune", number(a->select_tune_score), "name", number(a->select_name_score), "p_best",
+        number(a->select_p_best), "expected_regret", number(a->select_regret), "tokens_in", number(a->tokens_in),
+        "tokens_out", number(a->tokens_out), "tokens_static", number(a->tokens_static), "latency_ms", "p50",
+        number(has_latency ? a->latency_p50_ms : NAN), "p95", number(has_latency ? a->latency_p95_ms : NAN), "n",
+        (json_int_t)a->latency_n, "busy_seconds_per_request", number(a->busy_seconds_per_request), "cost_per_1k",
+        number(a->cost_per_1k_usd), "cost_per_1k_provisioned", number(a->cost_per_1k_provisioned_usd), "setup_usd",
+        number(a->setup_usd), "setup", "labels_usd", number(a->setup_labels_usd), "compute_usd",
+        number(a->setup_compute_usd), "work_usd", number(a->setup_work_usd), "work_hours", number(a->work_hours),
+        "change_usd", number(a->change_usd), "change_hours", number(a->change_hours), "train_seconds",
+        number(a->build_seconds), "train_tokens_per_second", number(a->train_tokens_per_second), "evaluation_seconds",
+        number(a->evaluation_seconds), "labels_used", (json_int_t)a->labels_used, "sends_prompt", a->sends_prompt);
 }
 
 static json_t *comparison_document(const hone_comparison *c, const hone_pair *p)

@@ -5,7 +5,8 @@
  *   {"hone", "document": 1, "task": {name, folder, output, metric, labels, rows, hashes, use, prices, ...},
  *    "model": {name, hash, numerics_class, isa}, "machine", "threads", "seed", "quick", "quick_note", "command",
  * "started", "seconds", "peak_rss_bytes", "n_test", "detectable_difference", "winner", "test_openings", "warnings":
- * [...], "approaches": [{"name", "family", "score", "ci": [lo, hi], "n", "tokens_in", "tokens_out", "latency_ms":
+ * [...], "approaches": [{"name", "family", "select": {"tune", "name", "p_best", "expected_regret"}, "score", "ci": [lo,
+ * hi], "n", "tokens_in", "tokens_out", "latency_ms":
  * {"p50", "p95", "n"}, "cost_per_1k", "setup_usd", "setup": {"labels_usd", "compute_usd", "work_usd", "work_hours",
  * "change_usd", "change_hours"}, "train_seconds", ...}], "comparisons": [{"a", "b", "difference", "ci", "p",
  * "p_adjusted", "only_a", "only_b", "test", "finding"}], "verdict": {"kind", "choose", "headline", "summary",

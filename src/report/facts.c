@@ -53,7 +53,8 @@ hone_number hone_facts_cell(const hone_view_approach *a, hone_column column)
 
 int hone_facts_marked(const hone_view *v)
 {
-    return v->choose >= 0 ? v->choose : v->winner;
+    bool guesses = v->winner >= 0 && strcmp(v->approaches[v->winner].name, "majority") == 0;
+    return v->choose >= 0 ? v->choose : guesses ? -1 : v->winner;
 }
 
 int hone_facts_alternative(const hone_view *v)

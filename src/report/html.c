@@ -352,9 +352,9 @@ static void cost(hone_buffer *b, const hone_view *v)
 
 static void measured(hone_buffer *b, const hone_view *v)
 {
-    static const char *const heads[] = {"labels",    "build",        "training tokens/s", "evaluation",
-                                        "tokens in", "cacheable",    "tokens out",        "p50 ms",
-                                        "p95 ms",    "strict format"};
+    static const char *const heads[] = {"best on select",    "regret",     "labels",    "build",
+                                        "training tokens/s", "evaluation", "tokens in", "cacheable",
+                                        "tokens out",        "p50 ms",     "p95 ms",    "strict format"};
     hone_buffer_puts(b, "<h2 id=\"measured\">What was measured and spent</h2>\n");
     hone_html_scroll_begin(b, "Measurements", "dense");
     hone_buffer_puts(b, "<table><thead><tr><th scope=\"col\" class=\"name\">approach</th>");
@@ -364,6 +364,8 @@ static void measured(hone_buffer *b, const hone_view *v)
     for (size_t i = 0; i < v->n_approaches; i++) {
         const hone_view_approach *a = &v->approaches[i];
         const hone_number cells[] = {
+            hone_number_percent(a->p_best),
+            hone_number_points(isfinite(a->expected_regret) ? -a->expected_regret : NAN),
             hone_number_count(a->labels_used),
             hone_number_seconds(a->train_seconds),
             hone_number_count(a->train_tokens_per_second > 0 ? a->train_tokens_per_second : NAN),
@@ -381,10 +383,14 @@ static void measured(hone_buffer *b, const hone_view *v)
     }
     hone_buffer_puts(b, "</tbody></table>");
     hone_html_scroll_end(b);
-    hone_buffer_puts(b, "<p class=\"small\">Tokens are means a request; cacheable ones are equal at the start of every "
-                        "request. Latency: "
-                        "one request at a time, prefix cache warm. Strict format: answers that needed no leniency to "
-                        "be read.</p>\n<p>");
+    hone_buffer_puts(
+        b,
+        "<p class=\"small\">Best on select: the share of resamples of select in which it has the highest score; "
+        "regret: the points that "
+        "naming it loses there on average. Tokens are means a request; cacheable ones are equal at the start of every "
+        "request. Latency: "
+        "one request at a time, prefix cache warm. Strict format: answers that needed no leniency to "
+        "be read.</p>\n<p>");
     if (isfinite(v->seconds))
         hone_buffer_printf(b, "The whole run took %s", hone_number_seconds(v->seconds).text);
     if (isfinite(v->seconds) && v->peak_bytes > 0) {

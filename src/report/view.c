@@ -66,6 +66,8 @@ static void read_approach(const json_t *from, bool dedicated, hone_view_approach
         .has_prompt = json_is_string(json_object_get(from, "prompt")),
         .select_tune = number_at(select, "tune"),
         .select_name = number_at(select, "name"),
+        .p_best = number_at(select, "p_best"),
+        .expected_regret = number_at(select, "expected_regret"),
         .score = number_at(from, "score"),
         .strict_format = number_at(from, "strict_format_rate"),
         .tokens_in = number_at(from, "tokens_in"),

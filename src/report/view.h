@@ -13,7 +13,7 @@
 typedef struct hone_view_approach {
     const char *name, *family, *description, *prompt, *adapter;
     bool tested, has_prompt, sends_prompt;
-    double select_tune, select_name;
+    double select_tune, select_name, p_best, expected_regret; /* the last two: on select */
     double score, ci_low, ci_high, strict_format;
     double tokens_in, tokens_out, tokens_static;
     double p50_ms, p95_ms, latency_n, busy_seconds;

@@ -597,6 +597,77 @@ static void test_one_approach_and_no_pairs_is_never_certain(void **state)
     built_end(&b);
 }
 
+/* Three rows of select were asked of four: tuned has the first two right, the regression the third. In a resample of
+ * three rows k of them are the third row, k ~ B(3, 1/3): the regression is the best for k = 2 and 3, that is in 7/27.
+ * Naming tuned loses (2k - 3)/3 then: 1/3 * 6/27 + 1 * 1/27 = 1/9; naming the regression 1/9 + (2 - 1)/3. */
+static void test_luck_on_select_is_the_share_of_resamples(void **state)
+{
+    (void)state;
+    built b;
+    built_sketch(&b);
+    hone_outcome of_tuned[] = {{.score = 1}, {.score = 1}, {.score = 0}, {.score = NAN}};
+    hone_outcome of_regression[] = {{.score = 0}, {.score = 0}, {.score = 1}, {.score = NAN}};
+    b.task.select_name.n = 4;
+    b.approaches[TUNED].select_outcomes = of_tuned;
+    b.approaches[LOGISTIC].select_outcomes = of_regression;
+    decide(&b);
+    assert_true(fabs(b.approaches[TUNED].select_p_best - 20.0 / 27) < 0.02);
+    assert_true(fabs(b.approaches[LOGISTIC].select_p_best - 7.0 / 27) < 0.02);
+    assert_true(fabs(b.approaches[TUNED].select_regret - 1.0 / 9) < 0.02);
+    assert_true(fabs(b.approaches[LOGISTIC].select_regret - 4.0 / 9) < 0.02);
+    assert_true(isnan(b.approaches[RETRIEVED].select_p_best)); /* no answers on select at hand */
+    BECAUSE(b, "% of resamples of it, expected regret 1");
+    assert_string_equal(b.c.verdict.confidence, "high");
+    /* Better on every row: certain, and nothing is lost. */
+    of_tuned[2].score = 1;
+    of_regression[2].score = 0;
+    decide(&b);
+    assert_true(b.approaches[TUNED].select_p_best == 1 && b.approaches[TUNED].select_regret == 0);
+    BECAUSE(b, "the best in 100 % of resamples of it, expected regret 0 points");
+    /* The winner is the best in 7/27 only: which one is named was luck. */
+    of_tuned[0].score = of_tuned[1].score = 0;
+    of_regression[0].score = of_regression[1].score = 1;
+    decide(&b);
+    assert_string_equal(b.c.verdict.confidence, "moderate");
+    BECAUSE(b, "select does not settle which approach is the best");
+    built_end(&b);
+}
+
+/* A verdict says what it rests on: what tuning went without, and what was not tried at all. */
+static void test_a_verdict_speaks_of_the_effort_that_was_spent(void **state)
+{
+    (void)state;
+    built b;
+    built_sketch(&b);
+    answers(&b, LOGISTIC, 40, 850); /* as good as tuned, and cheaper */
+    b.approaches[LOGISTIC].latency_p50_ms = 0.052;
+    b.approaches[LOGISTIC].latency_n = 40;
+    decide(&b);
+    assert_int_equal(b.c.verdict.kind, HONE_VERDICT_BASELINE);
+    BECAUSE(b, "it is a classical baseline: no language model is needed to answer, and an answer takes 0.05 ms");
+    assert_false(line_has(b.c.verdict.flips_if, b.c.verdict.n_flips_if, "full effort"));
+    b.c.tuning_note = "1 epoch instead of 3";
+    decide(&b);
+    UNLESS(b, "tuning scores higher with its full effort, which it did not get here: 1 epoch instead of 3 (then "
+              "perhaps: tuned)");
+    built_end(&b);
+    /* Where tuning is chosen, what it went without is no reason against it. */
+    built_sketch(&b);
+    b.c.tuning_note = "1 epoch instead of 3";
+    decide(&b);
+    assert_int_equal(b.c.verdict.choose, TUNED);
+    assert_false(line_has(b.c.verdict.flips_if, b.c.verdict.n_flips_if, "full effort"));
+    built_end(&b);
+    built_begin(&b, 1000);
+    int regression = built_add(
+        &b, (built_approach){"TF-IDF + logistic regression", HONE_FAMILY_BASELINE, 80, 853, 0.771, 5e-5, 1.1, 1600});
+    int majority = built_add(&b, built_majority);
+    built_plan(&b, regression, &majority, 1);
+    decide(&b);
+    UNLESS(b, "a prompt or tuning, neither of which was tried here, does better");
+    built_end(&b);
+}
+
 static void test_doubts_lower_the_confidence(void **state)
 {
     (void)state;
@@ -903,6 +974,8 @@ int main(void)
         cmocka_unit_test(test_microseconds_do_not_make_one_baseline_the_cheaper),
         cmocka_unit_test(test_the_cost_of_errors_is_shown_and_decides_nothing),
         cmocka_unit_test(test_one_approach_and_no_pairs_is_never_certain),
+        cmocka_unit_test(test_luck_on_select_is_the_share_of_resamples),
+        cmocka_unit_test(test_a_verdict_speaks_of_the_effort_that_was_spent),
         cmocka_unit_test(test_doubts_lower_the_confidence),
         cmocka_unit_test(test_what_was_not_measured_is_not_invented),
         cmocka_unit_test(test_rows_of_one_group_are_one_source),
