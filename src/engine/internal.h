@@ -1,5 +1,5 @@
 /* internal.h - what the files of the engine share: engine.c opens and encodes, schedule.c runs steps, choice_search.c
- * looks for the best answer, sample.c picks tokens. */
+ * looks for the best answer, generate.c makes of a row of logits what the request wants, sample.c picks tokens. */
 #ifndef HONE_ENGINE_INTERNAL_H
 #define HONE_ENGINE_INTERNAL_H
 
@@ -47,6 +47,29 @@ void hone_choice_search_expand(hone_choice_search *s, int64_t depth, const float
  * is to be computed next, and *n_kept tells how many of its nodes have their keys and values in place already. */
 bool hone_choice_search_next(hone_choice_search *s, int64_t *n_kept, int32_t *choice, double *logprob);
 
+/* What one sequence answers: rows of logits in, the response out (generate.c). All memory is taken at the beginning. */
+typedef struct hone_generation {
+    const hone_engine *engine;
+    const hone_request *request;
+    hone_response *response;
+} hone_generation;
+
+/* The parts of a request that generation rules: sampling, log-probabilities. */
+hone_status hone_generation_check(const hone_request *request, int64_t n_vocab, hone_error *err);
+/* engine, request and response are borrowed until hone_generation_clear. */
+hone_status hone_generation_begin(hone_generation *g, const hone_engine *engine, const hone_request *request,
+                                  hone_response *response, hone_error *err);
+/* Are the logits of the row at this position of the sequence (0: first prompt token) of use? */
+bool hone_generation_wants(const hone_generation *g, int64_t position);
+/* The logits at a position of the prompt: log-probability of the next prompt token, best tokens after the prompt. */
+void hone_generation_prompt_row(hone_generation *g, int64_t position, const float *logits, double log_sum_exp);
+/* The logits after everything so far: true with *next to be computed, false when the answer ended (*next may be
+ * overwritten). */
+bool hone_generation_next(hone_generation *g, const float *logits, double log_sum_exp, int32_t *next);
+/* Writes the answer's text and counts. */
+hone_status hone_generation_finish(hone_generation *g, hone_error *err);
+void hone_generation_clear(hone_generation *g);
+
 /* Temperature 0: the greatest logit, the lowest id among equals. Otherwise by inverse distribution from the counted
  * generator at (seed, index). */
 int32_t hone_sample(const float *logits, int64_t n_vocab, double temperature, uint64_t seed, int64_t index);
@@ -72,6 +95,7 @@ struct hone_ticket {
     int32_t *pages;
     int32_t n_pages, n_registered;
     hone_choice_search search;
+    hone_generation generation;
     bool finished;
 };
 typedef struct hone_ticket sequence;

@@ -104,31 +104,25 @@ static hone_status check_request(const hone_engine *engine, const hone_request *
         if (r->ids[t] < 0 || r->ids[t] >= c->n_vocab)
             return hone_fail(err, HONE_BAD_INPUT, "token id %d; the vocabulary has %lld", r->ids[t],
                              (long long)c->n_vocab);
-    if (r->n_top < 0 || r->n_top > 20)
-        return hone_fail(err, HONE_BAD_INPUT, "%d top tokens; 0 to 20 are possible", r->n_top);
     int32_t pages = pages_for(total), have = hone_page_cache_total(engine->pages);
     size_t page_bytes = hone_kv_page_bytes(c->n_layers, c->n_kv_heads, c->head_dim);
     if (pages > have)
         return hone_fail(err, HONE_NO_MEMORY, "%lld tokens need %zu bytes of key-value cache; the engine has %zu",
                          (long long)total, (size_t)pages * page_bytes, (size_t)have * page_bytes);
-    return HONE_OK;
+    return hone_generation_check(r, c->n_vocab, err);
 }
 
 /* Memory for the whole way of a ticket, so that no step can run out of it. */
-static hone_status reserve(sequence *s, const hone_request *r, hone_error *err)
+static hone_status reserve(const hone_engine *engine, sequence *s, const hone_request *r, hone_error *err)
 {
-    hone_response *out = s->response;
-    bool generates = !r->choices && r->max_new_tokens > 0, failed = false;
+    bool failed = false;
     int64_t total = (int64_t)r->n_ids + tokens_after_prompt(r);
     failed |= !(s->tokens = calloc((size_t)total, sizeof *s->tokens));
     failed |= !(s->pages = calloc((size_t)pages_for(total), sizeof *s->pages));
-    failed |= r->want_prompt_logprobs && !(out->prompt_logprobs = calloc(r->n_ids, sizeof(float)));
-    failed |= r->n_top > 0 && !(out->top = calloc((size_t)r->n_top, sizeof *out->top));
-    failed |= generates && !(out->ids = calloc((size_t)r->max_new_tokens, sizeof(int32_t)));
-    failed |= generates && !(out->logprobs = calloc((size_t)r->max_new_tokens, sizeof(float)));
     if (failed)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for %lld tokens", (long long)total);
-    return r->choices ? hone_choice_search_init(&s->search, r->choices, err) : HONE_OK;
+    hone_status status = r->choices ? hone_choice_search_init(&s->search, r->choices, err) : HONE_OK;
+    return status == HONE_OK ? hone_generation_begin(&s->generation, engine, &s->request, s->response, err) : status;
 }
 
 hone_status hone_engine_submit(hone_engine *engine, const hone_request *request, hone_response *response,
@@ -146,7 +140,7 @@ hone_status hone_engine_submit(hone_engine *engine, const hone_request *request,
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
     s->request = *request;
     s->response = response;
-    status = reserve(s, request, err);
+    status = reserve(engine, s, request, err);
     if (status != HONE_OK) {
         hone_engine_close_ticket(engine, s);
         return status;
@@ -154,8 +148,6 @@ hone_status hone_engine_submit(hone_engine *engine, const hone_request *request,
     s->adapter_key = adapter_key(request->adapter);
     s->n_tokens = s->n_prompt = response->tokens_in = (int64_t)request->n_ids;
     memcpy(s->tokens, request->ids, request->n_ids * sizeof *request->ids);
-    if (response->prompt_logprobs)
-        response->prompt_logprobs[0] = NAN;
     hone_schedule *queue = engine->schedule;
     s->state = HONE_TICKET_WAITS;
     s->previous = queue->last_waiting;
@@ -192,6 +184,7 @@ void hone_engine_close_ticket(hone_engine *engine, hone_ticket *s)
         }
     release_pages(engine, s);
     hone_choice_search_clear(&s->search);
+    hone_generation_clear(&s->generation);
     free(s->tokens);
     free(s->pages);
     free(s);
@@ -270,16 +263,6 @@ static void order_by_adapter(hone_schedule *run)
     }
 }
 
-static bool wants_logits(const sequence *s, int64_t position)
-{
-    const hone_request *r = &s->request;
-    if (position < s->n_prompt - 1)
-        return r->want_prompt_logprobs;
-    if (position == s->n_prompt - 1)
-        return r->n_top > 0 || r->choices || r->max_new_tokens > 0;
-    return true;
-}
-
 /* Collects the rows of a step; returns how many want logits. */
 static int64_t gather(hone_engine *engine, hone_batch *batch)
 {
@@ -309,7 +292,7 @@ static int64_t gather(hone_engine *engine, hone_batch *batch)
             a->positions[row] = (int32_t)position;
             a->writes[batch->n_writes++] = (hone_kv_write){(int32_t)row, s->pages[position / HONE_PAGE_TOKENS],
                                                            (int32_t)(position % HONE_PAGE_TOKENS)};
-            if (wants_logits(s, position))
+            if (hone_generation_wants(&s->generation, position))
                 a->wanted[n_wanted++] = (logit_row){(int32_t)row, position, s};
         }
         s->n_computed += rows;
@@ -317,53 +300,20 @@ static int64_t gather(hone_engine *engine, hone_batch *batch)
     return n_wanted;
 }
 
-static bool ends_with_blank_line(const hone_engine *engine, const sequence *s)
-{
-    hone_buffer text = {0};
-    bool ends =
-        hone_tokenizer_decode(engine->tokenizer, s->response->ids, s->response->n_ids, false, &text, NULL) == HONE_OK &&
-        text.data && strstr(text.data, "\n\n");
-    hone_buffer_clear(&text);
-    return ends;
-}
-
-static void generate(const hone_engine *engine, sequence *s, const float *logits, double lse)
-{
-    hone_response *out = s->response;
-    int32_t id = hone_sample(logits, engine->model->config.n_vocab, s->request.temperature, s->request.seed,
-                             (int64_t)out->n_ids);
-    if (hone_tokenizer_is_end(engine->tokenizer, id)) {
-        out->finish = HONE_FINISH_STOP;
-        s->finished = true;
-        return;
-    }
-    out->ids[out->n_ids] = id;
-    out->logprobs[out->n_ids++] = (float)((double)logits[id] - lse);
-    if (engine->plain && ends_with_blank_line(engine, s)) {
-        out->finish = HONE_FINISH_STOP;
-        s->finished = true;
-    } else if (out->n_ids == (size_t)s->request.max_new_tokens) {
-        out->finish = HONE_FINISH_LENGTH;
-        s->finished = true;
-    } else
-        s->tokens[s->n_tokens++] = id;
-}
-
-static void use_logits(const hone_engine *engine, const logit_row *w, const float *logits, double lse)
+static void use_logits(const logit_row *w, const float *logits, double lse)
 {
     sequence *s = w->sequence;
-    if (w->position < s->n_prompt - 1) {
-        s->response->prompt_logprobs[w->position + 1] = (float)((double)logits[s->tokens[w->position + 1]] - lse);
+    if (w->position < s->n_prompt)
+        hone_generation_prompt_row(&s->generation, w->position, logits, lse);
+    if (w->position < s->n_prompt - 1)
         return;
-    }
-    if (w->position == s->n_prompt - 1 && s->request.n_top > 0) {
-        s->response->n_top = s->request.n_top;
-        hone_top_tokens(logits, engine->model->config.n_vocab, lse, s->request.n_top, s->response->top);
-    }
     if (s->request.choices)
         hone_choice_search_expand(&s->search, w->position - s->n_prompt + 1, logits, lse);
+    else if (s->request.max_new_tokens > 0 &&
+             !hone_generation_next(&s->generation, logits, lse, &s->tokens[s->n_tokens]))
+        s->finished = true;
     else if (s->request.max_new_tokens > 0)
-        generate(engine, s, logits, lse);
+        s->n_tokens++;
 }
 
 static void run_logits(hone_engine *engine, const logit_row *wanted, int64_t n)
@@ -378,7 +328,7 @@ static void run_logits(hone_engine *engine, const logit_row *wanted, int64_t n)
         const float *logits = hone_model_logits(engine->model, engine->workspace, rows, m);
         hone_op_log_softmax_stats(engine->ops, m, n_vocab, logits, NULL, lse, NULL);
         for (int64_t i = 0; i < m; i++)
-            use_logits(engine, &wanted[start_at + i], logits + i * n_vocab, lse[i]);
+            use_logits(&wanted[start_at + i], logits + i * n_vocab, lse[i]);
     }
 }
 
@@ -415,30 +365,6 @@ static void advance(hone_engine *engine, sequence *s)
     }
 }
 
-static hone_status write_text(hone_engine *engine, sequence *s, hone_error *err)
-{
-    hone_response *out = s->response;
-    hone_buffer text = {0};
-    hone_status status = HONE_OK;
-    if (s->request.choices) {
-        const char *choice = hone_choices_text(s->request.choices, (size_t)out->choice);
-        hone_buffer_puts(&text, choice);
-        for (int32_t node = 0; node < s->request.choices->n_nodes; node++)
-            if (s->request.choices->nodes[node].choice == out->choice)
-                out->tokens_out = s->request.choices->nodes[node].depth;
-    } else {
-        status = hone_tokenizer_decode(engine->tokenizer, out->ids, out->n_ids, false, &text, err);
-        out->tokens_out = (int64_t)out->n_ids;
-        char *blank = engine->plain && text.data ? strstr(text.data, "\n\n") : NULL;
-        if (blank)
-            *blank = 0;
-    }
-    out->text = hone_buffer_take(&text);
-    if (!out->text && status == HONE_OK)
-        status = hone_fail(err, HONE_NO_MEMORY, "out of memory");
-    return status;
-}
-
 hone_status hone_engine_step(hone_engine *engine, bool *idle, hone_error *err)
 {
     hone_schedule *schedule = engine->schedule;
@@ -461,7 +387,7 @@ hone_status hone_engine_step(hone_engine *engine, bool *idle, hone_error *err)
             continue;
         }
         if (status == HONE_OK)
-            status = write_text(engine, s, err);
+            status = hone_generation_finish(&s->generation, err);
         s->state = HONE_TICKET_DONE;
         release_pages(engine, s);
     }
@@ -521,14 +447,4 @@ hone_status hone_engine_run(hone_engine *engine, const hone_request *requests, s
     for (size_t i = 0; i < RUN_WINDOW; i++)
         hone_engine_close_ticket(engine, tickets[i]);
     return status;
-}
-
-void hone_response_clear(hone_response *r)
-{
-    free(r->ids);
-    free(r->text);
-    free(r->logprobs);
-    free(r->prompt_logprobs);
-    free(r->top);
-    *r = (hone_response){.choice = -1};
 }
