@@ -152,8 +152,7 @@ static hone_status run_all(run_state *s, const run_settings *o, hone_error *err)
                                         .n_ids = s->prompts[i].n,
                                         .adapter = s->adapter,
                                         .max_new_tokens = (int)most,
-                                        .temperature = o->temperature,
-                                        .seed = (uint64_t)o->seed,
+                                        .sampling = {.temperature = o->temperature, .seed = (uint64_t)o->seed},
                                         .choices = s->choices};
     }
     status = hone_engine_run(s->engine, s->requests, s->n, s->responses, NULL, err);

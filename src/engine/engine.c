@@ -62,6 +62,8 @@ static hone_status open_memory(hone_engine *engine, const hone_engine_options *o
         status =
             hone_workspace_create(engine->model, engine->max_batch_rows, MAX_ADAPTER_RANK, &engine->workspace, err);
     if (status == HONE_OK)
+        status = hone_sampler_create(c->n_vocab, &engine->sampler, err);
+    if (status == HONE_OK)
         status = hone_schedule_create(engine, err);
     return status;
 }
@@ -116,6 +118,7 @@ void hone_engine_close(hone_engine *engine)
         hone_adapter_free(engine->adapters[i]);
     free(engine->adapters);
     hone_schedule_free(engine->schedule);
+    hone_sampler_free(engine->sampler);
     hone_workspace_free(engine->workspace);
     hone_page_cache_free(engine->pages);
     hone_kv_pool_free(engine->pool);

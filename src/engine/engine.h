@@ -18,6 +18,7 @@
 #include "base/progress.h"
 #include "base/status.h"
 #include "engine/choices.h"
+#include "engine/sampling.h"
 #include "text/template.h"
 #include "text/tokenizer.h"
 
@@ -70,7 +71,7 @@ hone_status hone_engine_add_adapter(hone_engine *engine, hone_adapter *adapter, 
 void hone_engine_drop_adapter(hone_engine *engine, hone_adapter *adapter);
 
 typedef enum hone_finish {
-    HONE_FINISH_STOP,   /* the model ended its turn */
+    HONE_FINISH_STOP,   /* the model ended its turn, or a stop string came */
     HONE_FINISH_LENGTH, /* max_new_tokens reached */
     HONE_FINISH_CHOICE, /* one of the allowed choices was taken */
     HONE_FINISH_SCORED  /* nothing was to be generated */
@@ -81,10 +82,13 @@ typedef struct hone_request {
     size_t n_ids;
     const hone_adapter *adapter; /* NULL: the base model */
     int max_new_tokens;          /* 0: only score the prompt */
-    double temperature;          /* 0: greedy */
-    uint64_t seed;               /* of the sampling at a temperature above 0 */
+    hone_sampling sampling;      /* all zero: greedy */
+    const char *const *stops;    /* borrowed: the answer ends where one of these texts begins */
+    size_t n_stops;
     bool want_prompt_logprobs;   /* log p(ids[i] | ids[0..i)) for i >= 1 */
     int n_top;                   /* 0..20: the best next tokens after the prompt, with log-probabilities */
+    int n_top_output;            /* 0..20: the best tokens at each position of the answer */
+    int n_top_prompt;            /* 0..20: the best tokens at each position of the prompt; needs want_prompt_logprobs */
     const hone_choices *choices; /* borrowed; when set, the answer is exactly the choice with the greatest whole
                                     log-likelihood (end of turn included), found by best-first search */
 } hone_request;
@@ -94,14 +98,20 @@ typedef struct hone_top_token {
     float logprob;
 } hone_top_token;
 
+/* Log-probabilities are the model's own, before bias, penalties, temperature and truncation; that of one token at one
+ * position is the same float wherever it stands. */
 typedef struct hone_response {
-    int32_t *ids; /* generated tokens, the ending token left out */
+    int32_t *ids; /* generated tokens, the ending token left out; those of a stop string stay */
     size_t n_ids;
-    char *text;             /* the same as text, NUL-terminated, special tokens left out */
+    char *text;             /* the same as text, NUL-terminated, special tokens left out, up to a stop string */
     float *logprobs;        /* [n_ids] of the generated tokens (NULL for a choice) */
+    int32_t end_id;         /* the token that ended the answer, -1 when none did */
+    float end_logprob;      /* of end_id */
     float *prompt_logprobs; /* [request n_ids], the first NAN; NULL unless asked */
     hone_top_token *top;    /* [n_top] after the prompt */
     int n_top;
+    hone_top_token *top_output; /* [n_ids, and one more where end_id >= 0][n_top_output], NULL unless asked */
+    hone_top_token *top_prompt; /* [request n_ids][n_top_prompt], the first row ids -1; NULL unless asked */
     hone_finish finish;
     int choice;                                   /* index into choices, -1 otherwise */
     double choice_logprob;                        /* natural log of the whole choice's likelihood */

@@ -1,11 +1,13 @@
 /* internal.h - what the files of the engine share: engine.c opens and encodes, schedule.c runs steps, choice_search.c
- * looks for the best answer, generate.c makes of a row of logits what the request wants, sample.c picks tokens. */
+ * looks for the best answer, generate.c makes of a row of logits what the request wants, sampler.c picks tokens. */
 #ifndef HONE_ENGINE_INTERNAL_H
 #define HONE_ENGINE_INTERNAL_H
 
 #include "engine/choices_trie.h"
 #include "engine/engine.h"
 #include "engine/page_cache.h"
+#include "engine/sampler.h"
+#include "engine/text_stream.h"
 #include "model/forward.h"
 
 enum { HONE_MAX_ACTIVE = 64 }; /* sequences worked on at once */
@@ -24,6 +26,7 @@ struct hone_engine {
     hone_kv_pool *pool;
     hone_page_cache *pages;
     hone_workspace *workspace;
+    hone_sampler *sampler;
     int max_batch_rows;
     hone_adapter **adapters;
     size_t n_adapters;
@@ -52,6 +55,8 @@ typedef struct hone_generation {
     const hone_engine *engine;
     const hone_request *request;
     hone_response *response;
+    hone_token_history history;
+    hone_text_stream *stream; /* NULL where no text ends the answer */
 } hone_generation;
 
 /* The parts of a request that generation rules: sampling, log-probabilities. */
@@ -69,12 +74,6 @@ bool hone_generation_next(hone_generation *g, const float *logits, double log_su
 /* Writes the answer's text and counts. */
 hone_status hone_generation_finish(hone_generation *g, hone_error *err);
 void hone_generation_clear(hone_generation *g);
-
-/* Temperature 0: the greatest logit, the lowest id among equals. Otherwise by inverse distribution from the counted
- * generator at (seed, index). */
-int32_t hone_sample(const float *logits, int64_t n_vocab, double temperature, uint64_t seed, int64_t index);
-/* The n best tokens with log-probabilities, best first; equal logits by id. */
-void hone_top_tokens(const float *logits, int64_t n_vocab, double log_sum_exp, int n, hone_top_token *out);
 
 typedef enum hone_ticket_state {
     HONE_TICKET_NEW,

@@ -104,30 +104,25 @@ static hone_status check_request(const hone_engine *engine, const hone_request *
         if (r->ids[t] < 0 || r->ids[t] >= c->n_vocab)
             return hone_fail(err, HONE_BAD_INPUT, "token id %d; the vocabulary has %lld", r->ids[t],
                              (long long)c->n_vocab);
-    hone_status status = hone_generation_check(r, c->n_vocab, err);
-    if (status != HONE_OK)
-        return status;
     int32_t pages = pages_for(total), have = hone_page_cache_total(engine->pages);
     size_t page_bytes = hone_kv_page_bytes(c->n_layers, c->n_kv_heads, c->head_dim);
     if (pages > have)
         return hone_fail(err, HONE_NO_MEMORY, "%lld tokens need %zu bytes of key-value cache; the engine has %zu",
                          (long long)total, (size_t)pages * page_bytes, (size_t)have * page_bytes);
-    return HONE_OK;
+    return hone_generation_check(r, c->n_vocab, err);
 }
 
 /* Memory for the whole way of a ticket, so that no step can run out of it. */
-static hone_status reserve(const hone_engine *engine, sequence *s, hone_error *err)
+static hone_status reserve(const hone_engine *engine, sequence *s, const hone_request *r, hone_error *err)
 {
-    const hone_request *r = &s->request;
+    bool failed = false;
     int64_t total = (int64_t)r->n_ids + tokens_after_prompt(r);
-    s->tokens = calloc((size_t)total, sizeof *s->tokens);
-    s->pages = calloc((size_t)pages_for(total), sizeof *s->pages);
-    if (!s->tokens || !s->pages)
+    failed |= !(s->tokens = calloc((size_t)total, sizeof *s->tokens));
+    failed |= !(s->pages = calloc((size_t)pages_for(total), sizeof *s->pages));
+    if (failed)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for %lld tokens", (long long)total);
-    hone_status status = hone_generation_begin(&s->generation, engine, r, s->response, err);
-    if (status == HONE_OK && r->choices)
-        status = hone_choice_search_init(&s->search, r->choices, err);
-    return status;
+    hone_status status = r->choices ? hone_choice_search_init(&s->search, r->choices, err) : HONE_OK;
+    return status == HONE_OK ? hone_generation_begin(&s->generation, engine, &s->request, s->response, err) : status;
 }
 
 hone_status hone_engine_submit(hone_engine *engine, const hone_request *request, hone_response *response,
@@ -145,7 +140,7 @@ hone_status hone_engine_submit(hone_engine *engine, const hone_request *request,
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
     s->request = *request;
     s->response = response;
-    status = reserve(engine, s, err);
+    status = reserve(engine, s, request, err);
     if (status != HONE_OK) {
         hone_engine_close_ticket(engine, s);
         return status;
@@ -314,13 +309,11 @@ static void use_logits(const logit_row *w, const float *logits, double lse)
         return;
     if (s->request.choices)
         hone_choice_search_expand(&s->search, w->position - s->n_prompt + 1, logits, lse);
-    else if (s->request.max_new_tokens > 0) {
-        int32_t next;
-        if (hone_generation_next(&s->generation, logits, lse, &next))
-            s->tokens[s->n_tokens++] = next;
-        else
-            s->finished = true;
-    }
+    else if (s->request.max_new_tokens > 0 &&
+             !hone_generation_next(&s->generation, logits, lse, &s->tokens[s->n_tokens]))
+        s->finished = true;
+    else if (s->request.max_new_tokens > 0)
+        s->n_tokens++;
 }
 
 static void run_logits(hone_engine *engine, const logit_row *wanted, int64_t n)

@@ -363,6 +363,34 @@ const char *hone_tokenizer_piece(const hone_tokenizer *t, int32_t id, size_t *le
     return t->piece_bytes + t->piece_starts[id];
 }
 
+void hone_token_decoder_init(hone_token_decoder *d, const hone_tokenizer *t, bool show_special)
+{
+    *d = (hone_token_decoder){.tokenizer = t,
+                              .show_special = show_special,
+                              .drop_space = t->add_space_prefix || t->family == FAMILY_WORDPIECE};
+}
+
+const char *hone_token_decoder_next(hone_token_decoder *d, int32_t id, size_t *length)
+{
+    const hone_tokenizer *t = d->tokenizer;
+    bool control;
+    const char *piece = hone_tokenizer_piece(t, id, length, &control);
+    if (!piece) {
+        *length = 0;
+        return NULL;
+    }
+    if (is_special(&t->vocabulary, id)) {
+        if (control && !d->show_special)
+            *length = 0;
+        d->drop_space = d->drop_space || t->add_space_prefix;
+        return piece;
+    }
+    bool dropped = d->drop_space && *length > 0 && piece[0] == ' ';
+    d->drop_space = false;
+    *length -= dropped;
+    return piece + dropped;
+}
+
 hone_status hone_tokenizer_decode(const hone_tokenizer *t, const int32_t *ids, size_t n, bool show_special,
                                   hone_buffer *out, hone_error *err)
 {
@@ -370,22 +398,24 @@ hone_status hone_tokenizer_decode(const hone_tokenizer *t, const int32_t *ids, s
         if (ids[i] < 0 || ids[i] >= t->vocabulary.n)
             return hone_fail(err, HONE_BAD_INPUT, "id %d (number %zu of %zu) is outside the vocabulary of %d tokens",
                              ids[i], i + 1, n, t->vocabulary.n);
-    bool drop_space = t->add_space_prefix || t->family == FAMILY_WORDPIECE; /* the one that encoding put there */
+    hone_token_decoder decoder;
+    hone_token_decoder_init(&decoder, t, show_special);
     for (size_t i = 0; i < n; i++) {
         size_t length;
-        bool special;
-        const char *piece = hone_tokenizer_piece(t, ids[i], &length, &special);
-        if (is_special(&t->vocabulary, ids[i])) {
-            if (!special || show_special)
-                hone_buffer_append(out, piece, length);
-            drop_space = drop_space || t->add_space_prefix;
-            continue;
-        }
-        bool dropped = drop_space && length > 0 && piece[0] == ' ';
-        hone_buffer_append(out, piece + dropped, length - dropped);
-        drop_space = false;
+        const char *piece = hone_token_decoder_next(&decoder, ids[i], &length);
+        hone_buffer_append(out, piece, length);
     }
     return out->failed ? hone_fail(err, HONE_NO_MEMORY, "out of memory for the text of %zu tokens", n) : HONE_OK;
+}
+
+size_t hone_tokenizer_longest_piece(const hone_tokenizer *t)
+{
+    size_t longest = 0;
+    for (int32_t i = 0; i < t->vocabulary.n; i++) {
+        size_t length = t->piece_starts[i + 1] - t->piece_starts[i];
+        longest = length > longest ? length : longest;
+    }
+    return longest;
 }
 
 /* ---- facts ---- */

@@ -34,13 +34,27 @@ void hone_token_list_clear(hone_token_list *ids);
 hone_status hone_token_list_push(hone_token_list *ids, int32_t id, hone_error *err);
 
 /* Appends the text of the ids. show_special: control tokens appear as their text, else they are left out. Where
- * encoding puts a space before the text (SentencePiece), decoding takes it away again; to stream token by token, append
- * hone_tokenizer_piece instead. HONE_BAD_INPUT for an id outside the vocabulary. */
+ * encoding puts a space before the text (SentencePiece), decoding takes it away again. HONE_BAD_INPUT for an id outside
+ * the vocabulary. */
 hone_status hone_tokenizer_decode(const hone_tokenizer *t, const int32_t *ids, size_t n, bool show_special,
                                   hone_buffer *out, hone_error *err);
 /* The bytes of one token (borrowed, may hold partial UTF-8, not NUL-terminated), and whether it is a control token.
  * length and special may be NULL. NULL for an id outside the vocabulary. */
 const char *hone_tokenizer_piece(const hone_tokenizer *t, int32_t id, size_t *length, bool *special);
+
+/* The bytes of the longest token. */
+size_t hone_tokenizer_longest_piece(const hone_tokenizer *t);
+
+/* Decoding token by token: the pieces one after another are what hone_tokenizer_decode gives. */
+typedef struct hone_token_decoder {
+    const hone_tokenizer *tokenizer; /* borrowed */
+    bool show_special;
+    bool drop_space; /* the next piece loses the space that encoding put before the text */
+} hone_token_decoder;
+
+void hone_token_decoder_init(hone_token_decoder *d, const hone_tokenizer *t, bool show_special);
+/* The token's bytes (borrowed, not NUL-terminated, possibly none); NULL for an id outside the vocabulary. */
+const char *hone_token_decoder_next(hone_token_decoder *d, int32_t id, size_t *length);
 
 int32_t hone_tokenizer_bos(const hone_tokenizer *t);  /* -1 when absent; [CLS] of a WordPiece vocabulary */
 int32_t hone_tokenizer_eos(const hone_tokenizer *t);  /* -1 when absent; [SEP] of a WordPiece vocabulary */
