@@ -17,5 +17,6 @@ extern const hone_command hone_command_init;
 extern const hone_command hone_command_check;
 extern const hone_command hone_command_report;
 extern const hone_command hone_command_compare;
+extern const hone_command hone_command_serve;
 
 #endif
