@@ -19,5 +19,6 @@ extern const hone_command hone_command_report;
 extern const hone_command hone_command_compare;
 extern const hone_command hone_command_runs;
 extern const hone_command hone_command_runs_show;
+extern const hone_command hone_command_serve;
 
 #endif

@@ -1,0 +1,15 @@
+/* generate.h - from what was asked to an answer: the call is made and submitted, and its result becomes one document or
+ * a stream of server-sent events. */
+#ifndef HONE_SERVE_GENERATE_H
+#define HONE_SERVE_GENERATE_H
+
+#include "serve/asked.h"
+
+/* Takes `asked`. Waits for the answer unless it is streamed; a client that closes its connection cancels it. */
+void hone_generate(hone_server *server, hone_asked *asked, const hone_http_request *request, hone_http_reply *reply);
+
+/* Makes the reply a stream of the call's answers; takes the call, whose `owned` is `asked`. */
+void hone_stream_begin(hone_server *server, hone_asked *asked, hone_call *call, const hone_http_request *request,
+                       hone_http_reply *reply);
+
+#endif

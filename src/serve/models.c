@@ -1,0 +1,42 @@
+/* models.c - /health, and /v1/models: the base and its adapters by name. */
+#include "serve/api.h"
+
+#include <string.h>
+
+void hone_endpoint_health(hone_server *server, const json_t *body, const hone_http_request *request,
+                          hone_http_reply *reply)
+{
+    (void)body, (void)request;
+    hone_work_counts counts = hone_worker_count(server->worker);
+    hone_buffer_printf(&reply->body, "{\"status\":\"ok\",\"active\":%zu,\"waiting\":%zu}", counts.active,
+                       counts.waiting);
+}
+
+/* `parent` and `root` as vLLM has them: the base's name for an adapter. */
+static json_t *describe(const hone_server *server, const hone_served_model *model)
+{
+    const char *base = server->models[0].name;
+    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:s?, s:I}", "id", model->name, "object", "model", "created",
+                     (json_int_t)server->started, "owned_by", "hone", "root", model->adapter ? model->name : base,
+                     "parent", model->adapter ? base : NULL, "max_model_len",
+                     (json_int_t)hone_engine_context_tokens(server->engine));
+}
+
+void hone_endpoint_models(hone_server *server, const json_t *body, const hone_http_request *request,
+                          hone_http_reply *reply)
+{
+    (void)body;
+    const char *name = request->path + strlen("/v1/models");
+    if (*name == '/' && name[1]) {
+        json_t *asked = json_pack("{s:o}", "model", hone_api_text(name + 1, strlen(name + 1)));
+        const hone_served_model *model = hone_api_model(server, asked, reply);
+        if (model)
+            hone_api_answer(reply, describe(server, model));
+        json_decref(asked);
+        return;
+    }
+    json_t *list = json_array();
+    for (size_t i = 0; i < server->n_models; i++)
+        json_array_append_new(list, describe(server, &server->models[i]));
+    hone_api_answer(reply, json_pack("{s:s, s:o}", "object", "list", "data", list));
+}

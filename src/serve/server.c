@@ -1,0 +1,82 @@
+/* server.c - starting and stopping, and the names of what is served. */
+#include "serve/server.h"
+
+#include "base/text.h"
+#include "serve/api.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static hone_status add_model(hone_server *server, const char *name, const hone_adapter *adapter, hone_error *err)
+{
+    if (!*name)
+        return hone_fail(err, HONE_BAD_INPUT, "an adapter has an empty name; give one, as in --adapter NAME=FOLDER");
+    if (!hone_utf8_valid(name, strlen(name), NULL))
+        return hone_fail(err, HONE_BAD_INPUT, "the name of a model is not valid UTF-8; clients could not send it");
+    for (size_t i = 0; i < server->n_models; i++)
+        if (strcmp(server->models[i].name, name) == 0)
+            return hone_fail(err, HONE_BAD_INPUT,
+                             "two models are named \"%s\"; clients choose by name, so give each its own", name);
+    char *copy = strdup(name);
+    if (!copy)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    server->models[server->n_models++] = (hone_served_model){.name = copy, .adapter = adapter};
+    return HONE_OK;
+}
+
+static void server_free(hone_server *server)
+{
+    hone_worker_free(server->worker);
+    for (size_t i = 0; i < server->n_models; i++)
+        free(server->models[i].name);
+    free(server->models);
+    free(server);
+}
+
+hone_status hone_server_start(hone_engine *engine, const hone_server_options *options, hone_server **out,
+                              hone_error *err)
+{
+    *out = NULL;
+    hone_server *server = calloc(1, sizeof *server);
+    if (!server)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    server->engine = engine;
+    server->started = (int64_t)time(NULL);
+    snprintf(server->fingerprint, sizeof server->fingerprint, "hone-%.16s-%s", hone_engine_model_hash(engine),
+             hone_engine_numerics_class(engine));
+    server->models = calloc(options->n_adapters + 1, sizeof *server->models);
+    hone_status status = server->models ? add_model(server, options->model_name, NULL, err)
+                                        : hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < options->n_adapters && status == HONE_OK; i++)
+        status = add_model(server, options->adapters[i].name, options->adapters[i].adapter, err);
+    if (status == HONE_OK)
+        status = hone_worker_start(engine, &server->worker, err);
+    if (status == HONE_OK) {
+        status = hone_http_start(options->host ? options->host : "127.0.0.1", options->port, hone_api_handle, server,
+                                 &server->http, err);
+        if (status != HONE_OK)
+            hone_worker_stop(server->worker, 0);
+    }
+    if (status == HONE_OK)
+        *out = server;
+    else
+        server_free(server);
+    return status;
+}
+
+int hone_server_port(const hone_server *server)
+{
+    return hone_http_port(server->http);
+}
+
+void hone_server_stop(hone_server *server, double seconds)
+{
+    if (!server)
+        return;
+    hone_http_quiesce(server->http);
+    hone_worker_stop(server->worker, seconds); /* now every handler has what it waits for */
+    hone_http_stop(server->http);
+    server_free(server);
+}
