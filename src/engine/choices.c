@@ -86,6 +86,11 @@ hone_status hone_choices_create(const hone_tokenizer *tokenizer, const char *con
         if (status == HONE_OK && (int64_t)ids.n > c->longest)
             c->longest = (int64_t)ids.n;
     }
+    for (int32_t i = 1; i < c->n_nodes; i++)
+        if (c->nodes[i].choice < 0)
+            c->n_inner++;
+        else
+            c->mean_length += (double)c->nodes[i].depth / (double)n;
     hone_token_list_clear(&ids);
     if (status != HONE_OK)
         hone_choices_free(c);

@@ -13,8 +13,10 @@ typedef struct hone_choice_node {
 struct hone_choices {
     hone_choice_node *nodes; /* [0] is the root */
     int32_t n_nodes, capacity;
+    int32_t n_inner; /* nodes between the root and the leaves: those that a search may have to compute */
     char **texts;
     size_t n_texts;
+    double mean_length;
     int64_t longest; /* tokens of the longest choice, its end included */
 };
 

@@ -145,6 +145,16 @@ void hone_engine_close_ticket(hone_engine *engine, hone_ticket *ticket);
 hone_status hone_engine_run(hone_engine *engine, const hone_request *requests, size_t n, hone_response *responses,
                             hone_progress *progress, hone_error *err);
 void hone_response_clear(hone_response *response);
+typedef struct hone_engine_statistics {   /* counted since the engine was opened, but for the last four */
+    int64_t steps, rows;                  /* rows: tokens computed */
+    int64_t logit_rows;                   /* of them taken to the vocabulary */
+    int64_t prompt_tokens, cached_tokens; /* of the requests that started; cached: found, not computed */
+    int64_t evicted_pages;                /* cached pages that made room */
+    int n_waiting, n_active;
+    int64_t pages, pages_in_use; /* of the key-value cache */
+} hone_engine_statistics;
+hone_engine_statistics hone_engine_get_statistics(const hone_engine *engine);
+
 /* Forgets cached prefixes (for measuring cold latency). */
 void hone_engine_clear_cache(hone_engine *engine);
 

@@ -31,24 +31,38 @@ struct hone_engine {
     hone_adapter **adapters;
     size_t n_adapters;
     struct hone_schedule *schedule;
+    hone_engine_statistics statistics; /* what is counted */
 };
 
-/* The best-first search of one request over its trie. A node's value is the log-likelihood of the tokens up to it. */
+/* The best-first search of one request over its trie. A node's value is the log-likelihood of the tokens up to it. Node
+ * 0 stands for the prompt's last token. */
 typedef struct hone_choice_search {
     const hone_choices *choices;
-    double *logprob; /* [n_nodes], NAN while unknown */
-    bool *expanded;  /* [n_nodes] */
-    int32_t *path;   /* nodes whose keys and values stand after the prompt, in order */
-    int64_t n_path;  /* of them computed or to be computed in the next step */
+    const int32_t *pages;    /* for HONE_PAGE_TOKENS slots each; set when the request starts */
+    double *logprob;         /* [n_nodes], once known */
+    uint8_t *state, *marks;  /* [n_nodes] */
+    hone_tree_place *places; /* [n_nodes], page -1 while a node's keys and values are nowhere; parents as in the trie */
+    int32_t *open;           /* heap of nodes to be expanded */
+    int32_t n_open;
+    int32_t best; /* node of the best answer found, or -1 */
+    int32_t n_slots, n_free;
+    int32_t *in_slot, *free_slots; /* [n_slots]: node or -1; the first n_free are free */
+    int32_t *way;                  /* scratch, [longest] */
+    int32_t *rows;                 /* [max_rows] nodes of the step, parents first */
+    int32_t n_rows, max_rows;
 } hone_choice_search;
 
-hone_status hone_choice_search_init(hone_choice_search *s, const hone_choices *choices, hone_error *err);
+/* n_slots: at least the longest answer's tokens but its last. */
+hone_status hone_choice_search_init(hone_choice_search *s, const hone_choices *choices, int32_t n_slots,
+                                    int32_t max_rows, hone_error *err);
 void hone_choice_search_clear(hone_choice_search *s);
-/* The logits of the row at depth `depth` of the path (0: the last prompt token) are there. */
-void hone_choice_search_expand(hone_choice_search *s, int64_t depth, const float *logits, double log_sum_exp);
-/* After all rows of a step: true when the best answer is found (*choice, *logprob). Otherwise the path is set to what
- * is to be computed next, and *n_kept tells how many of its nodes have their keys and values in place already. */
-bool hone_choice_search_next(hone_choice_search *s, int64_t *n_kept, int32_t *choice, double *logprob);
+/* Once the prompt's logits were given: fills rows[] with up to max_rows nodes to compute in the next step. */
+int32_t hone_choice_search_pick(hone_choice_search *s, int32_t max_rows);
+/* Of a picked row: false where only its keys and values are wanted again. */
+bool hone_choice_search_wants_logits(const hone_choice_search *s, int32_t node);
+void hone_choice_search_expand(hone_choice_search *s, int32_t node, const float *logits, double log_sum_exp);
+/* The best answer is found: choices->nodes[best].choice. */
+bool hone_choice_search_is_done(const hone_choice_search *s);
 
 /* What one sequence answers: rows of logits in, the response out (generate.c). All memory is taken at the beginning. */
 typedef struct hone_generation {

@@ -20,6 +20,7 @@ struct hone_page_cache {
     int32_t *tokens; /* [n_pages][page_tokens] */
     int32_t *buckets;
     uint64_t clock, next_serial;
+    int64_t n_evicted;
 };
 
 hone_status hone_page_cache_create(int32_t n_pages, int page_tokens, hone_page_cache **out, hone_error *err)
@@ -62,6 +63,11 @@ int32_t hone_page_cache_total(const hone_page_cache *cache)
 int32_t hone_page_cache_available(const hone_page_cache *cache)
 {
     return cache->n_unused;
+}
+
+int64_t hone_page_cache_evicted(const hone_page_cache *cache)
+{
+    return cache->n_evicted;
 }
 
 static uint64_t page_hash(const hone_page_cache *cache, uint64_t parent_serial, uint64_t adapter, const int32_t *tokens)
@@ -134,8 +140,10 @@ int32_t hone_page_cache_take(hone_page_cache *cache)
     }
     if (best < 0)
         return -1;
-    if (cache->pages[best].registered)
+    if (cache->pages[best].registered) {
         unregister(cache, best);
+        cache->n_evicted++;
+    }
     cache->pages[best].serial = cache->next_serial++;
     use(cache, best);
     return best;

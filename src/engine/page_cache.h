@@ -17,6 +17,8 @@ void hone_page_cache_free(hone_page_cache *cache);
 int32_t hone_page_cache_total(const hone_page_cache *cache);
 /* Pages that could be taken now: free ones and unused registered ones. */
 int32_t hone_page_cache_available(const hone_page_cache *cache);
+/* Registered pages that were given to something else, since creation. */
+int64_t hone_page_cache_evicted(const hone_page_cache *cache);
 
 /* Takes the registered pages that hold the longest beginning of tokens[0..n) in whole pages, at most max_pages; each is
  * counted as used once more. Returns how many were written to pages[]. adapter: any number naming the adapter's

@@ -17,10 +17,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUN_WINDOW = 4 * HONE_MAX_ACTIVE }; /* tickets that hone_engine_run has open at once */
+enum {
+    RUN_WINDOW = 4 * HONE_MAX_ACTIVE, /* tickets that hone_engine_run has open at once */
+    CHOICE_SLOTS = 256,               /* nodes of its trie that a request remembers */
+    CHOICE_ROWS = 192,                /* rows that all searches of a step share: products near their full speed */
+    CHOICE_ROWS_EACH = 64             /* and the most that one takes: beyond, it computes more than it will need */
+};
 
 typedef struct logit_row { /* a row whose logits are wanted */
     int32_t row;
+    int32_t node; /* of the trie, for a request with choices: 0 is the prompt's last token */
     int64_t position;
     sequence *sequence;
 } logit_row;
@@ -90,6 +96,21 @@ static int32_t pages_for(int64_t tokens)
     return (int32_t)((tokens + HONE_PAGE_TOKENS - 1) / HONE_PAGE_TOKENS);
 }
 
+/* Slots for a search's nodes: as many as are of use, but no more than the engine has, and never too few for one way. */
+static int32_t choice_slots(const hone_engine *engine, const hone_request *r)
+{
+    int64_t slots = r->choices->n_inner < CHOICE_SLOTS ? r->choices->n_inner : CHOICE_SLOTS;
+    int64_t room = (hone_page_cache_total(engine->pages) - pages_for((int64_t)r->n_ids)) * (int64_t)HONE_PAGE_TOKENS;
+    slots = slots < room ? slots : room;
+    return (int32_t)(slots > r->choices->longest - 1 ? slots : r->choices->longest - 1);
+}
+
+static int32_t pages_needed(const hone_engine *engine, const hone_request *r)
+{
+    return r->choices ? pages_for((int64_t)r->n_ids) + pages_for(choice_slots(engine, r))
+                      : pages_for((int64_t)r->n_ids + r->max_new_tokens);
+}
+
 static hone_status check_request(const hone_engine *engine, const hone_request *r, hone_error *err)
 {
     const hone_model_config *c = &engine->model->config;
@@ -104,7 +125,7 @@ static hone_status check_request(const hone_engine *engine, const hone_request *
         if (r->ids[t] < 0 || r->ids[t] >= c->n_vocab)
             return hone_fail(err, HONE_BAD_INPUT, "token id %d; the vocabulary has %lld", r->ids[t],
                              (long long)c->n_vocab);
-    int32_t pages = pages_for(total), have = hone_page_cache_total(engine->pages);
+    int32_t pages = pages_needed(engine, r), have = hone_page_cache_total(engine->pages);
     size_t page_bytes = hone_kv_page_bytes(c->n_layers, c->n_kv_heads, c->head_dim);
     if (pages > have)
         return hone_fail(err, HONE_NO_MEMORY, "%lld tokens need %zu bytes of key-value cache; the engine has %zu",
@@ -118,10 +139,12 @@ static hone_status reserve(const hone_engine *engine, sequence *s, const hone_re
     bool failed = false;
     int64_t total = (int64_t)r->n_ids + tokens_after_prompt(r);
     failed |= !(s->tokens = calloc((size_t)total, sizeof *s->tokens));
-    failed |= !(s->pages = calloc((size_t)pages_for(total), sizeof *s->pages));
+    failed |= !(s->pages = calloc((size_t)pages_needed(engine, r), sizeof *s->pages));
     if (failed)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for %lld tokens", (long long)total);
-    hone_status status = r->choices ? hone_choice_search_init(&s->search, r->choices, err) : HONE_OK;
+    hone_status status =
+        r->choices ? hone_choice_search_init(&s->search, r->choices, choice_slots(engine, r), CHOICE_ROWS_EACH, err)
+                   : HONE_OK;
     return status == HONE_OK ? hone_generation_begin(&s->generation, engine, &s->request, s->response, err) : status;
 }
 
@@ -213,7 +236,7 @@ typedef enum start_result { STARTED, WAITS_FOR_BEGINNING, WAITS_FOR_PAGES } star
 static start_result start(hone_engine *engine, sequence *s)
 {
     const hone_request *r = &s->request;
-    int32_t need = pages_for(s->n_prompt + tokens_after_prompt(r));
+    int32_t need = pages_needed(engine, r);
     if (!r->want_prompt_logprobs) /* those need every row computed */
         s->n_pages = hone_page_cache_match(engine->pages, s->adapter_key, s->tokens, s->n_prompt - 1, need, s->pages);
     start_result result = beginning_is_under_way(engine->schedule, s, s->n_pages)        ? WAITS_FOR_BEGINNING
@@ -226,8 +249,11 @@ static start_result start(hone_engine *engine, sequence *s)
     s->n_registered = s->n_pages;
     s->n_computed = (int64_t)s->n_pages * HONE_PAGE_TOKENS;
     s->response->tokens_cached = s->n_computed;
+    engine->statistics.prompt_tokens += s->n_prompt;
+    engine->statistics.cached_tokens += s->n_computed;
     while (s->n_pages < need)
         s->pages[s->n_pages++] = hone_page_cache_take(engine->pages);
+    s->search.pages = s->pages + pages_for(s->n_prompt);
     s->state = HONE_TICKET_ACTIVE;
     return STARTED;
 }
@@ -263,39 +289,88 @@ static void order_by_adapter(hone_schedule *run)
     }
 }
 
+static bool is_choosing(const sequence *s)
+{
+    return s->request.choices && s->n_computed == s->n_prompt;
+}
+
+static void add_span(hone_schedule *a, hone_batch *batch, const sequence *s, hone_span span)
+{
+    const hone_adapter *adapter = s->request.adapter;
+    span.first_row = batch->n_rows;
+    span.pages = s->pages;
+    a->spans[batch->n_spans++] = span;
+    if (!adapter)
+        return;
+    if (batch->n_adapters > 0 && a->adapters[batch->n_adapters - 1].adapter == adapter)
+        a->adapters[batch->n_adapters - 1].n_rows += span.n_rows;
+    else
+        a->adapters[batch->n_adapters++] = (hone_adapter_rows){adapter, batch->n_rows, span.n_rows};
+}
+
+static int32_t add_row(hone_schedule *a, hone_batch *batch, int32_t token, int64_t position, int32_t page, int32_t slot)
+{
+    int32_t row = (int32_t)batch->n_rows++;
+    a->tokens[row] = token;
+    a->positions[row] = (int32_t)position;
+    a->writes[batch->n_writes++] = (hone_kv_write){row, page, slot};
+    return row;
+}
+
+/* The next consecutive tokens of a sequence, at most `most`. */
+static void gather_tokens(hone_schedule *a, hone_batch *batch, sequence *s, int64_t most, int64_t *n_wanted)
+{
+    int64_t rows = s->n_tokens - s->n_computed;
+    rows = rows < most ? rows : most;
+    add_span(a, batch, s, (hone_span){.n_rows = rows, .first_position = s->n_computed});
+    for (int64_t end = s->n_computed + rows; s->n_computed < end; s->n_computed++) {
+        int64_t position = s->n_computed;
+        int32_t row = add_row(a, batch, s->tokens[position], position, s->pages[position / HONE_PAGE_TOKENS],
+                              (int32_t)(position % HONE_PAGE_TOKENS));
+        if (hone_generation_wants(&s->generation, position))
+            a->wanted[(*n_wanted)++] = (logit_row){.row = row, .position = position, .sequence = s};
+    }
+}
+
+/* The nodes of the trie that a search wants next, at most `most`. */
+static void gather_nodes(hone_schedule *a, hone_batch *batch, sequence *s, int64_t most, int64_t *n_wanted)
+{
+    hone_choice_search *search = &s->search;
+    int32_t n = hone_choice_search_pick(search, (int32_t)most);
+    add_span(
+        a, batch, s,
+        (hone_span){.n_rows = n, .first_position = s->n_prompt, .tree = search->places, .tree_rows = search->rows});
+    for (int32_t i = 0; i < n; i++) {
+        int32_t node = search->rows[i];
+        const hone_choice_node *of = &search->choices->nodes[node];
+        const hone_tree_place *place = &search->places[node];
+        int64_t position = s->n_prompt + of->depth - 1;
+        int32_t row = add_row(a, batch, of->token, position, place->page, place->slot);
+        if (hone_choice_search_wants_logits(search, node))
+            a->wanted[(*n_wanted)++] = (logit_row){.row = row, .node = node, .position = position, .sequence = s};
+    }
+}
+
 /* Collects the rows of a step; returns how many want logits. */
 static int64_t gather(hone_engine *engine, hone_batch *batch)
 {
     hone_schedule *a = engine->schedule;
-    int64_t budget = engine->max_batch_rows, n_wanted = 0, reserved = a->n_active; /* every sequence gets a row */
+    int64_t n_wanted = 0, reserved = a->n_active, n_choosing = 0; /* every sequence gets a row */
     *batch = (hone_batch){.tokens = a->tokens,
                           .positions = a->positions,
                           .spans = a->spans,
                           .writes = a->writes,
                           .adapters = a->adapters};
+    for (int i = 0; i < a->n_active; i++)
+        n_choosing += is_choosing(a->active[i]);
     for (int i = 0; i < a->n_active; i++) {
         sequence *s = a->active[i];
-        int64_t rows = s->n_tokens - s->n_computed, most = budget - batch->n_rows - --reserved;
-        rows = rows < most ? rows : most;
-        a->spans[batch->n_spans++] =
-            (hone_span){.first_row = batch->n_rows, .n_rows = rows, .first_position = s->n_computed, .pages = s->pages};
-        const hone_adapter *adapter = s->request.adapter;
-        if (adapter) {
-            if (batch->n_adapters > 0 && a->adapters[batch->n_adapters - 1].adapter == adapter)
-                a->adapters[batch->n_adapters - 1].n_rows += rows;
-            else
-                a->adapters[batch->n_adapters++] = (hone_adapter_rows){adapter, batch->n_rows, rows};
-        }
-        for (int64_t t = 0; t < rows; t++) {
-            int64_t position = s->n_computed + t, row = batch->n_rows++;
-            a->tokens[row] = s->tokens[position];
-            a->positions[row] = (int32_t)position;
-            a->writes[batch->n_writes++] = (hone_kv_write){(int32_t)row, s->pages[position / HONE_PAGE_TOKENS],
-                                                           (int32_t)(position % HONE_PAGE_TOKENS)};
-            if (hone_generation_wants(&s->generation, position))
-                a->wanted[n_wanted++] = (logit_row){(int32_t)row, position, s};
-        }
-        s->n_computed += rows;
+        int64_t most = engine->max_batch_rows - batch->n_rows - --reserved;
+        if (is_choosing(s)) {
+            int64_t share = n_choosing < CHOICE_ROWS ? CHOICE_ROWS / n_choosing : 1;
+            gather_nodes(a, batch, s, share < most ? share : most, &n_wanted);
+        } else
+            gather_tokens(a, batch, s, most, &n_wanted);
     }
     return n_wanted;
 }
@@ -308,7 +383,7 @@ static void use_logits(const logit_row *w, const float *logits, double lse)
     if (w->position < s->n_prompt - 1)
         return;
     if (s->request.choices)
-        hone_choice_search_expand(&s->search, w->position - s->n_prompt + 1, logits, lse);
+        hone_choice_search_expand(&s->search, w->node, logits, lse);
     else if (s->request.max_new_tokens > 0 &&
              !hone_generation_next(&s->generation, logits, lse, &s->tokens[s->n_tokens]))
         s->finished = true;
@@ -335,28 +410,19 @@ static void run_logits(hone_engine *engine, const logit_row *wanted, int64_t n)
 /* After a step: what the sequence does next, and the pages that others may now use. */
 static void advance(hone_engine *engine, sequence *s)
 {
-    int64_t settled = s->request.choices && s->n_computed > s->n_prompt ? s->n_prompt : s->n_computed;
-    for (; (s->n_registered + 1) * (int64_t)HONE_PAGE_TOKENS <= settled; s->n_registered++)
+    for (; (s->n_registered + 1) * (int64_t)HONE_PAGE_TOKENS <= s->n_computed; s->n_registered++)
         hone_page_cache_register(engine->pages, s->pages[s->n_registered],
                                  s->n_registered ? s->pages[s->n_registered - 1] : -1, s->adapter_key,
                                  s->tokens + s->n_registered * HONE_PAGE_TOKENS);
     if (s->n_computed < s->n_tokens || s->finished)
         return;
     if (s->request.choices) {
-        int64_t kept;
-        int32_t choice;
-        double logprob;
-        if (hone_choice_search_next(&s->search, &kept, &choice, &logprob)) {
-            s->response->choice = choice;
-            s->response->choice_logprob = logprob;
+        if (hone_choice_search_is_done(&s->search)) {
+            s->response->choice = s->request.choices->nodes[s->search.best].choice;
+            s->response->choice_logprob = s->search.logprob[s->search.best];
             s->response->finish = HONE_FINISH_CHOICE;
             s->finished = true;
-            return;
         }
-        for (int64_t i = 0; i < s->search.n_path; i++)
-            s->tokens[s->n_prompt + i] = s->search.choices->nodes[s->search.path[i]].token;
-        s->n_tokens = s->n_prompt + s->search.n_path;
-        s->n_computed = s->n_prompt + kept;
         return;
     }
     if (s->request.max_new_tokens == 0) {
@@ -377,6 +443,9 @@ hone_status hone_engine_step(hone_engine *engine, bool *idle, hone_error *err)
     int64_t n_wanted = gather(engine, &batch);
     hone_model_forward(engine->model, engine->pool, &batch, engine->workspace, NULL);
     run_logits(engine, schedule->wanted, n_wanted);
+    engine->statistics.steps++;
+    engine->statistics.rows += batch.n_rows;
+    engine->statistics.logit_rows += n_wanted;
     int kept = 0;
     hone_status status = HONE_OK;
     for (int i = 0; i < schedule->n_active; i++) {
@@ -447,4 +516,16 @@ hone_status hone_engine_run(hone_engine *engine, const hone_request *requests, s
     for (size_t i = 0; i < RUN_WINDOW; i++)
         hone_engine_close_ticket(engine, tickets[i]);
     return status;
+}
+
+hone_engine_statistics hone_engine_get_statistics(const hone_engine *engine)
+{
+    hone_engine_statistics out = engine->statistics;
+    for (const sequence *s = engine->schedule->first_waiting; s; s = s->next)
+        out.n_waiting++;
+    out.n_active = engine->schedule->n_active;
+    out.evicted_pages = hone_page_cache_evicted(engine->pages);
+    out.pages = hone_page_cache_total(engine->pages);
+    out.pages_in_use = out.pages - hone_page_cache_available(engine->pages);
+    return out;
 }

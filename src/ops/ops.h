@@ -107,10 +107,18 @@ typedef struct hone_kv_write { /* row `row` of this step goes to slot `slot` of 
 void hone_op_kv_write(hone_ops *ops, hone_kv_pool *pool, int64_t layer, const hone_kv_write *writes, int64_t n_writes,
                       const float *k, const float *v);
 
+/* A token that continues a sequence in one of several ways, and where its keys and values lie. Its position is one
+ * after its parent's; with parent -1 it comes right after the tokens that all ways share. */
+typedef struct hone_tree_place {
+    int32_t page, slot, parent;
+} hone_tree_place;
+
 typedef struct hone_span { /* rows [first_row, first_row+n_rows) of a step: consecutive positions of one sequence */
     int64_t first_row, n_rows, first_position;
     const int32_t *pages;              /* page of position p is pages[p / HONE_PAGE_TOKENS] */
     int64_t prefix_row, prefix_length; /* training: positions [0,prefix_length) are rows prefix_row.. of this step */
+    const hone_tree_place *tree; /* NULL, or: row t is the token tree[tree_rows[t]]; it sees the positions before */
+    const int32_t *tree_rows;    /* first_position, the tokens on its way up the tree, and itself (forward only) */
 } hone_span;
 /* Scratch for contexts of up to `longest` tokens; to be called once before attention runs over such contexts. */
 hone_status hone_ops_reserve_attention(hone_ops *ops, int64_t longest, int64_t n_heads, int64_t n_kv_heads,

@@ -335,6 +335,46 @@ static void test_the_choice_is_the_greatest_of_all_labels_scored_one_by_one(void
     hone_engine_close(engine);
 }
 
+/* A request remembers only so many nodes of the trie; in an engine with hardly a page, only one way. */
+static void test_the_choice_does_not_depend_on_how_many_nodes_are_remembered(void **state)
+{
+    (void)state;
+    enum { N_TEXTS = 150 };
+    static char texts[N_TEXTS][16];
+    const char *pointers[N_TEXTS];
+    for (int i = 0; i < N_TEXTS; i++) { /* all of 12 letters, no two alike: i stands in them in base 3 */
+        for (int j = 0, rest = i; j < 12; j++, rest /= 3)
+            texts[i][j] = (char)('a' + (rest % 3 + j * j + (j > 5 ? i * j : 0)) % 26);
+        pointers[i] = texts[i];
+    }
+    hone_response responses[3];
+    for (int i = 0; i < 3; i++) {
+        static const int64_t pages[] = {64, 4, 64};
+        hone_engine *engine = open_engine(1, pages[i]);
+        hone_choices *choices;
+        assert_int_equal(hone_engine_create_choices(engine, pointers, N_TEXTS, &choices, NULL), HONE_OK);
+        assert_true(choices->n_inner > 300);
+        hone_request r[2] = {{.ids = prompts[2], .n_ids = 35, .choices = choices},
+                             {.ids = prompts[3], .n_ids = 45, .max_new_tokens = 3}};
+        hone_response other;
+        assert_int_equal(hone_engine_run(engine, r, 1, &responses[i], NULL, NULL), HONE_OK);
+        if (i == 2) { /* beside another request, its prompt in the cache */
+            hone_response_clear(&responses[i]);
+            hone_response both[2];
+            assert_int_equal(hone_engine_run(engine, r, 2, both, NULL, NULL), HONE_OK);
+            responses[i] = both[0];
+            other = both[1];
+            hone_response_clear(&other);
+        }
+        assert_int_equal(responses[i].choice, responses[0].choice);
+        assert_memory_equal(&responses[i].choice_logprob, &responses[0].choice_logprob, sizeof(double));
+        assert_int_equal(hone_page_cache_available(engine->pages), pages[i]);
+        hone_choices_free(choices);
+        hone_engine_close(engine);
+    }
+    clear_responses(responses, 3);
+}
+
 static int begin(void **state)
 {
     hone_error err;
@@ -361,6 +401,7 @@ int main(void)
         cmocka_unit_test(test_a_long_request_is_not_overtaken_for_ever),
         cmocka_unit_test(test_requests_that_cannot_run_are_refused_with_the_numbers),
         cmocka_unit_test(test_the_choice_is_the_greatest_of_all_labels_scored_one_by_one),
+        cmocka_unit_test(test_the_choice_does_not_depend_on_how_many_nodes_are_remembered),
     };
     (void)add_adapter;
     return cmocka_run_group_tests_name("engine", tests, begin, temporary_end);

@@ -168,6 +168,60 @@ static void test_cached_prefix_pages_give_the_same_bits(void **state)
     assert_true(same_hidden(r, hidden + (lengths[0] - PREFIX) * r->model->config.n_embd, 5, PREFIX, lengths[5]));
 }
 
+/* Sequences 0, 2 and 5 begin alike: what follows the first TRUNK tokens is computed as one tree, in three steps, its
+ * tokens anywhere in the pool. */
+static void test_ways_through_a_tree_have_the_bits_of_plain_sequences(void **state)
+{
+    enum { TRUNK = 20, NODES = 89, TREE_PAGES = 6 };
+    const rig *r = *state;
+    static const int ways[] = {2, 5, 0}, ends[] = {72, 64, 37};
+    int64_t width = r->model->config.n_embd;
+    hone_tree_place tree[NODES];
+    int sequence[NODES], position[NODES], n = 0;
+    int32_t pages[TREE_PAGES], tree_rows[NODES];
+    rows b = {0};
+    add_rows(&b, r, 2, 0, TRUNK, NULL);
+    run_rows(r, &b, NULL);
+    for (int i = 0; i < TREE_PAGES; i++)
+        pages[i] = b.next_page++ * 37 % 127;
+    for (int w = 0; w < 3; w++)
+        for (int p = w ? PREFIX : TRUNK; p < ends[w]; p++, n++) {
+            int at = n * 29 % (TREE_PAGES * HONE_PAGE_TOKENS); /* 29 and 96 have no common factor */
+            sequence[n] = ways[w];
+            position[n] = p;
+            tree[n] = (hone_tree_place){pages[at / HONE_PAGE_TOKENS], at % HONE_PAGE_TOKENS,
+                                        p == TRUNK    ? -1
+                                        : p == PREFIX ? PREFIX - TRUNK - 1
+                                                      : n - 1};
+        }
+    assert_int_equal(n, NODES);
+    for (int step = 0; step < 3; step++) { /* all up to position 37, then to 50, then the rest; the deepest first */
+        static const int from[] = {0, 38, 51}, to[] = {37, 50, 72};
+        forget_rows(&b);
+        add_rows(&b, r, 4, step, step + 1, NULL); /* beside another sequence */
+        hone_span *span = &b.spans[b.n_spans++];
+        *span = (hone_span){
+            .first_row = b.n, .first_position = TRUNK, .pages = b.pages[2], .tree = tree, .tree_rows = tree_rows};
+        for (int node = NODES - 1; node >= 0; node--) {
+            if (position[node] < from[step] || position[node] > to[step])
+                continue;
+            tree_rows[span->n_rows++] = node;
+            b.tokens[b.n] = r->ids[sequence[node]][position[node]];
+            b.positions[b.n] = position[node];
+            b.writes[b.n] = (hone_kv_write){(int32_t)b.n, tree[node].page, tree[node].slot};
+            b.n++;
+        }
+        const float *hidden = run_rows(r, &b, NULL);
+        assert_true(same_hidden(r, hidden, 4, step, step + 1));
+        for (int64_t t = 0; t < span->n_rows; t++) {
+            int node = tree_rows[t];
+            if (!same_hidden(r, hidden + (span->first_row + t) * width, sequence[node], position[node],
+                             position[node] + 1))
+                fail_msg("sequence %d at %d", sequence[node], position[node]);
+        }
+    }
+}
+
 static void test_logits_have_the_same_bits_in_any_company(void **state)
 {
     const rig *r = *state;
@@ -684,6 +738,7 @@ static int close_real(void **state)
         cmocka_unit_test_prestate(test_decoding_beside_prefill_has_the_same_bits, r),                                  \
         cmocka_unit_test_prestate(test_any_number_of_threads_gives_the_same_bits, r),                                  \
         cmocka_unit_test_prestate(test_cached_prefix_pages_give_the_same_bits, r),                                     \
+        cmocka_unit_test_prestate(test_ways_through_a_tree_have_the_bits_of_plain_sequences, r),                       \
         cmocka_unit_test_prestate(test_logits_have_the_same_bits_in_any_company, r),                                   \
         cmocka_unit_test_prestate(test_adapters_in_any_order_give_the_same_bits, r),                                   \
         cmocka_unit_test_prestate(test_training_and_inference_have_the_same_forward_bits, r),                          \

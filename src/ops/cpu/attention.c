@@ -5,6 +5,10 @@
  * tiles with lanes along head_dim. A score is a dot product over head_dim in order; a weighted sum runs over positions
  * in order, a page at a time. Neither depends on which other rows are computed beside it.
  *
+ * The rows of a span with a tree share the pages of what they all continue; what only one of them sees is gathered into
+ * a page of its own first, each token at the slot that its position would have. So a way through the tree has the bits
+ * of the same tokens as a plain sequence.
+ *
  * A task is one key-value head of one block of query rows. Rows of a block see different numbers of positions: the
  * probabilities beyond a row's own position are exact zeros, which add nothing. */
 #include "ops/cpu/kernels.h"
@@ -123,23 +127,12 @@ static void score_pages(const attention_run *run, const hone_span *span, int64_t
                        scores + page * HONE_PAGE_TOKENS, stride, false);
 }
 
-static void attention_piece(void *context, int64_t piece, int thread)
+static void consecutive_block(const attention_run *run, const hone_span *span, int64_t kv_head, int64_t t0, int64_t t1,
+                              const float *q, float *o, float *scores, int64_t stride)
 {
-    const attention_run *run = context;
     const hone_kernels *kernels = &run->ops->kernels;
-    int64_t dim = run->pool->head_dim, kv_heads = run->pool->n_kv_heads, width = run->n_heads * dim;
-    int64_t kv_head = piece % kv_heads, block = piece / kv_heads, s = 0;
-    while (s + 1 < run->n_spans && block >= run->first_block[s + 1])
-        s++;
-    const hone_span *span = &run->spans[s];
-    int64_t t0 = (block - run->first_block[s]) * run->block_rows, t1 = min64(t0 + run->block_rows, span->n_rows);
-    int64_t m = (t1 - t0) * run->group, seen = span->first_position + t1, stride = round_up(seen, HONE_PAGE_TOKENS);
+    int64_t dim = run->pool->head_dim, m = (t1 - t0) * run->group, seen = span->first_position + t1;
     int64_t n_pages = stride / HONE_PAGE_TOKENS;
-    float *q = run->ops->attention + (size_t)thread * (size_t)run->ops->attention_floats, *o = q + m * dim,
-          *scores = o + m * dim;
-    for (int64_t t = t0; t < t1; t++)
-        memcpy(q + (t - t0) * run->group * dim, run->q + (span->first_row + t) * width + kv_head * run->group * dim,
-               (size_t)(run->group * dim) * sizeof *q);
     score_pages(run, span, kv_head, m, q, n_pages, scores, stride);
     for (int64_t i = 0; i < m; i++)
         kernels->softmax(span->first_position + t0 + i / run->group + 1, stride, run->scale, scores + i * stride);
@@ -149,6 +142,108 @@ static void attention_piece(void *context, int64_t piece, int thread)
             hone_tile_rows(kernels, m, slots, scores + page * HONE_PAGE_TOKENS, stride, 1,
                            v_panel(run->pool, span->pages[page], run->layer, kv_head) + d, dim, o + d, dim, page > 0);
     }
+}
+
+/* ---- rows that continue a sequence in different ways ---- */
+static int64_t tree_depth(const hone_span *span, int64_t t)
+{
+    int64_t depth = 0;
+    for (int32_t node = span->tree_rows[t]; node >= 0; node = span->tree[node].parent)
+        depth++;
+    return depth;
+}
+
+/* Position after the last that any row of the span sees. */
+static int64_t span_end(const hone_span *span)
+{
+    int64_t most = 0;
+    for (int64_t t = 0; span->tree && t < span->n_rows; t++) {
+        int64_t depth = tree_depth(span, t);
+        most = depth > most ? depth : most;
+    }
+    return span->first_position + (span->tree ? most : span->n_rows);
+}
+
+/* Page number `page` as row t sees it: keys as [head_dim][16 positions] or values as [16 positions][head_dim]. */
+static void gather_page(const attention_run *run, const hone_span *span, int64_t t, int64_t depth, int64_t page,
+                        int64_t kv_head, bool values, float *out)
+{
+    const hone_kv_pool *pool = run->pool;
+    float *(*panel)(const hone_kv_pool *, int64_t, int64_t, int64_t) = values ? v_panel : k_panel;
+    int64_t dim = pool->head_dim, at = span->first_position + depth - 1;
+    if (page * HONE_PAGE_TOKENS < span->first_position)
+        memcpy(out, panel(pool, span->pages[page], run->layer, kv_head),
+               (size_t)(dim * HONE_PAGE_TOKENS) * sizeof *out);
+    for (int32_t node = span->tree_rows[t]; node >= 0 && at >= page * HONE_PAGE_TOKENS;
+         node = span->tree[node].parent, at--) {
+        const hone_tree_place *place = &span->tree[node];
+        const float *from = panel(pool, place->page, run->layer, kv_head);
+        int64_t slot = at - page * HONE_PAGE_TOKENS;
+        if (slot >= HONE_PAGE_TOKENS)
+            continue;
+        if (values)
+            memcpy(out + slot * dim, from + place->slot * dim, (size_t)dim * sizeof *out);
+        else
+            for (int64_t d = 0; d < dim; d++)
+                out[d * HONE_PAGE_TOKENS + slot] = from[d * HONE_PAGE_TOKENS + place->slot];
+    }
+}
+
+static void tree_block(const attention_run *run, const hone_span *span, int64_t kv_head, int64_t t0, int64_t t1,
+                       const float *q, float *o, float *scores, int64_t stride, float *gathered)
+{
+    const hone_kernels *kernels = &run->ops->kernels;
+    int64_t dim = run->pool->head_dim, group = run->group, m = (t1 - t0) * group;
+    int64_t n_shared = span->first_position / HONE_PAGE_TOKENS;
+    score_pages(run, span, kv_head, m, q, n_shared, scores, stride);
+    for (int64_t t = t0; t < t1; t++) {
+        float *own = scores + (t - t0) * group * stride;
+        int64_t depth = tree_depth(span, t), seen = span->first_position + depth;
+        for (int64_t page = n_shared; page * HONE_PAGE_TOKENS < seen; page++) {
+            gather_page(run, span, t, depth, page, kv_head, false, gathered);
+            hone_tile_rows(kernels, group, dim, q + (t - t0) * group * dim, dim, 1, gathered, HONE_PAGE_TOKENS,
+                           own + page * HONE_PAGE_TOKENS, stride, false);
+        }
+        for (int64_t i = 0; i < group; i++)
+            kernels->softmax(seen, stride, run->scale, own + i * stride);
+    }
+    for (int64_t page = 0; page < n_shared; page++)
+        for (int64_t d = 0; d < dim; d += HONE_PANEL)
+            hone_tile_rows(kernels, m, HONE_PAGE_TOKENS, scores + page * HONE_PAGE_TOKENS, stride, 1,
+                           v_panel(run->pool, span->pages[page], run->layer, kv_head) + d, dim, o + d, dim, page > 0);
+    for (int64_t t = t0; t < t1; t++) {
+        int64_t depth = tree_depth(span, t), seen = span->first_position + depth;
+        for (int64_t page = n_shared; page * HONE_PAGE_TOKENS < seen; page++) {
+            gather_page(run, span, t, depth, page, kv_head, true, gathered);
+            for (int64_t d = 0; d < dim; d += HONE_PANEL)
+                hone_tile_rows(kernels, group, min64(HONE_PAGE_TOKENS, seen - page * HONE_PAGE_TOKENS),
+                               scores + (t - t0) * group * stride + page * HONE_PAGE_TOKENS, stride, 1, gathered + d,
+                               dim, o + (t - t0) * group * dim + d, dim, page > 0);
+        }
+    }
+}
+
+static void attention_piece(void *context, int64_t piece, int thread)
+{
+    const attention_run *run = context;
+    int64_t dim = run->pool->head_dim, kv_heads = run->pool->n_kv_heads, width = run->n_heads * dim;
+    int64_t kv_head = piece % kv_heads, block = piece / kv_heads, s = 0;
+    while (s + 1 < run->n_spans && block >= run->first_block[s + 1])
+        s++;
+    const hone_span *span = &run->spans[s];
+    int64_t t0 = (block - run->first_block[s]) * run->block_rows, t1 = min64(t0 + run->block_rows, span->n_rows);
+    int64_t m = (t1 - t0) * run->group, seen = span->tree ? span_end(span) : span->first_position + t1;
+    int64_t stride = round_up(seen, HONE_PAGE_TOKENS);
+    float *q = run->ops->attention + (size_t)thread * (size_t)run->ops->attention_floats, *o = q + m * dim,
+          *scores = o + m * dim;
+    for (int64_t t = t0; t < t1; t++)
+        memcpy(q + (t - t0) * run->group * dim, run->q + (span->first_row + t) * width + kv_head * run->group * dim,
+               (size_t)(run->group * dim) * sizeof *q);
+    if (span->tree)
+        tree_block(run, span, kv_head, t0, t1, q, o, scores, stride,
+                   run->ops->scratch + (size_t)thread * HONE_SCRATCH_FLOATS);
+    else
+        consecutive_block(run, span, kv_head, t0, t1, q, o, scores, stride);
     for (int64_t t = t0; t < t1; t++)
         memcpy(run->o + (span->first_row + t) * width + kv_head * run->group * dim, o + (t - t0) * run->group * dim,
                (size_t)(run->group * dim) * sizeof *o);
@@ -165,6 +260,9 @@ hone_status hone_ops_reserve_attention(hone_ops *ops, int64_t longest, int64_t n
                                        int64_t head_dim, hone_error *err)
 {
     int64_t group = n_heads / n_kv_heads;
+    if (head_dim * HONE_PAGE_TOKENS > HONE_SCRATCH_FLOATS)
+        return hone_fail(err, HONE_UNSUPPORTED, "heads of %lld; up to %d are possible", (long long)head_dim,
+                         HONE_SCRATCH_FLOATS / HONE_PAGE_TOKENS);
     longest = round_up(longest, HONE_PAGE_TOKENS);
     int64_t most =
         TARGET_SCORES > group * longest ? TARGET_SCORES : group * longest; /* floats of scores at any length */
@@ -185,8 +283,8 @@ void hone_op_attention(hone_ops *ops, const hone_kv_pool *pool, int64_t layer, c
 {
     int64_t group = n_heads / pool->n_kv_heads, longest = 1;
     for (int64_t s = 0; s < n_spans; s++)
-        if (spans[s].first_position + spans[s].n_rows > longest)
-            longest = spans[s].first_position + spans[s].n_rows;
+        if (span_end(&spans[s]) > longest)
+            longest = span_end(&spans[s]);
     longest = round_up(longest, HONE_PAGE_TOKENS);
     int64_t rows = block_rows_for(longest, group);
     assert(rows * group * (2 * pool->head_dim + longest) <= ops->attention_floats);
