@@ -7,6 +7,22 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+/* Zeros; in huge pages where the system has them: a step with many adapters reads them at the pace of memory. */
+static float *new_floats(size_t n)
+{
+    const size_t huge = (size_t)2 << 20;
+    size_t align = n * sizeof(float) >= huge ? huge : 64;
+    size_t bytes = (n * sizeof(float) + align - 1) / align * align;
+    float *data = aligned_alloc(align, bytes);
+    if (!data)
+        return NULL;
+    if (align == huge)
+        madvise(data, bytes, MADV_HUGEPAGE);
+    memset(data, 0, bytes);
+    return data;
+}
 
 hone_status hone_adapter_create(const hone_model_config *config, int rank, double alpha, hone_adapter **out,
                                 hone_error *err)
@@ -32,26 +48,32 @@ hone_status hone_adapter_create(const hone_model_config *config, int rank, doubl
     a->rank = rank;
     a->alpha = alpha;
     a->scale = (float)(alpha / rank);
-    size_t n = 0;
+    size_t n = 0, n_copies = 0;
     for (size_t i = 0; i < n_loras; i++) {
         hone_lora *l = &a->loras[i];
         hone_model_linear_shape(config, (hone_linear)(i % HONE_N_LINEARS), &l->n_out, &l->n_in);
         l->a_at = n;
         l->b_at = n + (size_t)(rank * l->n_in);
         n = l->b_at + (size_t)(rank * l->n_out);
+        n_copies +=
+            (size_t)(rank * l->n_out) + hone_lora_panel_floats(rank, l->n_in) + hone_lora_panel_floats(l->n_out, rank);
     }
     a->n_parameters = n;
-    a->parameters = calloc(n, sizeof *a->parameters);
-    a->copies = calloc(n, sizeof *a->copies);
+    a->parameters = new_floats(n);
+    a->copies = new_floats(n_copies);
     if (!a->parameters || !a->copies)
         goto no_memory;
+    float *copy = a->copies; /* what serving reads, in the order in which it does; then what training alone reads */
     for (size_t i = 0; i < n_loras; i++) {
         hone_lora *l = &a->loras[i];
         l->a = a->parameters + l->a_at;
         l->b_t = a->parameters + l->b_at;
-        l->a_t = a->copies + l->a_at;
-        l->b = a->copies + l->b_at;
+        l->a_panels = copy;
+        l->b_panels = l->a_panels + hone_lora_panel_floats(rank, l->n_in);
+        copy = l->b_panels + hone_lora_panel_floats(l->n_out, rank);
     }
+    for (size_t i = 0; i < n_loras; i++, copy += rank * a->loras[i - 1].n_out)
+        a->loras[i].b = copy;
     *out = a;
     return HONE_OK;
 no_memory:
@@ -87,7 +109,8 @@ void hone_adapter_refresh(hone_ops *ops, hone_adapter *adapter)
     size_t n_loras = (size_t)adapter->config.n_layers * HONE_N_LINEARS;
     for (size_t i = 0; i < n_loras; i++) {
         hone_lora *l = &adapter->loras[i];
-        hone_op_transpose(ops, adapter->rank, l->n_in, l->a, l->a_t);
+        hone_op_lora_pack(ops, adapter->rank, l->n_in, l->a, l->n_in, 1, l->a_panels);
+        hone_op_lora_pack(ops, l->n_out, adapter->rank, l->b_t, 1, l->n_out, l->b_panels);
         hone_op_transpose(ops, adapter->rank, l->n_out, l->b_t, l->b);
     }
 }

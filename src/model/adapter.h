@@ -10,9 +10,10 @@
 
 typedef struct hone_lora {
     int64_t n_in, n_out;
-    size_t a_at, b_at; /* offsets of A and of B transposed in the parameters */
-    float *a, *b_t;    /* views: [rank, n_in], [rank, n_out] */
-    float *a_t, *b;    /* copies: [n_in, rank], [n_out, rank] */
+    size_t a_at, b_at;          /* offsets of A and of B transposed in the parameters */
+    float *a, *b_t;             /* views: [rank, n_in], [rank, n_out] */
+    float *b;                   /* copy: [n_out, rank], for the backward pass */
+    float *a_panels, *b_panels; /* copies in the order of hone_op_lora */
 } hone_lora;
 
 typedef struct hone_adapter {

@@ -33,7 +33,7 @@ static void layout_workspace(hone_workspace *ws, carver *c)
     ws->gate = carve(c, rows, m->n_ff);
     ws->up = carve(c, rows, m->n_ff);
     ws->activated = carve(c, rows, m->n_ff);
-    ws->low = carve(c, rows, ws->max_rank);
+    ws->low = carve(c, HONE_SHARING_INPUT * rows, ws->max_rank);
     ws->hidden = carve(c, HONE_LOGIT_ROWS, m->n_embd);
     ws->logits = carve(c, HONE_LOGIT_ROWS, m->n_vocab);
 }
@@ -156,6 +156,8 @@ typedef struct projection {
     float *y;
 } projection;
 
+enum { LORAS_AT_ONCE = 192 };
+
 static void project(const hone_model *model, int64_t l, const projection *p, int n, const hone_batch *batch,
                     const float *x, hone_workspace *ws, const hone_layer_tape *tape)
 {
@@ -166,17 +168,29 @@ static void project(const hone_model *model, int64_t l, const projection *p, int
         jobs[i] = (hone_linear_job){w, x, hone_weight_n_in(w), p[i].y, hone_weight_n_out(w)};
     }
     hone_op_linear(ops, jobs, n, batch->n_rows);
+    hone_lora_job deltas[LORAS_AT_ONCE];
+    int n_deltas = 0;
     for (int64_t g = 0; g < batch->n_adapters; g++) {
         const hone_adapter_rows *rows = &batch->adapters[g];
+        const hone_adapter *adapter = rows->adapter;
         for (int i = 0; i < n; i++) {
-            const hone_lora *lora = hone_adapter_at(rows->adapter, l, p[i].which);
-            int64_t rank = rows->adapter->rank;
-            float *low = tape ? tape->low[p[i].which] : ws->low;
-            hone_op_matmul(ops, rows->n_rows, rank, lora->n_in, x + rows->first_row * lora->n_in, lora->n_in, 1,
-                           lora->a_t, rank, low, rank, false);
-            hone_op_scale(ops, rows->n_rows * rank, rows->adapter->scale, low);
-            hone_op_matmul(ops, rows->n_rows, lora->n_out, rank, low, rank, 1, lora->b_t, lora->n_out,
-                           p[i].y + rows->first_row * lora->n_out, lora->n_out, true);
+            const hone_lora *lora = hone_adapter_at(adapter, l, p[i].which);
+            float *low = tape ? tape->low[p[i].which] + rows->first_row * adapter->rank
+                              : ws->low + (i * ws->max_rows + rows->first_row) * ws->max_rank;
+            deltas[n_deltas++] = (hone_lora_job){.n_rows = rows->n_rows,
+                                                 .n_in = lora->n_in,
+                                                 .n_out = lora->n_out,
+                                                 .rank = adapter->rank,
+                                                 .scale = adapter->scale,
+                                                 .x = x + rows->first_row * lora->n_in,
+                                                 .a_panels = lora->a_panels,
+                                                 .b_panels = lora->b_panels,
+                                                 .low = low,
+                                                 .y = p[i].y + rows->first_row * lora->n_out};
+        }
+        if (n_deltas + HONE_SHARING_INPUT > LORAS_AT_ONCE || g + 1 == batch->n_adapters) {
+            hone_op_lora(ops, deltas, n_deltas);
+            n_deltas = 0;
         }
     }
 }

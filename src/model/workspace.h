@@ -4,6 +4,8 @@
 
 #include "model/forward.h"
 
+enum { HONE_SHARING_INPUT = 3 }; /* linear layers that read the same input: q, k, v */
+
 struct hone_workspace {
     const hone_model *model;
     int64_t max_rows;
@@ -11,7 +13,7 @@ struct hone_workspace {
     size_t bytes;
     float *memory;
     float *x, *normed, *q, *k, *v, *attended, *projected, *gate, *up, *activated; /* [max_rows, ...] */
-    float *low;    /* [max_rows, max_rank]: A x of one adapter */
+    float *low;    /* [HONE_SHARING_INPUT, max_rows, max_rank]: A x of each linear layer that reads x */
     float *hidden; /* [HONE_LOGIT_ROWS, n_embd] */
     float *logits; /* [HONE_LOGIT_ROWS, n_vocab] */
 };

@@ -56,6 +56,22 @@ void hone_op_linear_backward(hone_ops *ops, const hone_weight *w, int64_t n_rows
 /* Row ids[i] of W to y[i]: token embeddings. */
 void hone_op_embed(hone_ops *ops, const hone_weight *w, int64_t n_rows, const int32_t *ids, float *y);
 
+/* ---- adapters: y += scale * (x A^T) B^T, A [rank, n_in], B [n_out, rank], on n_rows consecutive rows ---- */
+typedef struct hone_lora_job {
+    int64_t n_rows, n_in, n_out, rank;
+    float scale;
+    const float *x;                   /* [n_rows, n_in] */
+    const float *a_panels, *b_panels; /* from hone_op_lora_pack */
+    float *low;                       /* [n_rows, rank]: scale * x A^T, left for the backward pass */
+    float *y;                         /* [n_rows, n_out] */
+} hone_lora_job;
+/* All jobs at once; no two may share low or rows of y. A row's bits are those of its job alone. */
+void hone_op_lora(hone_ops *ops, const hone_lora_job *jobs, int n_jobs);
+size_t hone_lora_panel_floats(int64_t n_out, int64_t n_in);
+/* W, element (o, i) at w[o*w_out + i*w_in], as panels [n_out / 16, rounded up][n_in][16], padded with zeros. */
+void hone_op_lora_pack(hone_ops *ops, int64_t n_out, int64_t n_in, const float *w, int64_t w_out, int64_t w_in,
+                       float *panels);
+
 /* C = A B (add: C += A B): A element (i,k) at a[i*a_row + k*a_k], B [K,N] at b[k*b_k + j], C [M,N] at c[i*c_row + j].
  */
 void hone_op_matmul(hone_ops *ops, int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, int64_t a_k,

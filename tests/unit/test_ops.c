@@ -254,6 +254,71 @@ static void test_matmul_has_the_same_bits_for_any_number_of_rows_and_threads(voi
     free(a), free(b), free(alone), free(c);
 }
 
+/* ---- adapters ---- */
+/* Jobs of many shapes at once, against matmul (whose arithmetic has its own test) with A and B as they are: same bits.
+ */
+static void test_adapters_at_once_have_the_bits_of_each_by_itself(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t rows, rank;
+    } kinds[] = {{1, 16}, {3, 7}, {1, 1}, {100, 33}, {9, 16}, {1, 48}, {97, 2}};
+    enum { N = sizeof kinds / sizeof *kinds, N_IN = 300, N_OUT = 41 };
+    hone_lora_job jobs[N];
+    float *expected[N], *expected_low[N], *before[N];
+    for (int i = 0; i < N; i++) {
+        int64_t rows = kinds[i].rows, rank = kinds[i].rank;
+        uint32_t stream = 10 * (uint32_t)i;
+        float *a = new_normal(rank * N_IN, stream, 0.1), *b = new_normal(N_OUT * rank, stream + 1, 0.1),
+              *a_t = new_floats(rank * N_IN), *b_t = new_floats(N_OUT * rank),
+              *x = new_normal(rows * N_IN, stream + 2, 1), *y = new_normal(rows * N_OUT, stream + 3, 1),
+              *a_panels = new_floats((int64_t)hone_lora_panel_floats(rank, N_IN)),
+              *b_panels = new_floats((int64_t)hone_lora_panel_floats(N_OUT, rank));
+        hone_op_transpose(ops, rank, N_IN, a, a_t);
+        hone_op_transpose(ops, N_OUT, rank, b, b_t);
+        hone_op_lora_pack(ops, rank, N_IN, a, N_IN, 1, a_panels);
+        hone_op_lora_pack(ops, N_OUT, rank, b_t, 1, N_OUT, b_panels);
+        before[i] = y;
+        expected[i] = new_floats(rows * N_OUT);
+        expected_low[i] = new_floats(rows * rank);
+        memcpy(expected[i], y, (size_t)(rows * N_OUT) * sizeof *y);
+        for (int64_t t = 0; t < rows; t++) {
+            hone_op_matmul(ops, 1, rank, N_IN, x + t * N_IN, N_IN, 1, a_t, rank, expected_low[i] + t * rank, rank,
+                           false);
+            hone_op_scale(ops, rank, 0.37f, expected_low[i] + t * rank);
+            hone_op_matmul(ops, 1, N_OUT, rank, expected_low[i] + t * rank, rank, 1, b_t, N_OUT,
+                           expected[i] + t * N_OUT, N_OUT, true);
+        }
+        jobs[i] = (hone_lora_job){.n_rows = rows,
+                                  .n_in = N_IN,
+                                  .n_out = N_OUT,
+                                  .rank = rank,
+                                  .scale = 0.37f,
+                                  .x = x,
+                                  .a_panels = a_panels,
+                                  .b_panels = b_panels,
+                                  .low = new_floats(rows * rank),
+                                  .y = new_floats(rows * N_OUT)};
+        free(a), free(b), free(a_t), free(b_t);
+    }
+    for (int threads = 1; threads <= 5; threads++) {
+        if (!ops_by_threads[threads])
+            continue;
+        for (int i = 0; i < N; i++)
+            memcpy(jobs[i].y, before[i], (size_t)(jobs[i].n_rows * N_OUT) * sizeof(float));
+        hone_op_lora(ops_by_threads[threads], jobs, N);
+        for (int i = 0; i < N; i++)
+            if (!same_bits(jobs[i].y, expected[i], jobs[i].n_rows * N_OUT) ||
+                !same_bits(jobs[i].low, expected_low[i], jobs[i].n_rows * jobs[i].rank))
+                fail_msg("job %d with %d threads", i, threads);
+    }
+    for (int i = 0; i < N; i++) {
+        free(expected[i]), free(expected_low[i]), free(before[i]), free(jobs[i].low), free(jobs[i].y);
+        free((void *)(uintptr_t)jobs[i].x), free((void *)(uintptr_t)jobs[i].a_panels);
+        free((void *)(uintptr_t)jobs[i].b_panels);
+    }
+}
+
 static void test_transpose_of_any_shape(void **state)
 {
     (void)state;
@@ -535,6 +600,7 @@ int main(void)
         cmocka_unit_test(test_linear_has_the_same_bits_for_any_number_of_rows_and_threads),
         cmocka_unit_test(test_matmul_agrees_with_double_precision_in_every_layout),
         cmocka_unit_test(test_matmul_has_the_same_bits_for_any_number_of_rows_and_threads),
+        cmocka_unit_test(test_adapters_at_once_have_the_bits_of_each_by_itself),
         cmocka_unit_test(test_transpose_of_any_shape),
         cmocka_unit_test(test_swiglu_and_its_gradient),
         cmocka_unit_test(test_gradient_of_the_norm_is_the_slope_of_the_norm),
