@@ -137,7 +137,7 @@ const char *hone_words_interval(hone_judgement *j, int index);               /* 
 const char *hone_words_sentence_name(hone_judgement *j, int index);          /* the name where a sentence begins */
 /* The score where it is set against a limit: enough digits to tell them apart. */
 const char *hone_words_score_against(hone_judgement *j, int index, double limit);
-/* "always answering the most frequent label scores 0.33", with the digits of approach `like`. */
+/* "always giving the most frequent label scores 0.33", with the digits of approach `like`. */
 const char *hone_words_guessing(hone_judgement *j, int like);
 const char *hone_words_points(hone_judgement *j, double share); /* 5.1, 19; without a sign */
 /* "2.4 to 7.8, p = 0.0002": the difference's interval and adjusted p, of a minus b or (flipped) b minus a. */

@@ -278,6 +278,9 @@ static void flips_by_effort(hone_judgement *j)
 {
     bool tuned = has_family(j, HONE_FAMILY_TUNED), prompt = has_family(j, HONE_FAMILY_PROMPT);
     hone_family chosen = j->chosen >= 0 ? approach(j, j->chosen)->family : HONE_FAMILY_BASELINE;
+    int leads = j->chosen >= 0 ? j->chosen : j->leader;
+    if (leads >= 0 && approach(j, leads)->score >= 0.98) /* nothing is left to gain */
+        return;
     if (chosen != HONE_FAMILY_TUNED && tuned && j->c->tuning_note)
         flips(j, hone_words(
                      j, "tuning scores higher with its full effort, which it did not get here: %s (then perhaps: %s)",

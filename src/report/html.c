@@ -169,6 +169,30 @@ static void verdict_row(hone_buffer *b, const char *label, const hone_buffer *te
     hone_buffer_puts(b, "</dd>\n");
 }
 
+/* The reasons as a list: the same sentences as elsewhere, one a line. */
+static void why(hone_buffer *b, const hone_view *v)
+{
+    if (!v->confidence[0] && v->n_because == 0)
+        return;
+    hone_buffer_puts(b, "<dt>why</dt><dd>");
+    if (v->confidence[0]) {
+        hone_buffer sentence = {0};
+        hone_facts_add_confidence(v, &sentence);
+        hone_html_text(b, sentence.data ? sentence.data : "");
+        hone_buffer_clear(&sentence);
+    }
+    hone_buffer_puts(b, v->n_because ? "<ul>" : "");
+    for (size_t i = 0; i < v->n_because; i++) {
+        hone_buffer sentence = {0};
+        hone_facts_add_sentence(&sentence, v->because[i]);
+        hone_buffer_puts(b, "<li>");
+        hone_html_text(b, sentence.data ? sentence.data : "");
+        hone_buffer_puts(b, "</li>");
+        hone_buffer_clear(&sentence);
+    }
+    hone_buffer_puts(b, v->n_because ? "</ul></dd>\n" : "</dd>\n");
+}
+
 static void verdict(hone_buffer *b, const hone_view *v, const hone_facts *f)
 {
     hone_buffer_puts(b, "<section class=\"verdict\" id=\"verdict\" aria-label=\"Verdict\"><p><b>");
@@ -176,7 +200,7 @@ static void verdict(hone_buffer *b, const hone_view *v, const hone_facts *f)
     hone_buffer_puts(b, "</b> ");
     hone_html_text(b, v->summary);
     hone_buffer_puts(b, "</p>\n<dl>");
-    verdict_row(b, "why", &f->why);
+    why(b, v);
     verdict_row(b, "cost", &f->cost);
     verdict_row(b, "work", &f->work);
     verdict_row(b, "keeps", &f->keeps);
@@ -321,8 +345,8 @@ static void cost(hone_buffer *b, const hone_view *v)
         "<th scope=\"col\" title=\"hours of people's work before the first request\">work</th>"
         "<th scope=\"col\" title=\"labels, computing and work before the first request\">set-up</th>"
         "<th scope=\"col\" title=\"labels, computing and work at each change of the task\">each change</th>"
-        "<th scope=\"col\" title=\"busy seconds times the price: a shared machine\">per 1,000, shared machine</th>"
-        "<th scope=\"col\" title=\"hours kept times the price: a dedicated machine\">per 1,000, dedicated</th>"
+        "<th scope=\"col\" title=\"busy seconds times the price: a machine that others use as well\">1,000 shared</th>"
+        "<th scope=\"col\" title=\"hours kept times the price: a machine kept for this alone\">1,000 dedicated</th>"
         "<th scope=\"col\">total for %s requests</th></tr></thead><tbody>\n",
         hone_number_about(shown).text);
     for (size_t i = 0; i < v->n_approaches; i++) {

@@ -399,7 +399,7 @@ static void test_what_does_not_beat_guessing_works_not(void **state)
     answers(&b, MAJORITY, 0, 830);
     decide(&b);
     assert_int_equal(b.c.verdict.kind, HONE_VERDICT_NEITHER);
-    assert_has(b.c.verdict.summary, "always answering the most frequent label scores 0.830");
+    assert_has(b.c.verdict.summary, "always giving the most frequent label scores 0.830");
     built_end(&b);
     /* On thirty rows the same is not known. */
     built_begin(&b, 30);
