@@ -105,6 +105,8 @@ hone_status hone_luck(hone_judgement *j, hone_error *err);
 /* ---- standing.c */
 hone_status hone_standing_scores(hone_judgement *j, hone_error *err); /* fills missing scores and intervals */
 hone_status hone_standing_costs(hone_judgement *j, hone_error *err);
+/* The task prices tokens of a provider, and this approach sends some. */
+bool hone_standing_buys_tokens(const hone_judgement *j, const hone_approach_result *a);
 /* Constraints, minimum, guessing. After the planned pairs were judged. */
 void hone_standing_judge(hone_judgement *j);
 /* Tested and within the hard constraints, whether or not it is shown to be of use. */

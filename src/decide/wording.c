@@ -184,7 +184,8 @@ const char *hone_words_costs(hone_judgement *j, int index, int other)
 
 const char *hone_words_ms(hone_judgement *j, double ms)
 {
-    return hone_words(j, "%s ms", hone_number_ms(ms).text);
+    const char *text = hone_words(j, "%s ms", hone_number_ms(ms).text);
+    return text[0] == '<' ? hone_words(j, "less than %s", text + 2) : text;
 }
 
 const char *hone_words_hours(hone_judgement *j, double hours)

@@ -214,7 +214,9 @@ static void build_cost(const hone_view *v, hone_buffer *b)
     add_tokens(other, b);
     hone_buffer_putc(b, '.');
     add_break_even(v, chosen, other, b);
-    if (v->dedicated)
+    if (v->input_million_usd > 0 || v->output_million_usd > 0)
+        hone_buffer_puts(b, " Tokens are priced as a provider sells them (prices: in task.yaml).");
+    else if (v->dedicated)
         hone_buffer_puts(b, " Priced as a machine kept for this alone.");
     else if (isfinite(chosen->cost_provisioned))
         hone_buffer_printf(b, " On a machine kept for this alone, 1,000 requests would cost %s.",

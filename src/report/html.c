@@ -366,6 +366,16 @@ static void cost(hone_buffer *b, const hone_view *v)
     hone_buffer_printf(b, "<p class=\"small\">Prices: %s for an hour of computing, %s a label, %s for an hour of work.",
                        hone_number_usd(v->compute_hour_usd).text, hone_number_usd(v->label_usd).text,
                        hone_number_usd(v->engineer_hour_usd).text);
+    if (v->input_million_usd > 0 || v->output_million_usd > 0) {
+        hone_buffer_printf(b, " Tokens are bought: %s a million in, %s a million out",
+                           hone_number_usd(v->input_million_usd).text, hone_number_usd(v->output_million_usd).text);
+        if (v->cache_hit_rate > 0)
+            hone_buffer_printf(b,
+                               "; %s of requests find their prefix in the provider's cache, read at %.3g and "
+                               "stored at %.3g times the price",
+                               hone_number_percent(v->cache_hit_rate).text, v->cache_read, v->cache_write);
+        hone_buffer_putc(b, '.');
+    }
     for (int kind = 0; kind < HONE_WORK_KINDS; kind++)
         if (isfinite(v->work_hours[kind]))
             hone_buffer_printf(b, "%s%.3g h %s%s", kind ? "; " : " Work: ", v->work_hours[kind],

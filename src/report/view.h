@@ -49,6 +49,7 @@ typedef struct hone_view {
     double requests_per_month, horizon_months, min_score, latency_p95_limit_ms;
     bool dedicated;
     double compute_hour_usd, label_usd, engineer_hour_usd;
+    double input_million_usd, output_million_usd, cache_hit_rate, cache_read, cache_write;
     double work_hours[HONE_WORK_KINDS]; /* NAN in a document that has none */
     bool work_assumed[HONE_WORK_KINDS];
     const char *model, *model_hash, *numerics_class, *isa, *machine, *seed, *quick_note, *command, *started;
