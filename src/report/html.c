@@ -332,6 +332,8 @@ static void sensitivity(hone_buffer *b, const hone_view *v)
 static void cost(hone_buffer *b, const hone_view *v)
 {
     double volume = hone_facts_horizon_requests(v), shown = isfinite(volume) ? volume : 1e6;
+    double months = isfinite(v->horizon_months) ? v->horizon_months : 12;
+    double n_changes = isfinite(volume) && v->changes_per_year > 0 ? v->changes_per_year * months / 12 : 0;
     hone_buffer_puts(
         b, "<h2 id=\"cost\">Cost over volume</h2>\n<p>Set-up plus requests times their price. Lower is cheaper, not "
            "better: errors are not priced here.</p>\n<figure>");
@@ -347,7 +349,7 @@ static void cost(hone_buffer *b, const hone_view *v)
         "<th scope=\"col\" title=\"labels, computing and work at each change of the task\">each change</th>"
         "<th scope=\"col\" title=\"busy seconds times the price: a machine that others use as well\">1,000 shared</th>"
         "<th scope=\"col\" title=\"hours kept times the price: a machine kept for this alone\">1,000 dedicated</th>"
-        "<th scope=\"col\">total for %s requests</th></tr></thead><tbody>\n",
+        "<th scope=\"col\" title=\"set-up, changes of the task and %s requests\">total</th></tr></thead><tbody>\n",
         hone_number_about(shown).text);
     for (size_t i = 0; i < v->n_approaches; i++) {
         const hone_view_approach *a = &v->approaches[i];
@@ -358,12 +360,17 @@ static void cost(hone_buffer *b, const hone_view *v)
             number_cell(b, NULL, hone_number_usd(setup[c]).text);
         number_cell(b, v->dedicated ? NULL : "main", hone_number_usd(a->cost_per_1k).text);
         number_cell(b, v->dedicated ? "main" : NULL, hone_number_usd(a->cost_provisioned).text);
-        number_cell(b, NULL, hone_number_usd(hone_view_total_usd(a, shown)).text);
+        double of_changes = n_changes > 0 && isfinite(a->change_usd) ? n_changes * a->change_usd : 0;
+        number_cell(b, NULL, hone_number_usd(hone_view_total_usd(a, shown) + of_changes).text);
         hone_buffer_puts(b, "</tr>\n");
     }
     hone_buffer_puts(b, "</tbody></table>");
     hone_html_scroll_end(b);
-    hone_buffer_printf(b, "<p class=\"small\">Prices: %s for an hour of computing, %s a label, %s for an hour of work.",
+    hone_buffer_puts(b, "<p class=\"small\">Total: set-up");
+    if (n_changes > 0)
+        hone_buffer_printf(b, ", %.3g change%s of the task", n_changes, n_changes == 1 ? "" : "s");
+    hone_buffer_printf(b, " and %s requests. ", hone_number_about(shown).text);
+    hone_buffer_printf(b, "Prices: %s for an hour of computing, %s a label, %s for an hour of work.",
                        hone_number_usd(v->compute_hour_usd).text, hone_number_usd(v->label_usd).text,
                        hone_number_usd(v->engineer_hour_usd).text);
     if (v->input_million_usd > 0 || v->output_million_usd > 0) {
@@ -386,9 +393,8 @@ static void cost(hone_buffer *b, const hone_view *v)
 
 static void measured(hone_buffer *b, const hone_view *v)
 {
-    static const char *const heads[] = {"best on select",    "regret",     "labels",    "build",
-                                        "training tokens/s", "evaluation", "tokens in", "cacheable",
-                                        "tokens out",        "p50 ms",     "p95 ms",    "strict format"};
+    static const char *const heads[] = {"P(best)",   "regret",    "labels",     "build",  "train tok/s", "evaluate",
+                                        "tokens in", "cacheable", "tokens out", "p50 ms", "p95 ms",      "strict"};
     hone_buffer_puts(b, "<h2 id=\"measured\">What was measured and spent</h2>\n");
     hone_html_scroll_begin(b, "Measurements", "dense");
     hone_buffer_puts(b, "<table><thead><tr><th scope=\"col\" class=\"name\">approach</th>");
@@ -419,11 +425,11 @@ static void measured(hone_buffer *b, const hone_view *v)
     hone_html_scroll_end(b);
     hone_buffer_puts(
         b,
-        "<p class=\"small\">Best on select: the share of resamples of select in which it has the highest score; "
+        "<p class=\"small\">P(best): the share of resamples of select in which it has the highest score; "
         "regret: the points that "
         "naming it loses there on average. Tokens are means a request; cacheable ones are equal at the start of every "
         "request. Latency: "
-        "one request at a time, prefix cache warm. Strict format: answers that needed no leniency to "
+        "one request at a time, prefix cache warm. Strict: answers that needed no leniency to "
         "be read.</p>\n<p>");
     if (isfinite(v->seconds))
         hone_buffer_printf(b, "The whole run took %s", hone_number_seconds(v->seconds).text);

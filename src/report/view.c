@@ -150,6 +150,7 @@ static void read_settings(hone_view *v, const json_t *document)
     v->near_duplicates = number_at(task, "near_duplicates");
     v->requests_per_month = number_at(use, "requests_per_month");
     v->horizon_months = number_at(use, "horizon_months");
+    v->changes_per_year = number_at(use, "changes_per_year");
     v->min_score = number_at(use, "min_score");
     v->latency_p95_limit_ms = number_at(use, "latency_p95_ms");
     v->dedicated = flag_at(use, "dedicated");
