@@ -181,7 +181,12 @@ hone_number hone_number_percent(double share)
     double percent = 100 * share;
     /* 99.6 % must not read as "all": the last half point keeps a decimal. */
     bool edge = (percent > 99 && percent < 100) || (percent > 0 && percent < 1);
-    snprintf(n.text, sizeof n.text, "%.*f %%", edge ? 1 : 0, percent);
+    if (percent > 0 && percent < 0.05)
+        snprintf(n.text, sizeof n.text, "< 0.1 %%");
+    else if (percent < 100 && percent >= 99.95)
+        snprintf(n.text, sizeof n.text, "> 99.9 %%");
+    else
+        snprintf(n.text, sizeof n.text, "%.*f %%", edge ? 1 : 0, percent);
     return n;
 }
 

@@ -13,6 +13,8 @@ static const int64_t many_openings = 3;
 /* Scores of one recipe over training seeds commonly spread by a point or two; a margin beyond this outlives that. */
 static const double seed_margin = 0.03;
 
+static const double equal_regret = 0.001; /* a tenth of a point */
+
 typedef struct doubts {
     hone_judgement *j;
     int level;
@@ -76,7 +78,8 @@ static void doubt_comparisons(doubts *d)
 static void doubt_the_naming(doubts *d)
 {
     const hone_comparison *c = d->j->c;
-    if (c->winner < 0 || !(c->approaches[c->winner].select_p_best < 0.5))
+    if (c->winner < 0 || !(c->approaches[c->winner].select_p_best < 0.5) ||
+        c->approaches[c->winner].select_regret < equal_regret) /* level on every row: any of them will do */
         return;
     doubt(d, MODERATE,
           hone_words(d->j, "select does not settle which approach is the best: %s is so in only %.0f %% of resamples",

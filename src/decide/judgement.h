@@ -105,6 +105,8 @@ hone_status hone_luck(hone_judgement *j, hone_error *err);
 /* ---- standing.c */
 hone_status hone_standing_scores(hone_judgement *j, hone_error *err); /* fills missing scores and intervals */
 hone_status hone_standing_costs(hone_judgement *j, hone_error *err);
+/* The task prices tokens of a provider, and this approach sends some. */
+bool hone_standing_buys_tokens(const hone_judgement *j, const hone_approach_result *a);
 /* Constraints, minimum, guessing. After the planned pairs were judged. */
 void hone_standing_judge(hone_judgement *j);
 /* Tested and within the hard constraints, whether or not it is shown to be of use. */
@@ -137,7 +139,7 @@ const char *hone_words_interval(hone_judgement *j, int index);               /* 
 const char *hone_words_sentence_name(hone_judgement *j, int index);          /* the name where a sentence begins */
 /* The score where it is set against a limit: enough digits to tell them apart. */
 const char *hone_words_score_against(hone_judgement *j, int index, double limit);
-/* "always answering the most frequent label scores 0.33", with the digits of approach `like`. */
+/* "always giving the most frequent label scores 0.33", with the digits of approach `like`. */
 const char *hone_words_guessing(hone_judgement *j, int like);
 const char *hone_words_points(hone_judgement *j, double share); /* 5.1, 19; without a sign */
 /* "2.4 to 7.8, p = 0.0002": the difference's interval and adjusted p, of a minus b or (flipped) b minus a. */

@@ -168,6 +168,18 @@ static double requests_of(hone_break_even e)
     return e.kind == HONE_PAYS_AFTER ? e.requests : e.kind == HONE_PAYS_AT_ONCE ? 0 : NAN;
 }
 
+/* "cache hit rate of the second" by the name of the approach. */
+static const char *band_name(hone_judgement *j, const char *input, int other)
+{
+    static const char *const ordinals[] = {" of the first", " of the second"};
+    for (int i = 0; i < 2; i++) {
+        const char *at = strstr(input, ordinals[i]);
+        if (at)
+            return hone_words(j, "%.*s of %s", (int)(at - input), input, hone_words_name(j, i ? other : j->chosen));
+    }
+    return input;
+}
+
 /* The break-even with each assumption that moves it halved and doubled. */
 static hone_status publish_bands(hone_judgement *j, int other, hone_error *err)
 {
@@ -182,8 +194,8 @@ static hone_status publish_bands(hone_judgement *j, int other, hone_error *err)
     if (!v->sensitivity)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for the sensitivity of a verdict");
     for (size_t i = 0; i < n; i++) {
-        hone_band band = {bands[i].input, bands[i].low, bands[i].high, requests_of(bands[i].at_low),
-                          requests_of(bands[i].at_high)};
+        hone_band band = {band_name(j, bands[i].input, other), bands[i].low, bands[i].high,
+                          requests_of(bands[i].at_low), requests_of(bands[i].at_high)};
         if (band.break_even_at_low != band.break_even_at_high) /* NAN: never, which is worth a line */
             v->sensitivity[v->n_sensitivity++] = band;
     }
@@ -278,6 +290,9 @@ static void flips_by_effort(hone_judgement *j)
 {
     bool tuned = has_family(j, HONE_FAMILY_TUNED), prompt = has_family(j, HONE_FAMILY_PROMPT);
     hone_family chosen = j->chosen >= 0 ? approach(j, j->chosen)->family : HONE_FAMILY_BASELINE;
+    int leads = j->chosen >= 0 ? j->chosen : j->leader;
+    if (leads >= 0 && approach(j, leads)->score >= 0.98) /* nothing is left to gain */
+        return;
     if (chosen != HONE_FAMILY_TUNED && tuned && j->c->tuning_note)
         flips(j, hone_words(
                      j, "tuning scores higher with its full effort, which it did not get here: %s (then perhaps: %s)",

@@ -84,8 +84,12 @@ static const char *luck(hone_judgement *j, int index)
     const hone_approach_result *a = approach(j, index);
     if (!isfinite(a->select_p_best) || !isfinite(a->select_regret))
         return "";
-    return hone_words(j, "; the best in %s of resamples of it, expected regret %s points",
-                      hone_number_percent(a->select_p_best).text, hone_words_points(j, a->select_regret));
+    return hone_words(j, "; the best in %s of resamples of it, expected regret %s",
+                      a->select_p_best > 0.995 && a->select_p_best < 1 ? "more than 99 %"
+                                                                       : hone_number_percent(a->select_p_best).text,
+                      a->select_regret > 0 && a->select_regret < 0.0005
+                          ? "below 0.1 points"
+                          : hone_words(j, "%s points", hone_words_points(j, a->select_regret)));
 }
 
 /* How the leader came to lead. */

@@ -56,6 +56,12 @@ static bool is_amount(double value)
     return isfinite(value) && value >= 0;
 }
 
+bool hone_standing_buys_tokens(const hone_judgement *j, const hone_approach_result *a)
+{
+    const hone_task_prices *prices = &j->c->task->prices;
+    return a->tokens_in > 0 && (known(prices->input_million_usd) > 0 || known(prices->output_million_usd) > 0);
+}
+
 static hone_cost_inputs inputs_of(const hone_judgement *j, const hone_approach_result *a)
 {
     const hone_task_use *use = j->use;
@@ -66,6 +72,14 @@ static hone_cost_inputs inputs_of(const hone_judgement *j, const hone_approach_r
     in.output_tokens = known(a->tokens_out);
     in.busy_seconds = known(a->busy_seconds_per_request);
     in.score = isfinite(a->score) ? fmin(1, known(a->score)) : 1;
+    if (hone_standing_buys_tokens(j, a)) { /* the provider's machine, not ours */
+        in.busy_seconds = 0;
+        in.input_token_usd = known(prices->input_million_usd) / 1e6;
+        in.output_token_usd = known(prices->output_million_usd) / 1e6;
+        in.cache_hit_rate = fmin(1, known(prices->cache_hit_rate));
+        in.cache_read = known(prices->cache_read);
+        in.cache_write = known(prices->cache_write);
+    }
     in.compute_hour_usd = known(prices->compute_hour_usd);
     in.dedicated = use->dedicated;
     in.hours_kept_per_month = hours_of_a_month;
@@ -108,7 +122,8 @@ hone_status hone_standing_costs(hone_judgement *j, hone_error *err)
         hone_status status = hone_cost_calculate(&s->inputs, &s->cost, err);
         if (status != HONE_OK)
             return hone_fail_within(err, status, "%s", a->name);
-        bool busy_known = is_amount(a->busy_seconds_per_request) && is_amount(prices->compute_hour_usd);
+        bool busy_known = hone_standing_buys_tokens(j, a) ||
+                          (is_amount(a->busy_seconds_per_request) && is_amount(prices->compute_hour_usd));
         bool volume = s->inputs.requests_per_month > 0;
         s->setup_known = is_amount(a->build_seconds) && is_amount(prices->compute_hour_usd) &&
                          is_amount(prices->label_usd) && is_amount(prices->engineer_hour_usd);

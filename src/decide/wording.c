@@ -110,8 +110,8 @@ const char *hone_words_guessing(hone_judgement *j, int like)
 {
     for (size_t i = 0; i < j->c->n_approaches; i++)
         if (j->standing[i].guesses && j->standing[i].scores && j->c->approaches[i].score == j->guess)
-            return hone_words(j, "always answering the most frequent label scores %s",
-                              hone_words_score_of(j, j->guess, like));
+            return hone_words(j, "always giving the most frequent %s scores %s",
+                              j->c->task->n_labels > 0 ? "label" : "answer", hone_words_score_of(j, j->guess, like));
     if (j->c->task->n_labels > 0)
         return hone_words(j, "one of %zu labels at random scores %s", j->c->task->n_labels,
                           hone_words_score_of(j, j->guess, like));
@@ -184,7 +184,8 @@ const char *hone_words_costs(hone_judgement *j, int index, int other)
 
 const char *hone_words_ms(hone_judgement *j, double ms)
 {
-    return hone_words(j, "%s ms", hone_number_ms(ms).text);
+    const char *text = hone_words(j, "%s ms", hone_number_ms(ms).text);
+    return text[0] == '<' ? hone_words(j, "less than %s", text + 2) : text;
 }
 
 const char *hone_words_hours(hone_judgement *j, double hours)

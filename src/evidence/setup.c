@@ -223,8 +223,8 @@ static void write_note(hone_comparing *run)
         hone_buffer_printf(&b, "; %d set%s of demonstrations tried instead of %d", e->demonstration_sets,
                            e->demonstration_sets == 1 ? "" : "s", full->demonstration_sets);
     if (has_type(run, &hone_approach_retrieved_few_shot) && e->n_neighbours < full->n_neighbours)
-        hone_buffer_printf(&b, "; retrieved few-shot tried with %d number%s of demonstrations instead of %d",
-                           e->n_neighbours, e->n_neighbours == 1 ? "" : "s", full->n_neighbours);
+        hone_buffer_printf(&b, "; retrieved few-shot with %d demonstrations%s", e->neighbours[0],
+                           e->n_neighbours == 1 ? " only" : " and few other numbers");
     bool all = run->engine && !run->options->n_approaches;
     if (all && !has_type(run, &hone_approach_few_shot))
         hone_buffer_puts(&b, "; few-shot with fixed demonstrations left out");

@@ -104,7 +104,8 @@ static json_t *task_document(const hone_task *t)
         return json_object();
     return json_pack(
         "{s:o, s:o, s:s, s:o, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:s, s:s, s:I, s:I,"
-        " s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}, s:{s:o, s:o, s:o}, s:o, s:{s:o, s:I}}",
+        " s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}, s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}, s:o, s:{s:o, "
+        "s:I}}",
         "name", string(t->name), "folder", string(t->folder), "output", hone_output_kind_name(t->output_kind), "metric",
         string(t->metric), "labels", (json_int_t)t->n_labels, "rows", "train", (json_int_t)t->train.n, "select",
         (json_int_t)(t->select_tune.n + t->select_name.n), "select_tune", (json_int_t)t->select_tune.n, "select_name",
@@ -116,8 +117,11 @@ static json_t *task_document(const hone_task *t)
         number(t->use.changes_per_year), "deadline_days", number(t->use.deadline_days), "dedicated", t->use.dedicated,
         "skills", strings(t->use.skills, t->use.n_skills), "prices", "compute_hour_usd",
         number(t->prices.compute_hour_usd), "label_usd", number(t->prices.label_usd), "engineer_hour_usd",
-        number(t->prices.engineer_hour_usd), "work", work_document(&t->work), "budget", "seconds",
-        number(t->budget_seconds), "memory_bytes", (json_int_t)t->budget_memory_bytes);
+        number(t->prices.engineer_hour_usd), "input_million_usd", number(t->prices.input_million_usd),
+        "output_million_usd", number(t->prices.output_million_usd), "cache_hit_rate", number(t->prices.cache_hit_rate),
+        "cache_read", number(t->prices.cache_read), "cache_write", number(t->prices.cache_write), "work",
+        work_document(&t->work), "budget", "seconds", number(t->budget_seconds), "memory_bytes",
+        (json_int_t)t->budget_memory_bytes);
 }
 
 static json_t *approach_document(const hone_comparison *c, const hone_approach_result *a)

@@ -63,12 +63,20 @@ int hone_facts_alternative(const hone_view *v)
         return -1;
     if (v->break_even_against >= 0 && v->break_even_against != v->choose)
         return v->break_even_against;
+    int best = -1;
+    bool best_is_apart = false; /* of another family: what a person would weigh the chosen one against */
     for (size_t i = 0; i < v->n_pairs; i++) {
         int other = v->pairs[i].a == v->choose ? v->pairs[i].b : v->pairs[i].b == v->choose ? v->pairs[i].a : -1;
-        if (other >= 0 && other != v->choose)
-            return other;
+        if (other < 0 || other == v->choose)
+            continue;
+        bool apart = strcmp(v->approaches[other].family, v->approaches[v->choose].family) != 0;
+        if (best < 0 || apart > best_is_apart ||
+            (apart == best_is_apart && v->approaches[other].score > v->approaches[best].score)) {
+            best = other;
+            best_is_apart = apart;
+        }
     }
-    return -1;
+    return best;
 }
 
 double hone_facts_horizon_requests(const hone_view *v)
@@ -130,8 +138,7 @@ static void build_quick(const hone_view *v, hone_buffer *b)
                            v->quick_note[0] ? v->quick_note : "a smaller budget and fewer test rows.");
 }
 
-/* A sentence that ends with a full stop, after a space where something stands before it. */
-static void add_sentence(hone_buffer *b, const char *sentence)
+void hone_facts_add_sentence(hone_buffer *b, const char *sentence)
 {
     size_t length = strlen(sentence);
     if (length == 0)
@@ -144,15 +151,19 @@ static void add_sentence(hone_buffer *b, const char *sentence)
         hone_buffer_putc(b, '.');
 }
 
+void hone_facts_add_confidence(const hone_view *v, hone_buffer *b)
+{
+    char sure[64];
+    snprintf(sure, sizeof sure, "%.30s confidence", v->confidence);
+    hone_facts_add_sentence(b, sure);
+}
+
 static void build_why(const hone_view *v, hone_buffer *b)
 {
-    if (v->confidence[0]) {
-        char sure[64];
-        snprintf(sure, sizeof sure, "%.30s confidence", v->confidence);
-        add_sentence(b, sure);
-    }
+    if (v->confidence[0])
+        hone_facts_add_confidence(v, b);
     for (size_t i = 0; i < v->n_because; i++)
-        add_sentence(b, v->because[i]);
+        hone_facts_add_sentence(b, v->because[i]);
 }
 
 /* "(312 prompt tokens, of which 0 can be cached)", nothing for what has no prompt. */
@@ -179,7 +190,7 @@ static void add_break_even(const hone_view *v, const hone_view_approach *chosen,
     else if (chosen->setup_usd <= other->setup_usd && chosen->operating_per_1k <= other->operating_per_1k)
         hone_buffer_printf(b, " Set-up is %s against %s, so it costs no more from the first request on.",
                            hone_number_usd(chosen->setup_usd).text, hone_number_usd(other->setup_usd).text);
-    else if (chosen->setup_usd >= other->setup_usd)
+    else if (chosen->setup_usd >= other->setup_usd && chosen->operating_per_1k >= other->operating_per_1k)
         hone_buffer_printf(b, " Set-up of %s is never paid back by running costs: what it buys is the score.",
                            hone_number_usd(chosen->setup_usd).text);
 }
@@ -203,7 +214,9 @@ static void build_cost(const hone_view *v, hone_buffer *b)
     add_tokens(other, b);
     hone_buffer_putc(b, '.');
     add_break_even(v, chosen, other, b);
-    if (v->dedicated)
+    if (v->input_million_usd > 0 || v->output_million_usd > 0)
+        hone_buffer_puts(b, " Tokens are priced as a provider sells them (prices: in task.yaml).");
+    else if (v->dedicated)
         hone_buffer_puts(b, " Priced as a machine kept for this alone.");
     else if (isfinite(chosen->cost_provisioned))
         hone_buffer_printf(b, " On a machine kept for this alone, 1,000 requests would cost %s.",

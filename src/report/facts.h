@@ -25,6 +25,10 @@ typedef struct hone_facts {
 /* HONE_NO_MEMORY. Clear it afterwards in any case. */
 hone_status hone_facts_build(const hone_view *view, hone_facts *out, hone_error *err);
 void hone_facts_clear(hone_facts *facts);
+/* Adds a sentence with a capital and a full stop, after a space where something stands before it. */
+void hone_facts_add_sentence(hone_buffer *b, const char *sentence);
+/* "Low confidence." */
+void hone_facts_add_confidence(const hone_view *view, hone_buffer *b);
 
 /* The table of approaches. A narrow medium leaves columns out in the order of `importance`, lowest first. */
 typedef enum hone_column {
@@ -48,7 +52,8 @@ hone_number hone_facts_cell(const hone_view_approach *approach, hone_column colu
 
 /* The approach that the verdict names; or, when it names none, the winner of select; -1. */
 int hone_facts_marked(const hone_view *view);
-/* The approach whose costs stand beside the chosen one's: the break-even's, else the first planned comparison's; -1. */
+/* The approach whose costs stand beside the chosen one's: the break-even's, else, of the planned comparisons, the best
+ * approach of another family, or the best; -1. */
 int hone_facts_alternative(const hone_view *view);
 /* The horizon's requests, NAN when the task does not say how many it serves. */
 double hone_facts_horizon_requests(const hone_view *view);

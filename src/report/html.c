@@ -169,6 +169,30 @@ static void verdict_row(hone_buffer *b, const char *label, const hone_buffer *te
     hone_buffer_puts(b, "</dd>\n");
 }
 
+/* The reasons as a list: the same sentences as elsewhere, one a line. */
+static void why(hone_buffer *b, const hone_view *v)
+{
+    if (!v->confidence[0] && v->n_because == 0)
+        return;
+    hone_buffer_puts(b, "<dt>why</dt><dd>");
+    if (v->confidence[0]) {
+        hone_buffer sentence = {0};
+        hone_facts_add_confidence(v, &sentence);
+        hone_html_text(b, sentence.data ? sentence.data : "");
+        hone_buffer_clear(&sentence);
+    }
+    hone_buffer_puts(b, v->n_because ? "<ul>" : "");
+    for (size_t i = 0; i < v->n_because; i++) {
+        hone_buffer sentence = {0};
+        hone_facts_add_sentence(&sentence, v->because[i]);
+        hone_buffer_puts(b, "<li>");
+        hone_html_text(b, sentence.data ? sentence.data : "");
+        hone_buffer_puts(b, "</li>");
+        hone_buffer_clear(&sentence);
+    }
+    hone_buffer_puts(b, v->n_because ? "</ul></dd>\n" : "</dd>\n");
+}
+
 static void verdict(hone_buffer *b, const hone_view *v, const hone_facts *f)
 {
     hone_buffer_puts(b, "<section class=\"verdict\" id=\"verdict\" aria-label=\"Verdict\"><p><b>");
@@ -176,7 +200,7 @@ static void verdict(hone_buffer *b, const hone_view *v, const hone_facts *f)
     hone_buffer_puts(b, "</b> ");
     hone_html_text(b, v->summary);
     hone_buffer_puts(b, "</p>\n<dl>");
-    verdict_row(b, "why", &f->why);
+    why(b, v);
     verdict_row(b, "cost", &f->cost);
     verdict_row(b, "work", &f->work);
     verdict_row(b, "keeps", &f->keeps);
@@ -308,6 +332,8 @@ static void sensitivity(hone_buffer *b, const hone_view *v)
 static void cost(hone_buffer *b, const hone_view *v)
 {
     double volume = hone_facts_horizon_requests(v), shown = isfinite(volume) ? volume : 1e6;
+    double months = isfinite(v->horizon_months) ? v->horizon_months : 12;
+    double n_changes = isfinite(volume) && v->changes_per_year > 0 ? v->changes_per_year * months / 12 : 0;
     hone_buffer_puts(
         b, "<h2 id=\"cost\">Cost over volume</h2>\n<p>Set-up plus requests times their price. Lower is cheaper, not "
            "better: errors are not priced here.</p>\n<figure>");
@@ -321,9 +347,9 @@ static void cost(hone_buffer *b, const hone_view *v)
         "<th scope=\"col\" title=\"hours of people's work before the first request\">work</th>"
         "<th scope=\"col\" title=\"labels, computing and work before the first request\">set-up</th>"
         "<th scope=\"col\" title=\"labels, computing and work at each change of the task\">each change</th>"
-        "<th scope=\"col\" title=\"busy seconds times the price: a shared machine\">per 1,000, shared machine</th>"
-        "<th scope=\"col\" title=\"hours kept times the price: a dedicated machine\">per 1,000, dedicated</th>"
-        "<th scope=\"col\">total for %s requests</th></tr></thead><tbody>\n",
+        "<th scope=\"col\" title=\"busy seconds times the price: a machine that others use as well\">1,000 shared</th>"
+        "<th scope=\"col\" title=\"hours kept times the price: a machine kept for this alone\">1,000 dedicated</th>"
+        "<th scope=\"col\" title=\"set-up, changes of the task and %s requests\">total</th></tr></thead><tbody>\n",
         hone_number_about(shown).text);
     for (size_t i = 0; i < v->n_approaches; i++) {
         const hone_view_approach *a = &v->approaches[i];
@@ -334,14 +360,29 @@ static void cost(hone_buffer *b, const hone_view *v)
             number_cell(b, NULL, hone_number_usd(setup[c]).text);
         number_cell(b, v->dedicated ? NULL : "main", hone_number_usd(a->cost_per_1k).text);
         number_cell(b, v->dedicated ? "main" : NULL, hone_number_usd(a->cost_provisioned).text);
-        number_cell(b, NULL, hone_number_usd(hone_view_total_usd(a, shown)).text);
+        double of_changes = n_changes > 0 && isfinite(a->change_usd) ? n_changes * a->change_usd : 0;
+        number_cell(b, NULL, hone_number_usd(hone_view_total_usd(a, shown) + of_changes).text);
         hone_buffer_puts(b, "</tr>\n");
     }
     hone_buffer_puts(b, "</tbody></table>");
     hone_html_scroll_end(b);
-    hone_buffer_printf(b, "<p class=\"small\">Prices: %s for an hour of computing, %s a label, %s for an hour of work.",
+    hone_buffer_puts(b, "<p class=\"small\">Total: set-up");
+    if (n_changes > 0)
+        hone_buffer_printf(b, ", %.3g change%s of the task", n_changes, n_changes == 1 ? "" : "s");
+    hone_buffer_printf(b, " and %s requests. ", hone_number_about(shown).text);
+    hone_buffer_printf(b, "Prices: %s for an hour of computing, %s a label, %s for an hour of work.",
                        hone_number_usd(v->compute_hour_usd).text, hone_number_usd(v->label_usd).text,
                        hone_number_usd(v->engineer_hour_usd).text);
+    if (v->input_million_usd > 0 || v->output_million_usd > 0) {
+        hone_buffer_printf(b, " Tokens are bought: %s a million in, %s a million out",
+                           hone_number_usd(v->input_million_usd).text, hone_number_usd(v->output_million_usd).text);
+        if (v->cache_hit_rate > 0)
+            hone_buffer_printf(b,
+                               "; %s of requests find their prefix in the provider's cache, read at %.3g and "
+                               "stored at %.3g times the price",
+                               hone_number_percent(v->cache_hit_rate).text, v->cache_read, v->cache_write);
+        hone_buffer_putc(b, '.');
+    }
     for (int kind = 0; kind < HONE_WORK_KINDS; kind++)
         if (isfinite(v->work_hours[kind]))
             hone_buffer_printf(b, "%s%.3g h %s%s", kind ? "; " : " Work: ", v->work_hours[kind],
@@ -352,9 +393,8 @@ static void cost(hone_buffer *b, const hone_view *v)
 
 static void measured(hone_buffer *b, const hone_view *v)
 {
-    static const char *const heads[] = {"best on select",    "regret",     "labels",    "build",
-                                        "training tokens/s", "evaluation", "tokens in", "cacheable",
-                                        "tokens out",        "p50 ms",     "p95 ms",    "strict format"};
+    static const char *const heads[] = {"P(best)",   "regret",    "labels",     "build",  "train tok/s", "evaluate",
+                                        "tokens in", "cacheable", "tokens out", "p50 ms", "p95 ms",      "strict"};
     hone_buffer_puts(b, "<h2 id=\"measured\">What was measured and spent</h2>\n");
     hone_html_scroll_begin(b, "Measurements", "dense");
     hone_buffer_puts(b, "<table><thead><tr><th scope=\"col\" class=\"name\">approach</th>");
@@ -385,11 +425,11 @@ static void measured(hone_buffer *b, const hone_view *v)
     hone_html_scroll_end(b);
     hone_buffer_puts(
         b,
-        "<p class=\"small\">Best on select: the share of resamples of select in which it has the highest score; "
+        "<p class=\"small\">P(best): the share of resamples of select in which it has the highest score; "
         "regret: the points that "
         "naming it loses there on average. Tokens are means a request; cacheable ones are equal at the start of every "
         "request. Latency: "
-        "one request at a time, prefix cache warm. Strict format: answers that needed no leniency to "
+        "one request at a time, prefix cache warm. Strict: answers that needed no leniency to "
         "be read.</p>\n<p>");
     if (isfinite(v->seconds))
         hone_buffer_printf(b, "The whole run took %s", hone_number_seconds(v->seconds).text);

@@ -284,8 +284,8 @@ static void cost_axes(hone_buffer *b, const cost_plot *c)
             hone_buffer_printf(b, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>", x, c->bottom + 18,
                                label);
     }
-    static const int parts[] = {1, 2, 5}; /* of a decade, where there are few decades */
-    int n_parts = y_decades < 2.2 ? 3 : 1;
+    static const int parts[] = {1, 2, 5, 3, 7}; /* of a decade, where there are few decades */
+    int n_parts = y_decades < 0.8 ? 5 : y_decades < 2.2 ? 3 : 1;
     for (int d = (int)floor(log10(c->y_low)); d <= (int)floor(log10(c->y_high)); d++)
         for (int i = 0; i < n_parts && d % y_skip == 0; i++)
             dollar_tick(b, c, d, parts[i]);

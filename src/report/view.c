@@ -150,12 +150,18 @@ static void read_settings(hone_view *v, const json_t *document)
     v->near_duplicates = number_at(task, "near_duplicates");
     v->requests_per_month = number_at(use, "requests_per_month");
     v->horizon_months = number_at(use, "horizon_months");
+    v->changes_per_year = number_at(use, "changes_per_year");
     v->min_score = number_at(use, "min_score");
     v->latency_p95_limit_ms = number_at(use, "latency_p95_ms");
     v->dedicated = flag_at(use, "dedicated");
     v->compute_hour_usd = number_at(prices, "compute_hour_usd");
     v->label_usd = number_at(prices, "label_usd");
     v->engineer_hour_usd = number_at(prices, "engineer_hour_usd");
+    v->input_million_usd = number_at(prices, "input_million_usd");
+    v->output_million_usd = number_at(prices, "output_million_usd");
+    v->cache_hit_rate = number_at(prices, "cache_hit_rate");
+    v->cache_read = number_at(prices, "cache_read");
+    v->cache_write = number_at(prices, "cache_write");
     read_work(v, json_object_get(task, "work"));
     v->model = text_at(model, "name");
     v->model_hash = text_at(model, "hash");

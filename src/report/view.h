@@ -46,9 +46,10 @@ typedef struct hone_view {
     const json_t *document;
     const char *hone, *task, *folder, *output, *metric, *train_hash, *test_hash;
     double labels, rows_train, rows_select, rows_test, dropped_duplicates, near_duplicates;
-    double requests_per_month, horizon_months, min_score, latency_p95_limit_ms;
+    double requests_per_month, changes_per_year, horizon_months, min_score, latency_p95_limit_ms;
     bool dedicated;
     double compute_hour_usd, label_usd, engineer_hour_usd;
+    double input_million_usd, output_million_usd, cache_hit_rate, cache_read, cache_write;
     double work_hours[HONE_WORK_KINDS]; /* NAN in a document that has none */
     bool work_assumed[HONE_WORK_KINDS];
     const char *model, *model_hash, *numerics_class, *isa, *machine, *seed, *quick_note, *command, *started;

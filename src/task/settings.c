@@ -93,6 +93,11 @@ static const field price_fields[] = {
     {"compute_hour_usd", FIELD_NUMBER, AT(prices.compute_hour_usd), 0, 1e6},
     {"label_usd", FIELD_NUMBER, AT(prices.label_usd), 0, 1e6},
     {"engineer_hour_usd", FIELD_NUMBER, AT(prices.engineer_hour_usd), 0, 1e6},
+    {"input_million_usd", FIELD_NUMBER, AT(prices.input_million_usd), 0, 1e6},
+    {"output_million_usd", FIELD_NUMBER, AT(prices.output_million_usd), 0, 1e6},
+    {"cache_hit_rate", FIELD_NUMBER, AT(prices.cache_hit_rate), 0, 1},
+    {"cache_read", FIELD_NUMBER, AT(prices.cache_read), 0, 10},
+    {"cache_write", FIELD_NUMBER, AT(prices.cache_write), 0, 10},
 };
 static const table price_table = {"prices", price_fields, COUNT(price_fields)};
 
@@ -342,7 +347,7 @@ hone_status hone_settings_read(const char *path, hone_arena *arena, hone_setting
     *out = (hone_settings){
         .metric = "accuracy",
         .use = {none, none, none, none, none, none, none, false, NULL, 0},
-        .prices = {0.10, 0.08, 80},
+        .prices = {0.10, 0.08, 80, .cache_read = 1, .cache_write = 1},
         .work = {none, none, none, none, none},
         .seed = 1,
     };

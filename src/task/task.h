@@ -44,8 +44,11 @@ typedef struct hone_task_use { /* the framework's factors; NAN where not given *
     size_t n_skills;
 } hone_task_use;
 
-typedef struct hone_task_prices { /* defaults: 0.10, 0.08, 80 */
+typedef struct hone_task_prices { /* defaults: 0.10, 0.08, 80; tokens 0: this machine's time is paid instead */
     double compute_hour_usd, label_usd, engineer_hour_usd;
+    double input_million_usd, output_million_usd; /* tokens bought from a provider */
+    double cache_hit_rate;                        /* requests that find their prefix in the provider's cache; 0 */
+    double cache_read, cache_write; /* price of a cached and of a stored token against a fresh one; 1, 1 */
 } hone_task_prices;
 
 typedef struct hone_task_work { /* hours of a person; NAN where not given (decide/work.h has the defaults) */

@@ -4,12 +4,12 @@
 #include "made_comparison.h"
 
 #include "base/file.h"
+#include "base/numbers.h"
 #include "base/text.h"
 #include "report/document.h"
 #include "report/html.h"
 #include "report/legible.h"
 #include "report/markdown.h"
-#include "base/numbers.h"
 #include "report/terminal.h"
 
 #include <setjmp.h>
@@ -226,6 +226,9 @@ static void test_assumed_work_is_said_to_be_assumed(void **state)
     assert_true(says(html, "3 h writing and trying the prompt; 4 h tuning and looking its answers over (assumed)"));
     /* The band: at half the price of a label 92,345 requests, at twice the price never. */
     assert_true(has(html, "price of a label") && has(html, "<td>92,000</td><td>0.16</td><td>never</td>"));
+    /* 2.4 million requests in twelve months at $0.0019 per 1,000 on top of the set-up of $133; no changes are planned.
+     */
+    assert_true(says(html, "Total: set-up and 2,400,000 requests.") && has(html, "<td>$138</td>"));
     const json_t *task = json_object_get(f->document, "task"), *work = json_object_get(task, "work");
     assert_true(json_number_value(json_object_get(work, "prompt_hours")) == 3);
     assert_true(json_number_value(json_object_get(work, "tuning_hours")) == 4);
@@ -556,6 +559,10 @@ static void test_numbers_have_no_more_digits_than_they_carry(void **state)
     assert_string_equal(hone_number_about(182345).text, "180,000");
     assert_string_equal(hone_number_percent(0.996).text, "99.6 %");
     assert_string_equal(hone_number_percent(1).text, "100 %");
+    assert_string_equal(hone_number_percent(0.99993).text, "> 99.9 %"); /* not all */
+    assert_string_equal(hone_number_percent(0.0002).text, "< 0.1 %");   /* not none */
+    assert_string_equal(hone_number_p(0.0496).text, "p = 0.0496");      /* below 0.05 reads as below */
+    assert_string_equal(hone_number_hours(2.5).text, "2.5 h");
     assert_string_equal(hone_number_months(182345.0 / 200000).text, "4 weeks");
     assert_string_equal(hone_number_months(7).text, "7 months");
     assert_string_equal(hone_number_months(0.1).text, "3 days");

@@ -132,7 +132,9 @@ static void test_every_key_of_the_task_file_is_read(void **state)
              "horizon_months: 12,\n"
              "      changes_per_year: 4, deadline_days: 30, skills: [prompting], dedicated: true}\n"
              "budget: {time: 30m, memory: 4GiB}\n"
-             "prices: {compute_hour_usd: 0.20, label_usd: 0.09, engineer_hour_usd: 90}\n"
+             "prices: {compute_hour_usd: 0.20, label_usd: 0.09, engineer_hour_usd: 90,\n"
+             "         input_million_usd: 0.5, output_million_usd: 2, cache_hit_rate: 0.8, cache_read: 0.1, "
+             "cache_write: 1.25}\n"
              "work: {prompt_hours: 1, tuning_hours: 2.5, baseline_hours: 3, deployment_hours: 0, change_hours: 5}\n"
              "seed: 18446744073709551615\n");
     write_rows("train.jsonl", 0, 100, 2);
@@ -160,6 +162,9 @@ static void test_every_key_of_the_task_file_is_read(void **state)
     assert_true(task->budget_seconds == 1800 && task->budget_memory_bytes == 4ull << 30);
     assert_true(task->prices.compute_hour_usd == 0.20 && task->prices.label_usd == 0.09 &&
                 task->prices.engineer_hour_usd == 90);
+    assert_true(task->prices.input_million_usd == 0.5 && task->prices.output_million_usd == 2 &&
+                task->prices.cache_hit_rate == 0.8 && task->prices.cache_read == 0.1 &&
+                task->prices.cache_write == 1.25);
     assert_true(task->work.prompt_hours == 1 && task->work.tuning_hours == 2.5 && task->work.baseline_hours == 3 &&
                 task->work.deployment_hours == 0 && task->work.change_hours == 5);
     assert_true(task->seed == UINT64_MAX);
@@ -179,6 +184,7 @@ static void test_what_is_not_given_has_its_default(void **state)
     assert_true(isnan(task->use.min_score) && isnan(task->use.requests_per_month) && !task->use.dedicated);
     assert_true(task->prices.compute_hour_usd == 0.10 && task->prices.label_usd == 0.08 &&
                 task->prices.engineer_hour_usd == 80);
+    assert_true(task->prices.input_million_usd == 0 && task->prices.cache_read == 1 && task->prices.cache_write == 1);
     assert_true(isnan(task->work.prompt_hours) && isnan(task->work.change_hours)); /* assumed, not stated */
     assert_true(task->budget_seconds == 0 && task->budget_memory_bytes == 0);
     assert_null(task->role);
@@ -198,6 +204,8 @@ static void test_wrong_settings_are_named_with_line_and_fix(void **state)
          "task.yaml:3: unknown key \"tset\" in data (did you mean \"test\"?)"},
         {"data: {train: train.jsonl}\nwork:\n  tuneing_hours: 1\n",
          "task.yaml:3: unknown key \"tuneing_hours\" in work (did you mean \"tuning_hours\"?)"},
+        {"data: {train: train.jsonl}\nprices: {cache_hit_rate: 1.1}\n",
+         "task.yaml:2: \"cache_hit_rate\" in prices needs a number from 0 to 1"},
         {"data: {train: train.jsonl}\nwork: {change_hours: -1}\n",
          "task.yaml:2: \"change_hours\" in work needs a number from 0 to 100000"},
         {"data: {train: train.jsonl}\nfoobar: 1\n",

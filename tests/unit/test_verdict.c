@@ -144,6 +144,41 @@ static void test_assumed_hours_of_work_are_in_set_up_and_break_even(void **state
     built_end(&b);
 }
 
+/* Tokens of a provider: 1 and 4 dollars a million; nine requests in ten find the 100 static tokens in the cache, read
+ * at a tenth, stored at 1.25 of the price: 1e-6 * (100 * (0.9 * 0.1 + 0.1 * 1.25) + 200) + 4e-6 * 5 = 2.415e-4 a
+ * request. */
+static void test_tokens_of_a_provider_are_priced_with_its_cache(void **state)
+{
+    (void)state;
+    built b;
+    built_sketch(&b);
+    b.task.prices.input_million_usd = 1;
+    b.task.prices.output_million_usd = 4;
+    b.task.prices.cache_hit_rate = 0.9;
+    b.task.prices.cache_read = 0.1;
+    b.task.prices.cache_write = 1.25;
+    b.approaches[RETRIEVED].tokens_in = 300;
+    b.approaches[RETRIEVED].tokens_static = 100;
+    b.approaches[RETRIEVED].tokens_out = 5;
+    b.approaches[TUNED].tokens_in = 20; /* no prefix: 2e-5 + 4e-6 * 5 = 4e-5 */
+    b.approaches[TUNED].tokens_out = 5;
+    decide(&b);
+    assert_true(fabs(b.approaches[RETRIEVED].cost_per_1k_usd - 0.2415) < 1e-12);
+    assert_true(fabs(b.approaches[TUNED].cost_per_1k_usd - 0.04) < 1e-12);
+    /* A baseline sends no tokens: its seconds here are what it costs. Tuning still runs here. */
+    assert_true(fabs(b.approaches[LOGISTIC].cost_per_1k_usd - 1000 * 5e-5 * 0.1 / 3600) < 1e-15);
+    assert_true(fabs(b.approaches[TUNED].setup_usd - (128 + 725 * 0.10 / 3600)) < 1e-9);
+    /* N* = (1,560 labels + 505 s) / (2.415e-4 - 4e-5); with a cache that always hits 1e-6 * 210 + 2e-5 = 2.3e-4. */
+    assert_true(fabs(b.c.verdict.break_even_requests - (124.8 + 505 * 0.1 / 3600) / 2.015e-4) < 1);
+    const hone_band *band = NULL;
+    for (size_t i = 0; i < b.c.verdict.n_sensitivity; i++)
+        if (strcmp(b.c.verdict.sensitivity[i].input, "cache hit rate of retrieved few-shot (10)") == 0)
+            band = &b.c.verdict.sensitivity[i];
+    assert_non_null(band);
+    assert_true(fabs(band->break_even_at_high - (124.8 + 505 * 0.1 / 3600) / 1.9e-4) < 1);
+    built_end(&b);
+}
+
 /* Tuned needs a tenth of a second less, but three hours of work at each of four changes against the prompt's one. */
 static void test_hours_that_nobody_stated_decide_nothing(void **state)
 {
@@ -399,7 +434,7 @@ static void test_what_does_not_beat_guessing_works_not(void **state)
     answers(&b, MAJORITY, 0, 830);
     decide(&b);
     assert_int_equal(b.c.verdict.kind, HONE_VERDICT_NEITHER);
-    assert_has(b.c.verdict.summary, "always answering the most frequent label scores 0.830");
+    assert_has(b.c.verdict.summary, "always giving the most frequent label scores 0.830");
     built_end(&b);
     /* On thirty rows the same is not known. */
     built_begin(&b, 30);
@@ -951,6 +986,7 @@ int main(void)
         cmocka_unit_test(test_pairs_carry_counts_intervals_and_findings),
         cmocka_unit_test(test_costs_are_the_models_by_hand),
         cmocka_unit_test(test_assumed_hours_of_work_are_in_set_up_and_break_even),
+        cmocka_unit_test(test_tokens_of_a_provider_are_priced_with_its_cache),
         cmocka_unit_test(test_hours_that_nobody_stated_decide_nothing),
         cmocka_unit_test(test_a_cheaper_baseline_that_is_not_shown_worse_is_taken),
         cmocka_unit_test(test_a_cheaper_prompt_that_is_not_shown_worse_is_taken),
