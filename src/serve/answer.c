@@ -20,18 +20,15 @@ static const char *token_bytes(const hone_server *server, int32_t id, size_t *le
     return hone_tokenizer_piece(hone_engine_get_tokenizer(server->engine), id, length, NULL);
 }
 
-/* What of the best tokens stands beside generated token i, and beside position i of the prompt. */
-static const hone_top_token *output_top(const hone_response *r, size_t i, int *n)
+/* The best tokens beside generated token i, and beside token i of the prompt; NULL where none were asked for. */
+static const hone_top_token *output_top(const hone_request *q, const hone_response *r, size_t i)
 {
-    *n = i == 0 ? r->n_top : 0;
-    return r->top;
+    return r->top_output ? r->top_output + i * (size_t)q->n_top_output : NULL;
 }
 
-static const hone_top_token *prompt_top(const hone_response *r, size_t i, int *n)
+static const hone_top_token *prompt_top(const hone_request *q, const hone_response *r, size_t i)
 {
-    (void)r, (void)i;
-    *n = 0;
-    return NULL;
+    return r->top_prompt ? r->top_prompt + i * (size_t)q->n_top_prompt : NULL;
 }
 
 /* ---- completions: parallel lists ---- */
@@ -69,7 +66,7 @@ static void add_top(json_t *top, json_t *name, double logprob)
 }
 
 /* logprob NAN: the first token, which nothing precedes. */
-static void add_token(lists *l, int32_t id, double logprob, const hone_top_token *best, int n_best)
+static void add_token(lists *l, int32_t id, double logprob, const hone_top_token *best)
 {
     size_t length;
     const char *bytes = token_bytes(l->server, id, &length);
@@ -84,7 +81,7 @@ static void add_token(lists *l, int32_t id, double logprob, const hone_top_token
     }
     json_array_append_new(l->logprobs, number(logprob));
     json_t *top = json_object();
-    for (int i = 0; i < n_best && i < l->n_top; i++)
+    for (int i = 0; best && i < l->n_top; i++)
         add_top(top, token_name(l, best[i].id), (double)best[i].logprob);
     add_top(top, token_name(l, id), logprob);
     json_array_append_new(l->top, top);
@@ -107,22 +104,18 @@ static json_t *lists_end(lists *l)
                      "text_offset", l->offsets);
 }
 
-static void add_prompt(lists *l, const hone_token_list *ids, const hone_response *r)
+static void add_prompt(lists *l, const hone_answer *a)
 {
-    for (size_t i = 0; i < ids->n; i++) {
-        int n;
-        const hone_top_token *top = prompt_top(r, i, &n);
-        add_token(l, ids->data[i], i ? (double)r->prompt_logprobs[i] : NAN, top, n);
-    }
+    const hone_response *r = &a->response;
+    for (size_t i = 0; i < a->request.n_ids; i++)
+        add_token(l, a->request.ids[i], i ? (double)r->prompt_logprobs[i] : NAN, prompt_top(&a->request, r, i));
 }
 
-static void add_generated(lists *l, const hone_response *r, size_t from, size_t to)
+static void add_generated(lists *l, const hone_answer *a, size_t from, size_t to)
 {
-    for (size_t i = from; i < to; i++) {
-        int n;
-        const hone_top_token *top = output_top(r, i, &n);
-        add_token(l, r->ids[i], (double)r->logprobs[i], top, n);
-    }
+    const hone_response *r = &a->response;
+    for (size_t i = from; i < to; i++)
+        add_token(l, r->ids[i], (double)r->logprobs[i], output_top(&a->request, r, i));
 }
 
 /* ---- chat: a list of objects ---- */
@@ -138,15 +131,15 @@ static json_t *chat_token(const hone_server *server, int32_t id, double logprob)
                      list);
 }
 
-static json_t *chat_logprobs(const hone_server *server, const hone_asked *a, const hone_response *r, size_t from,
+static json_t *chat_logprobs(const hone_server *server, const hone_asked *a, const hone_answer *answer, size_t from,
                              size_t to)
 {
+    const hone_response *r = &answer->response;
     json_t *content = json_array();
     for (size_t i = from; i < to; i++) {
-        int n;
-        const hone_top_token *best = output_top(r, i, &n);
+        const hone_top_token *best = output_top(&answer->request, r, i);
         json_t *token = chat_token(server, r->ids[i], (double)r->logprobs[i]), *top = json_array();
-        for (int t = 0; t < n && t < a->n_logprobs; t++)
+        for (int t = 0; best && t < a->n_logprobs; t++)
             json_array_append_new(top, chat_token(server, best[t].id, (double)best[t].logprob));
         json_object_set_new(token, "top_logprobs", top);
         json_array_append_new(content, token);
@@ -154,15 +147,15 @@ static json_t *chat_logprobs(const hone_server *server, const hone_asked *a, con
     return json_pack("{s:o, s:n}", "content", content, "refusal");
 }
 
-json_t *hone_answer_logprobs(const hone_server *server, const hone_asked *a, const hone_response *r, size_t from,
+json_t *hone_answer_logprobs(const hone_server *server, const hone_asked *a, const hone_answer *answer, size_t from,
                              size_t to, size_t text_offset)
 {
     if (a->n_logprobs < 0)
         return json_null();
     if (a->chat)
-        return chat_logprobs(server, a, r, from, to);
+        return chat_logprobs(server, a, answer, from, to);
     lists l = lists_begin(server, a, text_offset);
-    add_generated(&l, r, from, to);
+    add_generated(&l, answer, from, to);
     return lists_end(&l);
 }
 
@@ -183,19 +176,20 @@ static void add_ranked(const hone_server *server, json_t *position, int32_t id, 
 }
 
 /* [null, {"id":{"logprob","rank","decoded_token"},...},...]: the prompt's own token first, then the best ones. */
-static json_t *prompt_logprobs(const hone_server *server, const hone_asked *a, const hone_token_list *ids,
-                               const hone_response *r)
+static json_t *prompt_logprobs(const hone_server *server, const hone_asked *a, const hone_answer *answer)
 {
+    const hone_request *q = &answer->request;
+    const hone_response *r = &answer->response;
     json_t *list = json_array();
     json_array_append_new(list, json_null());
-    for (size_t i = 1; i < ids->n; i++) {
-        int n, rank = 0;
-        const hone_top_token *top = prompt_top(r, i, &n);
-        for (int t = 0; t < n && !rank; t++)
-            rank = top[t].id == ids->data[i] ? t + 1 : 0;
+    for (size_t i = 1; i < q->n_ids; i++) {
+        int rank = 0;
+        const hone_top_token *top = prompt_top(q, r, i);
+        for (int t = 0; top && t < q->n_top_prompt && !rank; t++)
+            rank = top[t].id == q->ids[i] ? t + 1 : 0;
         json_t *position = json_object();
-        add_ranked(server, position, ids->data[i], (double)r->prompt_logprobs[i], rank);
-        for (int t = 0; t < n && t < a->n_prompt_logprobs; t++)
+        add_ranked(server, position, q->ids[i], (double)r->prompt_logprobs[i], rank);
+        for (int t = 0; top && t < a->n_prompt_logprobs; t++)
             add_ranked(server, position, top[t].id, (double)top[t].logprob, t + 1);
         json_array_append_new(list, position);
     }
@@ -209,26 +203,32 @@ const char *hone_answer_finish(hone_finish finish)
     return finish == HONE_FINISH_LENGTH || finish == HONE_FINISH_SCORED ? "length" : "stop";
 }
 
-static json_t *chat_choice(const hone_server *server, const hone_asked *a, const hone_response *r)
+static json_t *chat_choice(const hone_server *server, const hone_asked *a, const hone_answer *answer)
 {
+    const hone_response *r = &answer->response;
     return json_pack("{s:{s:s, s:o, s:n}, s:o, s:s}", "message", "role", "assistant", "content",
                      hone_api_text(r->text, strlen(r->text)), "refusal", "logprobs",
-                     hone_answer_logprobs(server, a, r, 0, r->n_ids, 0), "finish_reason",
+                     hone_answer_logprobs(server, a, answer, 0, r->n_ids, 0), "finish_reason",
                      hone_answer_finish(r->finish));
 }
 
-static json_t *completion_choice(const hone_server *server, const hone_asked *a, const hone_token_list *prompt,
-                                 const hone_response *r)
+static json_t *completion_choice(const hone_server *server, const hone_asked *a, const hone_answer *answer)
 {
+    const hone_request *q = &answer->request;
+    const hone_response *r = &answer->response;
     hone_buffer text = {0};
     json_t *logprobs = json_null();
     if (a->echo)
-        hone_tokenizer_decode(hone_engine_get_tokenizer(server->engine), prompt->data, prompt->n, true, &text, NULL);
+        hone_tokenizer_decode(hone_engine_get_tokenizer(server->engine), q->ids, q->n_ids, true, &text, NULL);
     if (a->n_logprobs >= 0) {
         lists l = lists_begin(server, a, 0);
         if (a->echo)
-            add_prompt(&l, prompt, r);
-        add_generated(&l, r, 0, r->n_ids);
+            add_prompt(&l, answer);
+        add_generated(&l, answer, 0, r->n_ids);
+        /* Who asks for the prompt and one token counts on the one, also where it is the end (lm-eval leaves the last
+         * entry out, whatever it is). */
+        if (a->echo && r->n_ids == 0 && r->end_id >= 0)
+            add_token(&l, r->end_id, (double)r->end_logprob, output_top(q, r, 0));
         logprobs = lists_end(&l);
     }
     hone_buffer_puts(&text, r->text);
@@ -268,12 +268,11 @@ json_t *hone_answer_document(const hone_server *server, const hone_asked *a, hon
     json_t *document = hone_answer_head(server, a, a->chat ? "chat.completion" : "text_completion");
     json_t *choices = json_array();
     for (size_t i = 0; i < n; i++) {
-        const hone_response *r = &answers[i].response;
-        const hone_token_list *prompt = &a->prompts[i / (size_t)a->n_choices];
-        json_t *choice = a->chat ? chat_choice(server, a, r) : completion_choice(server, a, prompt, r);
+        json_t *choice = a->chat ? chat_choice(server, a, &answers[i]) : completion_choice(server, a, &answers[i]);
         json_object_set_new(choice, "index", json_integer((json_int_t)i));
         if (a->n_prompt_logprobs >= 0) /* vLLM: in the choice of a completion, beside the choices of a chat */
-            json_object_set_new(a->chat ? document : choice, "prompt_logprobs", prompt_logprobs(server, a, prompt, r));
+            json_object_set_new(a->chat ? document : choice, "prompt_logprobs",
+                                prompt_logprobs(server, a, &answers[i]));
         json_array_append_new(choices, choice);
     }
     json_object_set_new(document, "choices", choices);

@@ -13,8 +13,8 @@ json_t *hone_answer_usage(const hone_asked *asked, hone_call *call);
 json_t *hone_answer_head(const hone_server *server, const hone_asked *asked, const char *what);
 /* Log-probabilities of generated tokens [from, to) in the form of the endpoint. text_offset is where the text of the
  * first begins (completions only). */
-json_t *hone_answer_logprobs(const hone_server *server, const hone_asked *asked, const hone_response *response,
-                             size_t from, size_t to, size_t text_offset);
+json_t *hone_answer_logprobs(const hone_server *server, const hone_asked *asked, const hone_answer *answer, size_t from,
+                             size_t to, size_t text_offset);
 const char *hone_answer_finish(hone_finish finish);
 
 #endif

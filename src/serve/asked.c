@@ -12,6 +12,8 @@
 #include <sys/random.h>
 #include <time.h>
 
+static const double LEAST_TOP_P = 1e-12; /* only the most likely token */
+
 /* ---- what cannot be kept is refused ---- */
 
 /* True for a value that asks nothing: absent, null, false, an empty text, list or object. */
@@ -89,23 +91,32 @@ static hone_status read_stops(hone_asked *a, const json_t *value, hone_error *er
     return HONE_OK;
 }
 
-static hone_status check_bias(const json_t *bias, int32_t n_vocab, hone_error *err)
+/* {"id": value, ...} */
+static hone_status read_biases(hone_asked *a, const json_t *object, int32_t n_vocab, hone_error *err)
 {
     const char *key;
     json_t *value;
-    if (!json_is_object(bias))
-        return hone_fail(err, HONE_BAD_INPUT, "\"logit_bias\" is %s; it takes an object", hone_json_kind(bias));
-    json_object_foreach((json_t *)(uintptr_t)bias, key, value)
+    if (!object)
+        return HONE_OK;
+    if (!json_is_object(object))
+        return hone_fail(err, HONE_BAD_INPUT, "\"logit_bias\" is %s; it takes an object", hone_json_kind(object));
+    a->biases = calloc(json_object_size(object) + 1, sizeof *a->biases);
+    if (!a->biases)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory for %zu biases", json_object_size(object));
+    a->sampling.logit_bias = a->biases;
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
     {
         char *end;
         errno = 0;
         long id = strtol(key, &end, 10);
+        double bias = json_number_value(value);
         if (end == key || *end || errno || id < 0 || id >= n_vocab)
             return hone_fail(err, HONE_BAD_INPUT,
                              "\"logit_bias\": \"%.40s\" is no token id; the vocabulary has 0 to %d", key, n_vocab - 1);
-        if (!json_is_number(value) || !(json_number_value(value) >= -100 && json_number_value(value) <= 100))
+        if (!json_is_number(value) || !(bias >= -100 && bias <= 100))
             return hone_fail(err, HONE_BAD_INPUT, "\"logit_bias\" of token %ld is %s; it takes -100 to 100", id,
                              json_is_number(value) ? "out of range" : hone_json_kind(value));
+        a->biases[a->sampling.n_logit_bias++] = (hone_logit_bias){(int32_t)id, (float)bias};
     }
     return HONE_OK;
 }
@@ -151,22 +162,22 @@ static hone_status read_stream(hone_asked *a, const json_t *options, hone_error 
 
 /* ---- all of it ---- */
 
-static void name_it(hone_asked *a)
+static void name_it(hone_asked *a, bool seed_given)
 {
     uint64_t random = 0;
     if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
         random = (uint64_t)(hone_clock_seconds() * 1e9);
     a->created = (int64_t)time(NULL);
     snprintf(a->id, sizeof a->id, "%s-%016llx", a->chat ? "chatcmpl" : "cmpl", (unsigned long long)random);
-    if (a->sampling.seed < 0)
-        a->sampling.seed = (int64_t)(random >> 11); /* up to 2^53, so that it survives a client's JSON */
+    if (!seed_given)
+        a->sampling.seed = random >> 11; /* up to 2^53, so that it survives a client's JSON */
 }
 
 static hone_status read_members(hone_server *server, hone_asked *a, const char **param, hone_error *err)
 {
-    hone_asked_sampling *s = &a->sampling;
-    int64_t completion_tokens = -1, top = 0, best_of = -1, prompt_logprobs = -1;
-    const json_t *stop = NULL, *logprobs = NULL, *stream_options = NULL;
+    hone_sampling *s = &a->sampling;
+    int64_t completion_tokens = -1, top = 0, best_of = -1, prompt_logprobs = -1, top_k = 0, seed = INT64_MIN;
+    const json_t *stop = NULL, *logprobs = NULL, *stream_options = NULL, *bias = NULL;
     const double most_tokens = (double)hone_engine_context_tokens(server->engine) * 64;
     const hone_field fields[] = {
         {"max_tokens", HONE_FIELD_INTEGER, &a->max_tokens, a->chat ? 1 : 0, most_tokens},
@@ -175,14 +186,14 @@ static hone_status read_members(hone_server *server, hone_asked *a, const char *
         {"best_of", HONE_FIELD_INTEGER, &best_of, 0, HONE_ASKED_MAX_CHOICES},
         {"temperature", HONE_FIELD_NUMBER, &s->temperature, 0, 2},
         {"top_p", HONE_FIELD_NUMBER, &s->top_p, 0, 1},
-        {"top_k", HONE_FIELD_INTEGER, &s->top_k, -1, INT_MAX},
+        {"top_k", HONE_FIELD_INTEGER, &top_k, -1, INT_MAX},
         {"min_p", HONE_FIELD_NUMBER, &s->min_p, 0, 1},
         {"typical_p", HONE_FIELD_NUMBER, &s->typical_p, 0, 1},
         {"repetition_penalty", HONE_FIELD_NUMBER, &s->repetition_penalty, 0.01, 10},
         {"presence_penalty", HONE_FIELD_NUMBER, &s->presence_penalty, -2, 2},
         {"frequency_penalty", HONE_FIELD_NUMBER, &s->frequency_penalty, -2, 2},
-        {"seed", HONE_FIELD_INTEGER, &s->seed, -9007199254740992.0, 9007199254740992.0},
-        {"logit_bias", HONE_FIELD_JSON, &s->logit_bias, 0, 0},
+        {"seed", HONE_FIELD_INTEGER, &seed, -9007199254740992.0, 9007199254740992.0},
+        {"logit_bias", HONE_FIELD_JSON, &bias, 0, 0},
         {"stop", HONE_FIELD_JSON, &stop, 0, 0},
         {"logprobs", HONE_FIELD_JSON, &logprobs, 0, 0},
         {"top_logprobs", HONE_FIELD_INTEGER, &top, 0, HONE_ASKED_MAX_TOP},
@@ -197,6 +208,11 @@ static hone_status read_members(hone_server *server, hone_asked *a, const char *
     if (completion_tokens >= 0)
         a->max_tokens = completion_tokens;
     a->n_prompt_logprobs = (int)prompt_logprobs;
+    s->top_k = top_k > 0 ? (int)top_k : 0;
+    if (s->top_p == 0)
+        s->top_p = LEAST_TOP_P; /* to the engine 0 means that it is off */
+    s->seed = (uint64_t)seed;
+    name_it(a, seed != INT64_MIN);
     *param = "stop";
     if ((status = read_stops(a, stop, err)) != HONE_OK)
         return status;
@@ -207,8 +223,7 @@ static hone_status read_members(hone_server *server, hone_asked *a, const char *
     if ((status = read_stream(a, stream_options, err)) != HONE_OK)
         return status;
     *param = "logit_bias";
-    if (s->logit_bias)
-        status = check_bias(s->logit_bias, hone_tokenizer_size(hone_engine_get_tokenizer(server->engine)), err);
+    status = read_biases(a, bias, hone_tokenizer_size(hone_engine_get_tokenizer(server->engine)), err);
     if (status == HONE_OK && best_of > a->n_choices) {
         *param = "best_of";
         return hone_fail(err, HONE_UNSUPPORTED, "\"best_of\" %lld of \"n\" %lld: answers are not picked from more",
@@ -238,12 +253,10 @@ hone_status hone_asked_read(hone_server *server, const hone_served_model *model,
     a->chat = chat;
     a->n_choices = 1;
     a->max_tokens = a->n_logprobs = -1;
-    a->sampling = (hone_asked_sampling){.top_p = 1, .typical_p = 1, .repetition_penalty = 1, .seed = -1};
+    a->sampling = (hone_sampling){.top_p = 1};
     hone_status status = refuse_what_cannot_be_kept(body, param, err);
     if (status == HONE_OK)
         status = read_members(server, a, param, err);
-    if (status == HONE_OK)
-        name_it(a);
     return status;
 }
 
@@ -255,6 +268,7 @@ void hone_asked_free(void *asked)
     for (size_t i = 0; i < a->n_prompts; i++)
         hone_token_list_clear(&a->prompts[i]);
     free(a->prompts);
+    free(a->biases);
     json_decref(a->body);
     free(a);
 }
@@ -279,17 +293,20 @@ hone_status hone_asked_request(const hone_asked *a, hone_engine *engine, size_t 
             "the prompt has %zu tokens and up to %lld are asked for, together %lld; the model's context is "
             "%lld. Shorten the prompt or ask for fewer",
             ids->n, (long long)most, (long long)((int64_t)ids->n + most), (long long)context);
-    const hone_asked_sampling *s = &a->sampling;
-    if (s->top_p != 1 || s->top_k > 0 || s->min_p != 0 || s->typical_p != 1 || s->repetition_penalty != 1 ||
-        s->presence_penalty != 0 || s->frequency_penalty != 0 || (s->logit_bias && json_object_size(s->logit_bias)))
-        return hone_fail(err, HONE_UNSUPPORTED, "only temperature and seed are there yet");
-    if (a->n_stops)
-        return hone_fail(err, HONE_UNSUPPORTED, "no stop strings yet");
+    int n_top = a->n_logprobs > 0 ? a->n_logprobs : 0;
     *out = (hone_request){.ids = ids->data,
                           .n_ids = ids->n,
                           .adapter = a->model->adapter,
                           .max_new_tokens = (int)most,
-                          .sampling = {.temperature = s->temperature, .seed = (uint64_t)s->seed + (uint64_t)choice},
-                          .want_prompt_logprobs = (a->echo && a->n_logprobs >= 0) || a->n_prompt_logprobs >= 0};
+                          .sampling = a->sampling,
+                          .stops = a->stops,
+                          .n_stops = a->n_stops,
+                          .want_prompt_logprobs = (a->echo && a->n_logprobs >= 0) || a->n_prompt_logprobs >= 0,
+                          .n_top_output = n_top};
+    out->sampling.stream = (uint32_t)choice;
+    if (a->echo)
+        out->n_top_prompt = n_top;
+    if (a->n_prompt_logprobs > out->n_top_prompt)
+        out->n_top_prompt = a->n_prompt_logprobs;
     return HONE_OK;
 }

@@ -17,21 +17,16 @@ enum {
     HONE_ASKED_COMPLETION_TOKENS = 16 /* where a completion does not: what the interface's reference says */
 };
 
-typedef struct hone_asked_sampling {
-    double temperature, top_p, min_p, typical_p, repetition_penalty, presence_penalty, frequency_penalty;
-    int64_t top_k, seed;
-    const json_t *logit_bias; /* {"id": value}, checked; borrowed from the body */
-} hone_asked_sampling;
-
 typedef struct hone_asked {
     const hone_served_model *model;
     json_t *body; /* keeps what is borrowed from it */
     bool chat;
     hone_token_list *prompts; /* [n_prompts], owned */
     size_t n_prompts;
-    int64_t n_choices;  /* for each prompt */
-    int64_t max_tokens; /* -1: not said */
-    hone_asked_sampling sampling;
+    int64_t n_choices;                       /* for each prompt */
+    int64_t max_tokens;                      /* -1: not said */
+    hone_sampling sampling;                  /* of choice 0 */
+    hone_logit_bias *biases;                 /* owned */
     const char *stops[HONE_ASKED_MAX_STOPS]; /* borrowed from body */
     size_t n_stops;
     bool stream, include_usage, echo;

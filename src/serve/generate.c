@@ -45,14 +45,17 @@ void hone_generate(hone_server *server, hone_asked *asked, const hone_http_reque
     hone_status status = make_call(server, asked, &call, &err);
     if (!call)
         hone_asked_free(asked);
+    if (status == HONE_OK && asked->stream) {
+        status = hone_stream_create(server, asked, call, request->client, reply, &err);
+        if (status != HONE_OK)
+            hone_api_fail(reply, status, NULL, &err);
+        return;
+    }
     if (status == HONE_OK)
         status = hone_worker_submit(server->worker, call, &err);
     if (status != HONE_OK)
         hone_api_fail(reply, status, NULL, &err);
-    else if (asked->stream) {
-        hone_stream_begin(server, asked, call, request, reply);
-        return;
-    } else if (!wait_for_all(call, request->client, &status, &err))
+    else if (!wait_for_all(call, request->client, &status, &err))
         hone_api_fail_as(reply, 503, NULL, NULL, "the client closed its connection");
     else if (status != HONE_OK)
         hone_api_fail(reply, status, NULL, &err);

@@ -8,8 +8,9 @@
 /* Takes `asked`. Waits for the answer unless it is streamed; a client that closes its connection cancels it. */
 void hone_generate(hone_server *server, hone_asked *asked, const hone_http_request *request, hone_http_reply *reply);
 
-/* Makes the reply a stream of the call's answers; takes the call, whose `owned` is `asked`. */
-void hone_stream_begin(hone_server *server, hone_asked *asked, hone_call *call, const hone_http_request *request,
-                       hone_http_reply *reply);
+/* Submits the call and makes the reply a stream of its answers. Takes the call, also when it fails; its `owned` is
+ * `asked`. */
+hone_status hone_stream_create(hone_server *server, hone_asked *asked, hone_call *call, int client,
+                               hone_http_reply *reply, hone_error *err);
 
 #endif

@@ -1,11 +1,14 @@
 /* http.c - the HTTP server, by libmicrohttpd with a thread for each connection. */
 #include "serve/http.h"
 
+#include "base/clock.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,6 +18,7 @@
 enum {
     STREAM_BLOCK_BYTES = 16 << 10,
     BACKLOG = 512,
+    STOP_POLL_MICROSECONDS = 2000,
     MAX_DISCARDED_BYTES = 256 << 20 /* a client that sends more than this is cut off */
 };
 
@@ -24,6 +28,7 @@ struct hone_http {
     void *context;
     int listener, port;
     bool quiesced;
+    atomic_int n_open; /* requests that have begun and whose answer is not all sent */
 };
 
 /* One request while it comes in. */
@@ -163,6 +168,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     exchange *e = *state;
     if (!e) {
         *state = calloc(1, sizeof *e);
+        atomic_fetch_add(&http->n_open, *state != NULL);
         return *state ? MHD_YES : MHD_NO;
     }
     if (*data_bytes > 0) {
@@ -195,12 +201,15 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 static void on_completed(void *context, struct MHD_Connection *connection, void **state,
                          enum MHD_RequestTerminationCode how)
 {
-    (void)context, (void)connection, (void)how;
+    (void)connection, (void)how;
+    hone_http *http = context;
     exchange *e = *state;
-    if (e)
-        hone_buffer_clear(&e->body);
+    if (!e)
+        return;
+    hone_buffer_clear(&e->body);
     free(e);
     *state = NULL;
+    atomic_fetch_sub(&http->n_open, 1);
 }
 
 /* ---- starting and stopping ---- */
@@ -257,7 +266,7 @@ hone_status hone_http_start(const char *host, int port, hone_http_handler handle
     }
     http->daemon = MHD_start_daemon(
         MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ITC, 0, NULL, NULL,
-        on_request, http, MHD_OPTION_LISTEN_SOCKET, http->listener, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+        on_request, http, MHD_OPTION_LISTEN_SOCKET, http->listener, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)HONE_HTTP_MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)HONE_HTTP_IDLE_SECONDS, MHD_OPTION_END);
     if (!http->daemon) {
@@ -279,16 +288,19 @@ void hone_http_quiesce(hone_http *http)
     if (http->quiesced)
         return;
     http->quiesced = true;
-    if (MHD_quiesce_daemon(http->daemon) != MHD_INVALID_SOCKET)
-        close(http->listener); /* new connections are refused at once instead of waiting in the backlog */
+    MHD_quiesce_daemon(http->daemon);
+    shutdown(http->listener, SHUT_RDWR); /* new connections are refused at once instead of waiting in the backlog */
 }
 
-void hone_http_stop(hone_http *http)
+void hone_http_stop(hone_http *http, double seconds)
 {
     if (!http)
         return;
     hone_http_quiesce(http);
+    for (double end = hone_clock_seconds() + seconds; atomic_load(&http->n_open) > 0 && hone_clock_seconds() < end;)
+        usleep(STOP_POLL_MICROSECONDS);
     MHD_stop_daemon(http->daemon);
+    close(http->listener); /* not before: the library's thread may still look at this descriptor */
     free(http);
 }
 

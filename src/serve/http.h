@@ -53,8 +53,9 @@ hone_status hone_http_start(const char *host, int port, hone_http_handler handle
 int hone_http_port(const hone_http *http);
 /* No new connections from now on. */
 void hone_http_quiesce(hone_http *http);
-/* Ends all connections and returns when no handler runs. Handlers must not wait for ever. */
-void hone_http_stop(hone_http *http);
+/* Gives answers under way `seconds` to be sent, ends all connections and returns when no handler runs. Handlers must
+ * not wait for ever. */
+void hone_http_stop(hone_http *http, double seconds);
 
 /* Sleeps until `event` (an eventfd) is signalled: true; or the client has closed its connection: false. */
 bool hone_http_wait(int client, int event);

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { SECONDS_TO_SEND = 5 }; /* when stopping, for answers that are done */
+
 static hone_status add_model(hone_server *server, const char *name, const hone_adapter *adapter, hone_error *err)
 {
     if (!*name)
@@ -77,6 +79,6 @@ void hone_server_stop(hone_server *server, double seconds)
         return;
     hone_http_quiesce(server->http);
     hone_worker_stop(server->worker, seconds); /* now every handler has what it waits for */
-    hone_http_stop(server->http);
+    hone_http_stop(server->http, SECONDS_TO_SEND);
     server_free(server);
 }

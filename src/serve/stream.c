@@ -3,6 +3,7 @@
  * The connection's thread pulls: when the client has taken what there was, everything new since then becomes the next
  * event, however many tokens that is. So a slow reader gets fewer, larger events, and what waits for it is never more
  * than the answer itself. */
+#include "engine/text_stream.h"
 #include "serve/answer.h"
 #include "serve/generate.h"
 
@@ -11,6 +12,7 @@
 
 /* How far one answer has been sent. */
 typedef struct cursor {
+    hone_text_stream *text; /* which bytes are final */
     size_t n_ids, n_bytes, n_characters;
     bool ended;
 } cursor;
@@ -21,6 +23,7 @@ typedef struct event_stream {
     hone_call *call;
     int client;
     bool begun;
+    size_t n;
     cursor cursors[];
 } event_stream;
 
@@ -46,9 +49,9 @@ static json_t *chunk(const event_stream *s, json_t *choices)
 }
 
 /* A chat's first event per choice says who speaks. */
-static void put_roles(const event_stream *s, hone_buffer *out, size_t n)
+static void put_roles(const event_stream *s, hone_buffer *out)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < s->n; i++)
         put_event(out, chunk(s, json_pack("[{s:I, s:{s:s, s:s}, s:n, s:n}]", "index", (json_int_t)i, "delta", "role",
                                           "assistant", "content", "", "logprobs", "finish_reason")));
 }
@@ -84,6 +87,22 @@ static size_t count_characters(const char *text, size_t length)
     return n;
 }
 
+/* Bytes of answer i that are final and were not sent: of its tokens up to n, or of the whole where it is done. */
+static void take_text(cursor *c, const hone_response *r, size_t n, bool done, hone_buffer *out)
+{
+    const char *bytes;
+    size_t length;
+    if (done) {
+        if (strlen(r->text) > c->n_bytes)
+            hone_buffer_puts(out, r->text + c->n_bytes);
+        return;
+    }
+    for (size_t i = c->n_ids; i < n; i++) {
+        hone_text_stream_add(c->text, r->ids[i], &bytes, &length);
+        hone_buffer_append(out, bytes, length);
+    }
+}
+
 /* What is new of answer i. */
 static void put_news(event_stream *s, hone_buffer *out, size_t i, const hone_answer *answer)
 {
@@ -92,20 +111,16 @@ static void put_news(event_stream *s, hone_buffer *out, size_t i, const hone_ans
     size_t n = hone_call_ready(s->call, i, &done);
     if (c->ended || (done && answer->status != HONE_OK))
         return;
-    const hone_response *r = &answer->response;
     hone_buffer text = {0};
-    if (done)
-        hone_buffer_puts(&text, r->text);
-    size_t more = text.length - c->n_bytes;
-    if (more > 0 || (s->asked->n_logprobs >= 0 && n > c->n_ids)) {
-        put_text(s, out, i, text.data + c->n_bytes, more,
-                 hone_answer_logprobs(s->server, s->asked, r, c->n_ids, n, c->n_characters));
-        c->n_characters += count_characters(text.data + c->n_bytes, more);
-        c->n_bytes = text.length;
-        c->n_ids = n;
-    }
+    take_text(c, &answer->response, n, done, &text);
+    if (text.length > 0 || (s->asked->n_logprobs >= 0 && n > c->n_ids))
+        put_text(s, out, i, text.data ? text.data : "", text.length,
+                 hone_answer_logprobs(s->server, s->asked, answer, c->n_ids, n, c->n_characters));
+    c->n_characters += count_characters(text.data, text.length);
+    c->n_bytes += text.length;
+    c->n_ids = n;
     if (done) {
-        put_finish(s, out, i, r->finish);
+        put_finish(s, out, i, answer->response.finish);
         c->ended = true;
     }
     hone_buffer_clear(&text);
@@ -126,18 +141,17 @@ static bool stream_next(void *context, hone_buffer *out)
     event_stream *s = context;
     hone_error err;
     hone_status status;
-    size_t n;
-    const hone_answer *answers = hone_call_answers(s->call, &n);
+    const hone_answer *answers = hone_call_answers(s->call, NULL);
     if (!s->begun) {
         s->begun = true;
         if (s->asked->chat) {
-            put_roles(s, out, n);
+            put_roles(s, out);
             return true;
         }
     }
     while (out->length == 0) {
         bool over = hone_call_is_done(s->call, &status, &err); /* before looking, so that nothing is missed */
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < s->n; i++)
             put_news(s, out, i, &answers[i]);
         if (over && status != HONE_OK)
             put_event(out, hone_api_error_object(status, NULL, &err));
@@ -154,25 +168,50 @@ static bool stream_next(void *context, hone_buffer *out)
 static void stream_close(void *context)
 {
     event_stream *s = context;
+    for (size_t i = 0; i < s->n; i++)
+        hone_text_stream_free(s->cursors[i].text);
     hone_call_close(s->call);
     free(s);
 }
 
-void hone_stream_begin(hone_server *server, hone_asked *asked, hone_call *call, const hone_http_request *request,
-                       hone_http_reply *reply)
+/* The texts that end an answer in the engine; under hone's own template a blank line too. */
+static hone_status make_cursors(event_stream *s, hone_error *err)
+{
+    const char *stops[HONE_ASKED_MAX_STOPS + 1];
+    size_t n = s->asked->n_stops;
+    hone_status status = HONE_OK;
+    memcpy(stops, s->asked->stops, n * sizeof *stops);
+    if (strcmp(hone_engine_template_name(s->server->engine), "plain") == 0)
+        stops[n++] = "\n\n";
+    for (size_t i = 0; i < s->n && status == HONE_OK; i++)
+        status =
+            hone_text_stream_create(hone_engine_get_tokenizer(s->server->engine), stops, n, &s->cursors[i].text, err);
+    return status;
+}
+
+hone_status hone_stream_create(hone_server *server, hone_asked *asked, hone_call *call, int client,
+                               hone_http_reply *reply, hone_error *err)
 {
     size_t n;
     hone_call_answers(call, &n);
     event_stream *s = calloc(1, sizeof *s + n * sizeof *s->cursors);
     if (!s) {
         hone_call_close(call);
-        hone_api_fail_as(reply, 503, NULL, NULL, "out of memory");
-        return;
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory for a stream of %zu answers", n);
     }
     s->server = server;
     s->asked = asked;
     s->call = call;
-    s->client = request->client;
+    s->client = client;
+    s->n = n;
+    hone_status status = make_cursors(s, err);
+    if (status == HONE_OK)
+        status = hone_worker_submit(server->worker, call, err);
+    if (status != HONE_OK) {
+        stream_close(s);
+        return status;
+    }
     *reply = (hone_http_reply){
         .status = 200, .content_type = "text/event-stream", .stream = s, .next = stream_next, .close = stream_close};
+    return HONE_OK;
 }

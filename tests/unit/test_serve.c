@@ -330,7 +330,8 @@ static hone_response run_reference(reference *ref, int adapter, const int32_t *i
                             .n_ids = n,
                             .adapter = ref->adapters[adapter],
                             .max_new_tokens = max_new_tokens,
-                            .want_prompt_logprobs = true};
+                            .want_prompt_logprobs = true,
+                            .n_top_prompt = 1};
     hone_response response;
     hone_error err;
     if (hone_engine_run(ref->engine, &request, 1, &response, NULL, &err) != HONE_OK)
@@ -387,8 +388,14 @@ static void test_echoed_log_probabilities_are_those_of_the_engine(void **state)
             const char *name;
             json_t *value;
             json_object_foreach(json_array_get(top, i), name, value) best = fmax(best, json_real_value(value));
-            assert_true(best >= own); /* clients compare for equality: the best is among them, as the same number */
+            /* clients compare for equality to learn whether the token is the best one */
+            const hone_top_token *first = &right.top_prompt[i];
+            assert_true((float)best == fmaxf(first->logprob, (float)own));
+            assert_int_equal(best == own, first->logprob == right.prompt_logprobs[i]);
         }
+        bool ended = right.n_ids == 0;
+        assert_true((float)json_real_value(json_array_get(values, N)) ==
+                    (ended ? right.end_logprob : right.logprobs[0]));
         json_decref(document);
         hone_buffer_clear(&body);
         hone_response_clear(&right);
@@ -552,6 +559,142 @@ static void test_a_stream_brings_the_same_text(void **state)
         }
 }
 
+/* What the engine writes without stop strings says where a string must end it. */
+static void test_stop_strings_end_answers_whole_and_streamed(void **state)
+{
+    (void)state;
+    const char *free_run = "{\"prompt\":\"stop\",\"max_tokens\":60,\"temperature\":1,\"seed\":%d}";
+    int n_stopped = 0;
+    for (int seed = 0; seed < 12; seed++) {
+        char body[512];
+        snprintf(body, sizeof body, free_run, seed);
+        json_t *whole = serving_post(here.port, COMPLETE, body, 200);
+        char text[1024], stop[8] = "";
+        snprintf(text, sizeof text, "%s",
+                 json_string_value(json_object_get(json_array_get(json_object_get(whole, "choices"), 0), "text")));
+        json_decref(whole);
+        /* two printable characters somewhere in the text */
+        for (size_t i = strlen(text) / 3; text[i] && text[i + 1] && !stop[0]; i++)
+            if (text[i] >= '#' && text[i] < 127 && text[i] != '\\' && text[i + 1] >= '#' && text[i + 1] < 127 &&
+                text[i + 1] != '\\')
+                snprintf(stop, sizeof stop, "%.2s", text + i);
+        if (!stop[0])
+            continue;
+        *strstr(text, stop) = 0;
+        for (int streams = 0; streams < 2; streams++) {
+            snprintf(body, sizeof body,
+                     "{\"prompt\":\"stop\",\"max_tokens\":60,\"temperature\":1,\"seed\":%d,\"stop\":[\"\",\"%s\"],"
+                     "\"stream\":%s}",
+                     seed, stop, streams ? "true" : "false");
+            http_answer a = serving_ask(here.port, "POST", COMPLETE, "", body, strlen(body));
+            assert_int_equal(a.status, 200);
+            json_t *documents = streams ? read_events(a.body.data) : json_pack("[o]", json_loads(a.body.data, 0, NULL));
+            hone_buffer joined = {0};
+            const char *finish = NULL;
+            size_t i;
+            json_t *document;
+            hone_buffer_puts(&joined, "");
+            json_array_foreach(documents, i, document)
+            {
+                const json_t *choice = json_array_get(json_object_get(document, "choices"), 0);
+                hone_buffer_puts(&joined, json_string_value(json_object_get(choice, "text")));
+                if (json_is_string(json_object_get(choice, "finish_reason")))
+                    finish = json_string_value(json_object_get(choice, "finish_reason"));
+            }
+            assert_string_equal(joined.data, text);
+            assert_string_equal(finish, "stop");
+            n_stopped++;
+            json_decref(documents);
+            hone_buffer_clear(&joined);
+            hone_buffer_clear(&a.body);
+        }
+    }
+    assert_true(n_stopped >= 8);
+}
+
+static void test_a_bias_forces_and_forbids_a_token(void **state)
+{
+    (void)state;
+    json_t *document = serving_post(
+        here.port, COMPLETE,
+        "{\"prompt\":\"a\",\"max_tokens\":5,\"logit_bias\":{\"65\":100},\"logprobs\":2,\"stop\":null}", 200);
+    const json_t *choice = json_array_get(json_object_get(document, "choices"), 0);
+    assert_string_equal(json_string_value(json_object_get(choice, "text")),
+                        "AAAAA"); /* token 65 of the alphabet is A */
+    const json_t *top = json_array_get(json_object_get(json_object_get(choice, "logprobs"), "top_logprobs"), 0);
+    assert_true(json_object_size(top) == 3 || json_object_get(top, "A")); /* the two best, and what was taken */
+    assert_true(json_real_value(json_object_get(top, "A")) <= 0);         /* by the model itself, without the bias */
+    json_decref(document);
+    document = serving_post(
+        here.port, COMPLETE,
+        "{\"prompt\":\"a\",\"max_tokens\":5,\"logit_bias\":{\"65\":100,\"66\":100},\"frequency_penalty\":2,"
+        "\"presence_penalty\":1,\"top_p\":0,\"temperature\":1}",
+        200);
+    choice = json_array_get(json_object_get(document, "choices"), 0);
+    const char *text = json_string_value(json_object_get(choice, "text"));
+    assert_int_equal(strspn(text, "AB"), 5);
+    json_decref(document);
+}
+
+static void test_a_chats_log_probabilities_have_their_tokens_bytes(void **state)
+{
+    (void)state;
+    json_t *document =
+        serving_post(here.port, CHAT, "{" MESSAGES ",\"max_tokens\":12,\"logprobs\":true,\"top_logprobs\":3}", 200);
+    const json_t *choice = json_array_get(json_object_get(document, "choices"), 0);
+    const json_t *content = json_object_get(json_object_get(choice, "logprobs"), "content"), *entry;
+    hone_buffer bytes = {0};
+    size_t i, t;
+    hone_buffer_puts(&bytes, "");
+    assert_int_equal(json_array_size(content),
+                     json_integer_value(json_object_get(json_object_get(document, "usage"), "completion_tokens")));
+    assert_true(json_array_size(content) > 0);
+    json_array_foreach(content, i, entry)
+    {
+        json_t *byte, *top = json_object_get(entry, "top_logprobs");
+        json_array_foreach(json_object_get(entry, "bytes"), t, byte)
+            hone_buffer_putc(&bytes, (char)json_integer_value(byte));
+        assert_int_equal(json_array_size(top), 3);
+        /* greedy: the best of the list is the token itself, with the identical number */
+        assert_true(json_equal(json_object_get(json_array_get(top, 0), "logprob"), json_object_get(entry, "logprob")));
+        assert_true(json_equal(json_object_get(json_array_get(top, 0), "bytes"), json_object_get(entry, "bytes")));
+        for (t = 1; t < 3; t++)
+            assert_true(json_real_value(json_object_get(json_array_get(top, t - 1), "logprob")) >=
+                        json_real_value(json_object_get(json_array_get(top, t), "logprob")));
+    }
+    assert_text(json_object_get(json_object_get(choice, "message"), "content"), bytes.data);
+    hone_buffer_clear(&bytes);
+    json_decref(document);
+}
+
+static void test_prompt_log_probabilities_in_the_form_that_inspect_reads(void **state)
+{
+    (void)state;
+    reference ref;
+    ref.engine = serving_engine(ref.adapters);
+    static const int32_t ids[] = {72, 101, 108, 108, 111, 32, 256};
+    hone_response right = run_reference(&ref, 0, ids, 7, 1);
+    json_t *document = serving_post(
+        here.port, COMPLETE, "{\"prompt\":[72,101,108,108,111,32,256],\"max_tokens\":1,\"prompt_logprobs\":1}", 200);
+    const json_t *list = json_object_get(json_array_get(json_object_get(document, "choices"), 0), "prompt_logprobs");
+    assert_int_equal(json_array_size(list), 7);
+    assert_true(json_is_null(json_array_get(list, 0)));
+    for (size_t i = 1; i < 7; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "%d", ids[i]);
+        json_t *position = json_array_get(list, i);
+        /* the prompt's own token comes first */
+        assert_string_equal(json_object_iter_key(json_object_iter(position)), key);
+        assert_true((float)json_real_value(json_object_get(json_object_get(position, key), "logprob")) ==
+                    right.prompt_logprobs[i]);
+    }
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(json_array_get(list, 6), "256"), "decoded_token")), "th");
+    json_decref(document);
+    hone_response_clear(&right);
+    hone_engine_close(ref.engine);
+}
+
 static void test_a_seed_gives_the_same_sample_again_and_choices_differ(void **state)
 {
     (void)state;
@@ -594,6 +737,10 @@ int main(void)
         cmocka_unit_test(test_echoed_log_probabilities_are_those_of_the_engine),
         cmocka_unit_test(test_the_same_bits_alone_and_among_others_with_other_adapters),
         cmocka_unit_test(test_a_stream_brings_the_same_text),
+        cmocka_unit_test(test_stop_strings_end_answers_whole_and_streamed),
+        cmocka_unit_test(test_a_bias_forces_and_forbids_a_token),
+        cmocka_unit_test(test_a_chats_log_probabilities_have_their_tokens_bytes),
+        cmocka_unit_test(test_prompt_log_probabilities_in_the_form_that_inspect_reads),
         cmocka_unit_test(test_a_seed_gives_the_same_sample_again_and_choices_differ),
     };
     return cmocka_run_group_tests(tests, start, stop);
