@@ -10,6 +10,7 @@ extern const hone_command hone_command_model_pull;
 extern const hone_command hone_command_template;
 extern const hone_command hone_command_run;
 extern const hone_command hone_command_score;
+extern const hone_command hone_command_embed;
 extern const hone_command hone_command_train;
 extern const hone_command hone_command_bench;
 extern const hone_command hone_command_model_inspect;

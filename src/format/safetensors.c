@@ -13,6 +13,17 @@ static const struct {
     size_t bytes;
 } dtypes[] = {{"F32", HONE_F32, 4}, {"F16", HONE_F16, 2}, {"BF16", HONE_BF16, 2}};
 
+/* Types that hold whole numbers: position tables and masks that some models store beside their weights. */
+static bool is_whole_number(const json_t *entry)
+{
+    static const char *const types[] = {"I64", "I32", "I16", "I8", "U8", "U16", "U32", "U64", "BOOL"};
+    const char *dtype = json_string_value(json_object_get(entry, "dtype"));
+    for (size_t i = 0; dtype && i < sizeof types / sizeof *types; i++)
+        if (strcmp(dtype, types[i]) == 0)
+            return true;
+    return false;
+}
+
 static hone_status read_tensor(hone_safetensors *file, const char *name, json_t *entry, size_t start,
                                hone_safetensor *t, hone_error *err)
 {
@@ -79,7 +90,7 @@ static hone_status refuse_overlaps(const hone_safetensors *file, hone_error *err
     return status;
 }
 
-hone_status hone_safetensors_open(const char *path, hone_safetensors *out, hone_error *err)
+static hone_status open_file(const char *path, bool only_weights, hone_safetensors *out, hone_error *err)
 {
     memset(out, 0, sizeof *out);
     hone_status status = hone_map_open(path, &out->map, err);
@@ -116,7 +127,7 @@ hone_status hone_safetensors_open(const char *path, hone_safetensors *out, hone_
     json_t *entry;
     json_object_foreach(header, name, entry)
     {
-        if (strcmp(name, "__metadata__") == 0)
+        if (strcmp(name, "__metadata__") == 0 || (only_weights && is_whole_number(entry)))
             continue;
         status = read_tensor(out, name, entry, 8 + (size_t)header_bytes, &out->tensors[out->n_tensors], err);
         if (status != HONE_OK)
@@ -129,6 +140,16 @@ done:
     if (status != HONE_OK)
         hone_safetensors_close(out);
     return status;
+}
+
+hone_status hone_safetensors_open(const char *path, hone_safetensors *out, hone_error *err)
+{
+    return open_file(path, false, out, err);
+}
+
+hone_status hone_safetensors_open_weights(const char *path, hone_safetensors *out, hone_error *err)
+{
+    return open_file(path, true, out, err);
 }
 
 void hone_safetensors_close(hone_safetensors *file)

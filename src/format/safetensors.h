@@ -26,6 +26,8 @@ typedef struct hone_safetensors {
 
 /* HONE_BAD_FORMAT: overlapping or outlying offsets, a header that is not JSON, sizes that disagree. */
 hone_status hone_safetensors_open(const char *path, hone_safetensors *out, hone_error *err);
+/* The same, but tensors of whole numbers (I64 position tables and the like) are passed over. */
+hone_status hone_safetensors_open_weights(const char *path, hone_safetensors *out, hone_error *err);
 void hone_safetensors_close(hone_safetensors *file);
 const hone_safetensor *hone_safetensors_find(const hone_safetensors *file, const char *name);
 /* Element i of a tensor as float. */

@@ -149,6 +149,34 @@ void hone_op_attention_backward(hone_ops *ops, const hone_kv_pool *pool, int64_t
                                 int64_t n_spans, int64_t n_rows, int64_t n_heads, float scale, const float *q,
                                 const float *o, const float *d_o, float *dq, float *dk, float *dv, float *work);
 
+/* ---- encoders: sequences whose tokens all see each other ---- */
+/* y[t] = layer_norm(x[t] + residual[t] + bias) * w + b (Ba et al. 2016, arXiv 1607.06450). y may alias x or residual.
+ */
+void hone_op_layer_norm(hone_ops *ops, int64_t n_rows, int64_t dim, float eps, const float *x, const float *residual,
+                        const float *bias, const float *w, const float *b, float *y);
+/* As above with x = table[ids[t]] and residual = places[positions[t]]: how BERT's input is made. table [.., dim]. */
+void hone_op_embed_layer_norm(hone_ops *ops, int64_t n_rows, int64_t dim, float eps, const float *table,
+                              const int32_t *ids, const float *places, const int32_t *positions, const float *bias,
+                              const float *w, const float *b, float *y);
+/* x[t] += bias, and x[t] = gelu(x[t] + bias) with the exact GELU (by the error function). bias: [dim]. */
+void hone_op_add_bias(hone_ops *ops, int64_t n_rows, int64_t dim, const float *bias, float *x);
+void hone_op_gelu(hone_ops *ops, int64_t n_rows, int64_t dim, const float *bias, float *x);
+/* Attention within each sequence, without a mask; sequence s is rows [starts[s], starts[s + 1]). q, k, v, o: [n_rows,
+ * n_heads*head_dim], head_dim a multiple of 16. k must be readable for HONE_PANEL - 1 rows past the last (their values
+ * do not matter). work: hone_attention_within_work(...) floats for each thread, 64-byte aligned. */
+size_t hone_attention_within_work(int64_t longest, int64_t head_dim);
+void hone_op_attention_within(hone_ops *ops, const int64_t *starts, int64_t n_sequences, int64_t longest,
+                              int64_t n_heads, int64_t head_dim, float scale, const float *q, const float *k,
+                              const float *v, float *o, float *work);
+typedef enum hone_pooling {
+    HONE_POOL_MEAN, /* over all tokens, in order */
+    HONE_POOL_FIRST,
+    HONE_POOL_LAST
+} hone_pooling;
+/* One vector of length 1 for each sequence: y [n_sequences, dim]. A zero vector stays zero. */
+void hone_op_pool(hone_ops *ops, const int64_t *starts, int64_t n_sequences, int64_t dim, hone_pooling pooling,
+                  const float *x, float *y);
+
 /* ---- output ---- */
 /* For each row of logits [n_rows, n_vocab]: log_sum_exp[t] (natural log) and, when targets is not NULL,
  * target_logprob[t] = logits[t][targets[t]] - log_sum_exp[t]. */

@@ -27,6 +27,7 @@ struct hone_tokenizer {
     size_t n_specials;
     bool starts_special[256];
     int32_t bos, eos, unknown;
+    size_t longest_word; /* WordPiece: characters; 0: no limit */
     bool add_bos, add_space_prefix;
     char *chat_template;
 };
@@ -290,6 +291,36 @@ hone_status hone_tokenizer_from_gguf(const hone_gguf *file, hone_tokenizer **out
     return HONE_OK;
 }
 
+hone_status hone_tokenizer_from_wordpiece(const hone_wordpiece_vocabulary *given, const char *path,
+                                          hone_tokenizer **out, hone_error *err)
+{
+    *out = NULL;
+    hone_tokenizer *t = calloc(1, sizeof *t);
+    if (!t)
+        return hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
+    t->family = FAMILY_WORDPIECE;
+    t->bos = given->first;
+    t->eos = given->last;
+    t->unknown = given->unknown;
+    t->longest_word = given->longest_word;
+    t->add_bos = true;
+    hone_status status = hone_vocabulary_init_texts(&t->vocabulary, given->texts, given->types, given->n, path, err);
+    if (status == HONE_OK && !(t->ends = calloc((size_t)given->n, sizeof *t->ends)))
+        status = hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
+    if (status == HONE_OK) {
+        t->ends[t->eos] = true;
+        status = collect_specials(t, path, err);
+    }
+    if (status == HONE_OK)
+        status = make_pieces(t, path, err);
+    if (status != HONE_OK) {
+        hone_tokenizer_free(t);
+        return status;
+    }
+    *out = t;
+    return HONE_OK;
+}
+
 void hone_tokenizer_free(hone_tokenizer *t)
 {
     if (!t)
@@ -318,7 +349,7 @@ static hone_status encode_plain(const hone_tokenizer *t, const char *text, size_
     case FAMILY_SPM:
         return hone_spm_encode(t->spm, text, length, t->add_space_prefix && after_special, ids, err);
     case FAMILY_WORDPIECE:
-        return hone_wordpiece_encode(&t->vocabulary, t->unknown, text, length, ids, err);
+        return hone_wordpiece_encode(&t->vocabulary, t->unknown, t->longest_word, text, length, ids, err);
     }
     return HONE_OK;
 }

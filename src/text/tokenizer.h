@@ -1,6 +1,7 @@
 /* tokenizer.h - text to token ids and back, from the vocabulary inside a GGUF file.
  *
  * Families (tokenizer.ggml.model): "gpt2" byte-level BPE, "llama" SentencePiece by score, "bert" WordPiece.
+ * Or from a Hugging Face folder, for WordPiece.
  * A tokenizer never changes after it was made, so any number of threads may use one. */
 #ifndef HONE_TEXT_TOKENIZER_H
 #define HONE_TEXT_TOKENIZER_H
@@ -21,6 +22,9 @@ typedef struct hone_token_list {
  * vocabulary-only GGUF is enough. HONE_UNSUPPORTED: a family or split rule that hone does not have, named.
  * HONE_BAD_FORMAT: arrays that disagree, a token twice, a merge of unknown tokens, an id outside the vocabulary. */
 hone_status hone_tokenizer_from_gguf(const hone_gguf *file, hone_tokenizer **out, hone_error *err);
+/* From a Hugging Face folder: tokenizer.json, or vocab.txt where there is none. WordPiece without case (BERT) only;
+ * HONE_UNSUPPORTED names another kind. */
+hone_status hone_tokenizer_from_folder(const char *folder, hone_tokenizer **out, hone_error *err);
 void hone_tokenizer_free(hone_tokenizer *t);
 int32_t hone_tokenizer_size(const hone_tokenizer *t);
 

@@ -58,7 +58,7 @@ static hone_status copy_texts(hone_vocabulary *v, const hone_gguf_string *texts,
     return HONE_OK;
 }
 
-static hone_status build_table(hone_vocabulary *v, const char *path, hone_error *err)
+static hone_status build_table(hone_vocabulary *v, const char *path, const char *key, hone_error *err)
 {
     size_t n_slots = 16;
     while (n_slots < 2 * (size_t)v->n)
@@ -78,9 +78,8 @@ static hone_status build_table(hone_vocabulary *v, const char *path, hone_error 
             size_t n;
             const char *other = hone_vocabulary_text(v, v->slots[i].id, &n);
             if (v->slots[i].hash == hash && n == length && memcmp(other, text, n) == 0)
-                return hone_fail(err, HONE_BAD_FORMAT,
-                                 "%s: tokenizer.ggml.tokens: tokens %d and %d have the same text \"%.*s\"", path,
-                                 v->slots[i].id, id, (int)(n < 64 ? n : 64), text);
+                return hone_fail(err, HONE_BAD_FORMAT, "%s: %s: tokens %d and %d have the same text \"%.*s\"", path,
+                                 key, v->slots[i].id, id, (int)(n < 64 ? n : 64), text);
         }
         v->slots[i] = (hone_vocabulary_slot){hash, id};
     }
@@ -153,8 +152,25 @@ hone_status hone_vocabulary_init(hone_vocabulary *v, const hone_gguf *file, hone
     if (status == HONE_OK)
         status = copy_types(v, file, err);
     if (status == HONE_OK)
-        status = build_table(v, path, err);
+        status = build_table(v, path, "tokenizer.ggml.tokens", err);
     free(texts);
+    if (status != HONE_OK)
+        hone_vocabulary_clear(v);
+    return status;
+}
+
+hone_status hone_vocabulary_init_texts(hone_vocabulary *v, const hone_gguf_string *texts, const uint8_t *types,
+                                       int32_t n, const char *path, hone_error *err)
+{
+    memset(v, 0, sizeof *v);
+    v->n = n;
+    hone_status status = copy_texts(v, texts, path, err);
+    if (status == HONE_OK && !(v->types = malloc((size_t)n)))
+        status = hone_fail(err, HONE_NO_MEMORY, "%s: out of memory for %d tokens", path, n);
+    if (status == HONE_OK) {
+        memcpy(v->types, types, (size_t)n);
+        status = build_table(v, path, "vocabulary", err);
+    }
     if (status != HONE_OK)
         hone_vocabulary_clear(v);
     return status;

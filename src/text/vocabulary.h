@@ -36,6 +36,9 @@ typedef struct hone_vocabulary {
 
 /* Copies tokenizer.ggml.tokens, token_type and scores; a failure leaves nothing to clear. */
 hone_status hone_vocabulary_init(hone_vocabulary *v, const hone_gguf *file, hone_error *err);
+/* From texts and types (hone_token_type) [n], n >= 1, that come from elsewhere; `path` is for messages. */
+hone_status hone_vocabulary_init_texts(hone_vocabulary *v, const hone_gguf_string *texts, const uint8_t *types,
+                                       int32_t n, const char *path, hone_error *err);
 void hone_vocabulary_clear(hone_vocabulary *v);
 
 /* The id of the token with exactly this text, or -1. */

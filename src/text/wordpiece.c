@@ -60,7 +60,8 @@ static character_kind kind_of(uint32_t c)
 typedef struct encoding {
     const hone_vocabulary *vocabulary;
     int32_t unknown;
-    hone_buffer word; /* U+2581 and the word so far; empty between words */
+    size_t longest_word, n_characters; /* of the word so far */
+    hone_buffer word;                  /* U+2581 and the word so far; empty between words */
     hone_token_list *ids;
     hone_error *err;
 } encoding;
@@ -73,8 +74,11 @@ static hone_status end_word(encoding *e)
     hone_status status = HONE_OK;
     if (e->word.failed)
         return hone_fail(e->err, HONE_NO_MEMORY, "out of memory for a word of %zu bytes", length);
+    bool too_long = e->longest_word > 0 && e->n_characters > e->longest_word;
+    e->n_characters = 0;
     while (at < length && status == HONE_OK) {
         size_t n = length - at < v->longest_bytes ? length - at : v->longest_bytes;
+        n = too_long ? 0 : n;
         int32_t id = -1;
         for (; n > 0 && (id = hone_vocabulary_find(v, e->word.data + at, n)) < 0; n--)
             ;
@@ -106,13 +110,14 @@ static hone_status take_character(encoding *e, uint32_t c)
     if (e->word.length == 0)
         hone_buffer_puts(&e->word, WORD_START);
     hone_buffer_append(&e->word, bytes, n);
+    e->n_characters++;
     return kind == CHARACTER_ALONE ? end_word(e) : status;
 }
 
-hone_status hone_wordpiece_encode(const hone_vocabulary *vocabulary, int32_t unknown, const char *text, size_t length,
-                                  hone_token_list *ids, hone_error *err)
+hone_status hone_wordpiece_encode(const hone_vocabulary *vocabulary, int32_t unknown, size_t longest_word,
+                                  const char *text, size_t length, hone_token_list *ids, hone_error *err)
 {
-    encoding e = {.vocabulary = vocabulary, .unknown = unknown, .ids = ids, .err = err};
+    encoding e = {.vocabulary = vocabulary, .unknown = unknown, .longest_word = longest_word, .ids = ids, .err = err};
     hone_status status = HONE_OK;
     for (size_t i = 0; i < length && status == HONE_OK;) {
         uint32_t code_point;

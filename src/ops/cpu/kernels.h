@@ -69,20 +69,27 @@ typedef struct hone_kernels {
     double (*sum_squares)(int64_t n, const float *x);
     void (*adamw)(int64_t n, const hone_adamw *settings, float bias1, float bias2_root, const float *g, float *m,
                   float *v, float *x);
-    void (*fma_burn)(int64_t rounds, float *sink); /* rounds * 24 fused multiply-adds on full vectors */
+    /* encoder.c, compiled once for each instruction set */
+    void (*layer_norm)(int64_t dim, float eps, const float *x, const float *residual, const float *bias, const float *w,
+                       const float *b, float *y);
+    void (*gelu)(int64_t n, const float *bias, float *x); /* x = gelu(x + bias) */
+    void (*fma_burn)(int64_t rounds, float *sink);        /* rounds * 24 fused multiply-adds on full vectors */
     int vector_floats;
 } hone_kernels;
 
 /* Fill the table: scalar for everything, then an instruction set over it. */
 void hone_kernels_scalar(hone_kernels *table);
 void hone_kernels_rowwise_scalar(hone_kernels *table);
+void hone_kernels_encoder_scalar(hone_kernels *table);
 #if defined(__x86_64__)
 bool hone_cpu_has_avx2(void);   /* with FMA and F16C */
 bool hone_cpu_has_avx512(void); /* F, BW, DQ, VL */
 void hone_kernels_avx2(hone_kernels *table);
 void hone_kernels_rowwise_avx2(hone_kernels *table);
+void hone_kernels_encoder_avx2(hone_kernels *table);
 void hone_kernels_avx512(hone_kernels *table);
 void hone_kernels_rowwise_avx512(hone_kernels *table);
+void hone_kernels_encoder_avx512(hone_kernels *table);
 #endif
 
 enum { HONE_SCRATCH_FLOATS = 2 * HONE_K_CHUNK * HONE_PANEL + 6 * HONE_PANEL };

@@ -3,49 +3,7 @@
  * Compiled once for each instruction set (HONE_SET names it). The bits are the same in all of them because every
  * rounding is written down: fmaf where a fused operation is meant, -ffp-contract=off elsewhere, and sums run in LANES
  * fixed lanes that are then added as a tree, whatever the vector width. */
-#include "ops/cpu/kernels.h"
-
-#include <math.h>
-#include <string.h>
-
-enum { LANES = 16 };
-
-/* Adds the lanes as a tree. */
-static inline float tree(const float *lane)
-{
-    float sum[LANES];
-    for (int i = 0; i < LANES; i++)
-        sum[i] = lane[i];
-    for (int width = LANES / 2; width > 0; width /= 2)
-        for (int i = 0; i < width; i++)
-            sum[i] += sum[i + width];
-    return sum[0];
-}
-
-/* e^x within 2 units in the last place for -87 <= x <= 88; beyond, the value at that bound. Range reduction by ln 2 in
- * two parts (Cody & Waite 1980), polynomial of degree 6 (coefficients as in Cephes, expf). */
-static inline float exp_float(float x)
-{
-    x = x < -87.0f ? -87.0f : x;
-    x = x > 88.0f ? 88.0f : x;
-    float shifted = fmaf(x, 1.44269504088896341f, 12582912.0f); /* 1.5 * 2^23: the low bits are the integer n */
-    float n = shifted - 12582912.0f;
-    float r = fmaf(n, -0.693359375f, x);
-    r = fmaf(n, 2.12194440e-4f, r);
-    float p = 1.9875691500e-4f;
-    p = fmaf(p, r, 1.3981999507e-3f);
-    p = fmaf(p, r, 8.3334519073e-3f);
-    p = fmaf(p, r, 4.1665795894e-2f);
-    p = fmaf(p, r, 1.6666665459e-1f);
-    p = fmaf(p, r, 5.0000001201e-1f);
-    p = fmaf(p, r * r, r + 1.0f);
-    uint32_t bits; /* 2^n; unsigned and without a conversion, so that a NaN passes through as one */
-    float scale;
-    memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits + 127) << 23;
-    memcpy(&scale, &bits, sizeof scale);
-    return p * scale;
-}
+#include "ops/cpu/portable/arithmetic.h"
 
 static float dot(int64_t n, const float *x, const float *y)
 {
@@ -223,6 +181,7 @@ static void adamw(int64_t n, const hone_adamw *s, float bias1, float bias2_root,
 
 #define JOIN(a, b) a##b
 #define NAME(set) JOIN(hone_kernels_rowwise_, set)
+#define ENCODER(set) JOIN(hone_kernels_encoder_, set)
 
 void NAME(HONE_SET)(hone_kernels *table)
 {
@@ -242,4 +201,5 @@ void NAME(HONE_SET)(hone_kernels *table)
     table->softmax_backward = softmax_backward;
     table->sum_squares = sum_squares;
     table->adamw = adamw;
+    ENCODER(HONE_SET)(table);
 }

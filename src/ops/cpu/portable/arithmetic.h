@@ -1,0 +1,50 @@
+/* arithmetic.h - what the portable kernels share: fixed lanes and the exponential. Included by files that are compiled
+ * once for each instruction set; every rounding is written down, so the bits are the same in all of them. */
+#ifndef HONE_OPS_CPU_PORTABLE_ARITHMETIC_H
+#define HONE_OPS_CPU_PORTABLE_ARITHMETIC_H
+
+#include "ops/cpu/kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { LANES = 16 };
+
+/* Adds the lanes as a tree. */
+static inline float tree(const float *lane)
+{
+    float sum[LANES];
+    for (int i = 0; i < LANES; i++)
+        sum[i] = lane[i];
+    for (int width = LANES / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; i++)
+            sum[i] += sum[i + width];
+    return sum[0];
+}
+
+/* e^x within 2 units in the last place for -87 <= x <= 88; beyond, the value at that bound. Range reduction by ln 2 in
+ * two parts (Cody & Waite 1980), polynomial of degree 6 (coefficients as in Cephes, expf). */
+static inline float exp_float(float x)
+{
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 88.0f ? 88.0f : x;
+    float shifted = fmaf(x, 1.44269504088896341f, 12582912.0f); /* 1.5 * 2^23: the low bits are the integer n */
+    float n = shifted - 12582912.0f;
+    float r = fmaf(n, -0.693359375f, x);
+    r = fmaf(n, 2.12194440e-4f, r);
+    float p = 1.9875691500e-4f;
+    p = fmaf(p, r, 1.3981999507e-3f);
+    p = fmaf(p, r, 8.3334519073e-3f);
+    p = fmaf(p, r, 4.1665795894e-2f);
+    p = fmaf(p, r, 1.6666665459e-1f);
+    p = fmaf(p, r, 5.0000001201e-1f);
+    p = fmaf(p, r * r, r + 1.0f);
+    uint32_t bits; /* 2^n; unsigned and without a conversion, so that a NaN passes through as one */
+    float scale;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + 127) << 23;
+    memcpy(&scale, &bits, sizeof scale);
+    return p * scale;
+}
+
+#endif

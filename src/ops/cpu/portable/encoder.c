@@ -1,0 +1,69 @@
+/* encoder.c - the row kernels that encoders (BERT) need beside rowwise.c: layer norm with its residual and bias, and
+ * the exact GELU. Plain C compiled once for each instruction set, with the same bits in all of them (see rowwise.c). */
+#include "ops/cpu/portable/arithmetic.h"
+
+/* y = (s - mean(s)) / sqrt(var(s) + eps) * w + b with s = x + residual + bias. Two passes over the sum, so that a large
+ * mean costs no digits. */
+static void layer_norm(int64_t dim, float eps, const float *x, const float *residual, const float *bias, const float *w,
+                       const float *b, float *y)
+{
+    float lane[LANES] = {0};
+    int64_t i = 0;
+    for (int64_t j = 0; j < dim; j++)
+        y[j] = x[j] + residual[j] + bias[j];
+    for (; i + LANES <= dim; i += LANES)
+        for (int j = 0; j < LANES; j++)
+            lane[j] += y[i + j];
+    for (int j = 0; i + j < dim; j++)
+        lane[j] += y[i + j];
+    float mean = tree(lane) / (float)dim;
+    for (int j = 0; j < LANES; j++)
+        lane[j] = 0;
+    for (i = 0; i + LANES <= dim; i += LANES)
+        for (int j = 0; j < LANES; j++) {
+            float d = y[i + j] - mean;
+            lane[j] = fmaf(d, d, lane[j]);
+        }
+    for (int j = 0; i + j < dim; j++) {
+        float d = y[i + j] - mean;
+        lane[j] = fmaf(d, d, lane[j]);
+    }
+    float scale = 1.0f / sqrtf(tree(lane) / (float)dim + eps);
+    for (int64_t j = 0; j < dim; j++)
+        y[j] = fmaf((y[j] - mean) * scale, w[j], b[j]);
+}
+
+/* x * Phi(x), Phi the normal distribution function (Hendrycks & Gimpel 2016, arXiv 1606.08415). For a = |x|,
+ * Phi(-a) = exp(-p(a)) / 2, where p(a) = -log(2 Phi(-a)) is smooth: p is a polynomial of degree 9 through 0, fitted on
+ * [0, 9] so that a * Phi(-a) is off by at most 2e-9. Beyond 9 the tail is below 1e-15 either way. */
+static inline float gelu_value(float x)
+{
+    float a = fabsf(x);
+    a = a > 9.0f ? 9.0f : a;
+    float p = -2.855199709e-07f;
+    p = fmaf(p, a, 5.621126115e-06f);
+    p = fmaf(p, a, -4.607646078e-05f);
+    p = fmaf(p, a, 1.788921544e-04f);
+    p = fmaf(p, a, 2.162840833e-05f);
+    p = fmaf(p, a, -4.836531426e-03f);
+    p = fmaf(p, a, 3.636267353e-02f);
+    p = fmaf(p, a, 3.183034616e-01f);
+    p = fmaf(p, a, 7.978850700e-01f);
+    float tail = 0.5f * exp_float(-(p * a));
+    return x * (x > 0.0f ? 1.0f - tail : tail);
+}
+
+static void gelu(int64_t n, const float *bias, float *x)
+{
+    for (int64_t i = 0; i < n; i++)
+        x[i] = gelu_value(x[i] + bias[i]);
+}
+
+#define JOIN(a, b) a##b
+#define NAME(set) JOIN(hone_kernels_encoder_, set)
+
+void NAME(HONE_SET)(hone_kernels *table)
+{
+    table->layer_norm = layer_norm;
+    table->gelu = gelu;
+}
