@@ -159,6 +159,32 @@ static void check_expand(const hone_kernels *kernels)
     }
 }
 
+/* Expansion and tile in one must have the bits of one after the other, and leave the expanded panel. */
+static void check_expand_tile(const hone_kernels *kernels)
+{
+    for (int packing = 0; packing < HONE_N_PACKINGS; packing++)
+        for (int rows = 1; rows <= HONE_TILE_ROWS; rows++)
+            for (int64_t n_in = 32; kernels->expand_tile[packing][rows] && n_in <= 288; n_in += 32) {
+                size_t bytes;
+                const unsigned char *panel =
+                    fill_panel(0, (hone_packing)packing, n_in, (uint32_t)(n_in + rows), &bytes);
+                for (int64_t k0 = 0; k0 < n_in; k0 += 96)
+                    for (int add = 0; add < 2; add++) {
+                        int64_t n = n_in - k0, a_row = n + 5, c_row = HONE_PANEL + 3,
+                                n_c = (rows - 1) * c_row + HONE_PANEL;
+                        const float *a = wild(1, (rows - 1) * a_row + n, (uint32_t)n);
+                        float *c = wild(2, n_c, 78), *expected = twin_of(3, c, n_c),
+                              *out = guarded_floats(&buffers[4], n * HONE_PANEL),
+                              *expected_out = guarded_floats(&buffers[5], n * HONE_PANEL);
+                        kernels->expand_tile[packing][rows](panel, k0, n_in, a, a_row, c, c_row, add, out);
+                        reference.expand[packing](panel, k0, n_in, expected_out);
+                        reference.tile[rows](n, a, a_row, 1, expected_out, HONE_PANEL, expected, c_row, add);
+                        assert_same(out, expected_out, n * HONE_PANEL, "expand_tile, the panel", n);
+                        assert_same(c, expected, n_c, "expand_tile, the tile", n);
+                    }
+            }
+}
+
 /* The matrix-vector kernel must have the bits of expansion and tile, chunk by chunk (ops.h). */
 static void check_gemv(const hone_kernels *kernels)
 {
@@ -359,6 +385,7 @@ typedef struct kernel_check {
 
 static const kernel_check checks[] = {{"tile", check_tile},
                                       {"expand", check_expand},
+                                      {"expand_tile", check_expand_tile},
                                       {"gemv", check_gemv},
                                       {"transpose", check_transpose},
                                       {"rms_norm", check_rms_norm},

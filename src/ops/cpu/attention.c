@@ -79,20 +79,37 @@ static float *v_panel(const hone_kv_pool *pool, int64_t page, int64_t layer, int
     return k_panel(pool, page, layer, pool->n_kv_heads + head);
 }
 
+typedef struct kv_write_run {
+    hone_kv_pool *pool;
+    int64_t layer, n_writes;
+    const hone_kv_write *writes;
+    const float *k, *v;
+} kv_write_run;
+
+enum { WRITES_A_PIECE = 8 };
+
+static void kv_write_piece(void *context, int64_t piece, int thread)
+{
+    (void)thread;
+    const kv_write_run *run = context;
+    int64_t dim = run->pool->head_dim, n_heads = run->pool->n_kv_heads, width = n_heads * dim;
+    for (int64_t i = piece * WRITES_A_PIECE; i < (piece + 1) * WRITES_A_PIECE && i < run->n_writes; i++)
+        for (int64_t h = 0; h < n_heads; h++) {
+            const hone_kv_write *w = &run->writes[i];
+            float *kp = k_panel(run->pool, w->page, run->layer, h) + w->slot;
+            const float *from = run->k + w->row * width + h * dim;
+            for (int64_t d = 0; d < dim; d++)
+                kp[d * HONE_PAGE_TOKENS] = from[d];
+            memcpy(v_panel(run->pool, w->page, run->layer, h) + w->slot * dim, run->v + w->row * width + h * dim,
+                   (size_t)dim * sizeof(float));
+        }
+}
+
 void hone_op_kv_write(hone_ops *ops, hone_kv_pool *pool, int64_t layer, const hone_kv_write *writes, int64_t n_writes,
                       const float *k, const float *v)
 {
-    (void)ops;
-    int64_t dim = pool->head_dim, width = pool->n_kv_heads * dim;
-    for (int64_t i = 0; i < n_writes; i++)
-        for (int64_t h = 0; h < pool->n_kv_heads; h++) {
-            float *kp = k_panel(pool, writes[i].page, layer, h) + writes[i].slot;
-            const float *from = k + writes[i].row * width + h * dim;
-            for (int64_t d = 0; d < dim; d++)
-                kp[d * HONE_PAGE_TOKENS] = from[d];
-            memcpy(v_panel(pool, writes[i].page, layer, h) + writes[i].slot * dim, v + writes[i].row * width + h * dim,
-                   (size_t)dim * sizeof *v);
-        }
+    kv_write_run run = {pool, layer, n_writes, writes, k, v};
+    hone_thread_pool_run(ops->pool, (n_writes + WRITES_A_PIECE - 1) / WRITES_A_PIECE, kv_write_piece, &run);
 }
 
 typedef struct attention_run {

@@ -27,7 +27,7 @@ typedef enum hone_packing {
 enum {
     HONE_TILE_ROWS = 6,         /* most rows a tile kernel takes */
     HONE_GEMV_PANELS = 4,       /* most panels a matrix-vector kernel takes at once (1 is allowed) */
-    HONE_PREFETCH_BYTES = 2048, /* of a panel, ahead of what a matrix-vector kernel reads */
+    HONE_PREFETCH_BYTES = 2048, /* of a panel, ahead of what a kernel reads */
     HONE_Q8_BLOCK_BYTES = 32 + 512,
     HONE_Q4_BLOCK_BYTES = 64 + 256
 };
@@ -37,6 +37,10 @@ typedef void (*hone_tile_kernel)(int64_t k, const float *a, int64_t a_row, int64
                                  float *c, int64_t c_row, bool add);
 /* Inputs [k0,k1) of one panel to out[k-k0][16]. For q8 and q4, k0 is a multiple of 32 and so is k1 - k0. */
 typedef void (*hone_expand_kernel)(const void *panel, int64_t k0, int64_t k1, float *out);
+/* Both at once: out as expand makes it, and the tile of inputs [k0,k1) over the first rows (1..6) with A's rows a_row
+ * apart. The expansion then runs in the shadow of the multiply-adds, which counts where rows are few. */
+typedef void (*hone_expand_tile_kernel)(const void *panel, int64_t k0, int64_t k1, const float *a, int64_t a_row,
+                                        float *c, int64_t c_row, bool add, float *out);
 /* y[0..16*n_panels) = W x over all n_in inputs, chunked as HONE_K_CHUNK says; panels are panel_bytes apart. */
 typedef void (*hone_gemv_kernel)(const void *panels, size_t panel_bytes, int n_panels, int64_t n_in, const float *x,
                                  float *y);
@@ -45,6 +49,8 @@ typedef struct hone_kernels {
     const char *isa;
     hone_tile_kernel tile[HONE_TILE_ROWS + 1]; /* by number of rows, 1..6 */
     hone_expand_kernel expand[HONE_N_PACKINGS];
+    /* by number of rows; NULL: expand, then the tile */
+    hone_expand_tile_kernel expand_tile[HONE_N_PACKINGS][HONE_TILE_ROWS + 1];
     hone_gemv_kernel gemv[HONE_N_PACKINGS];                                      /* NULL: expand and use the tile */
     void (*transpose16)(const float *x, int64_t x_row, float *y, int64_t y_row); /* y[j][i] = x[i][j], 16 x 16 */
 
@@ -109,14 +115,23 @@ struct hone_ops {
 /* Called when the device goes: weights that are still there keep their memory until they are freed. */
 void hone_weight_close_chunk(hone_ops *ops);
 
+/* Rows of m go through tiles of near-equal height (a low one would leave the FMA units idle), the lowest first: the
+ * height of the first of them. */
+static inline int64_t hone_tile_height(int64_t m)
+{
+    return m / ((m + HONE_TILE_ROWS - 1) / HONE_TILE_ROWS);
+}
+
 /* Runs the tile kernel over m rows (any m) and 16 columns. */
 static inline void hone_tile_rows(const hone_kernels *kernels, int64_t m, int64_t k, const float *a, int64_t a_row,
                                   int64_t a_k, const float *b, int64_t b_k, float *c, int64_t c_row, bool add)
 {
-    for (int64_t i = 0, left = (m + HONE_TILE_ROWS - 1) / HONE_TILE_ROWS; left > 0; left--) {
-        int64_t rows = (m - i + left - 1) / left; /* tiles of near-equal height: a low one leaves the FMA units idle */
-        kernels->tile[rows](k, a + i * a_row, a_row, a_k, b, b_k, c + i * c_row, c_row, add);
-        i += rows;
+    while (m > 0) {
+        int64_t rows = hone_tile_height(m);
+        kernels->tile[rows](k, a, a_row, a_k, b, b_k, c, c_row, add);
+        a += rows * a_row;
+        c += rows * c_row;
+        m -= rows;
     }
 }
 

@@ -4,7 +4,11 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { ROWS_A_PIECE = 16, VALUES_A_PIECE = 16384 };
+enum {
+    ROWS_A_PIECE = 8,
+    VALUES_A_PIECE = 4096,
+    SQUARES_A_PIECE = 16384 /* part of the order of a sum: another number gives other bits */
+};
 
 static int64_t min64(int64_t a, int64_t b)
 {
@@ -236,8 +240,8 @@ void hone_op_argmax(hone_ops *ops, int64_t n_rows, int64_t n, const float *x, in
 double hone_op_sum_squares(hone_ops *ops, int64_t n, const float *x)
 {
     double sum = 0; /* pieces of fixed size, added in order */
-    for (int64_t i = 0; i < n; i += VALUES_A_PIECE)
-        sum += ops->kernels.sum_squares(min64(VALUES_A_PIECE, n - i), x + i);
+    for (int64_t i = 0; i < n; i += SQUARES_A_PIECE)
+        sum += ops->kernels.sum_squares(min64(SQUARES_A_PIECE, n - i), x + i);
     return sum;
 }
 

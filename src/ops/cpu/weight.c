@@ -1,7 +1,8 @@
 /* weight.c - packing frozen weights into panels, and the products with them.
  *
  * Forward: each panel is expanded a chunk of HONE_K_CHUNK inputs at a time into a scratch that stays in the first-level
- * cache, and the tile kernel runs over the rows; one row goes through the matrix-vector kernel instead, with equal
+ * cache, together with the first tile of rows where a kernel does both at once, and the tile kernel runs over the other
+ * rows; one row goes through the matrix-vector kernel instead, with equal
  * bits. Backward (dx = dy W) needs W by input: 16 outputs x 16 inputs are expanded and transposed, so both directions
  * live on one packed copy. */
 #include "ops/cpu/kernels.h"
@@ -14,6 +15,7 @@
 enum {
     ROW_BLOCK = 192,                /* rows of one task: x[192][256] floats stay in the second-level cache */
     PANEL_GROUP = HONE_GEMV_PANELS, /* most panels of one task */
+    CACHED_FLOATS = 128 * 1024,     /* of x: half of a second-level cache of 1 MiB */
     BACKWARD_GROUP = 2              /* input panels of one backward task */
 };
 
@@ -279,21 +281,33 @@ typedef struct linear_run {
         groups[MAX_JOBS]; /* a piece is one group of panels of a job, one block of rows */
 } linear_run;
 
-/* Copies the valid columns of a tile row block computed into a padded buffer. */
+/* Inputs [k0,k1) of one panel over rows [row0,row1). scratch: the expanded panel, then an edge row: the columns of a
+ * last panel that has fewer than 16 outputs are computed there and copied. */
 static void panel_rows(const linear_run *run, const hone_linear_job *job, int64_t panel, int64_t row0, int64_t row1,
-                       int64_t k0, int64_t k1, const float *expanded, float *edge)
+                       int64_t k0, int64_t k1, float *scratch)
 {
     const hone_kernels *kernels = &run->ops->kernels;
-    int64_t columns = min64(HONE_PANEL, job->w->n_out - panel * HONE_PANEL);
+    const hone_weight *w = job->w;
+    const unsigned char *data = w->data + (size_t)panel * w->panel_bytes;
+    int64_t columns = min64(HONE_PANEL, w->n_out - panel * HONE_PANEL);
     const float *x = job->x + row0 * job->x_stride + k0;
-    float *y = job->y + row0 * job->y_stride + panel * HONE_PANEL;
+    float *y = job->y + row0 * job->y_stride + panel * HONE_PANEL, *edge = scratch + 2 * HONE_K_CHUNK * HONE_PANEL;
+    int64_t first = hone_tile_height(row1 - row0);
+    hone_expand_tile_kernel both = columns == HONE_PANEL ? kernels->expand_tile[w->packing][first] : NULL;
+    if (both) {
+        both(data, k0, k1, x, job->x_stride, y, job->y_stride, k0 > 0, scratch);
+        row0 += first;
+        x += first * job->x_stride;
+        y += first * job->y_stride;
+    } else
+        kernels->expand[w->packing](data, k0, k1, scratch);
     if (columns == HONE_PANEL) {
-        hone_tile_rows(kernels, row1 - row0, k1 - k0, x, job->x_stride, 1, expanded, HONE_PANEL, y, job->y_stride,
+        hone_tile_rows(kernels, row1 - row0, k1 - k0, x, job->x_stride, 1, scratch, HONE_PANEL, y, job->y_stride,
                        k0 > 0);
         return;
     }
     for (int64_t i = row0; i < row1; i++) {
-        kernels->tile[1](k1 - k0, x, job->x_stride, 1, expanded, HONE_PANEL, edge, HONE_PANEL, false);
+        kernels->tile[1](k1 - k0, x, job->x_stride, 1, scratch, HONE_PANEL, edge, HONE_PANEL, false);
         for (int64_t j = 0; j < columns; j++)
             y[j] = k0 > 0 ? y[j] + edge[j] : edge[j];
         x += job->x_stride;
@@ -313,21 +327,22 @@ static void linear_piece(void *context, int64_t piece, int thread)
     int64_t block = piece % run->n_blocks, group = piece / run->n_blocks;
     int64_t panel0 = group * w->n_panels / run->groups[j], panel1 = (group + 1) * w->n_panels / run->groups[j];
     int64_t row0 = block * run->rows_per_block, row1 = min64(row0 + run->rows_per_block, run->n_rows);
-    float *scratch = run->ops->scratch + (size_t)thread * HONE_SCRATCH_FLOATS,
-          *edge = scratch + 2 * HONE_K_CHUNK * HONE_PANEL;
+    float *scratch = run->ops->scratch + (size_t)thread * HONE_SCRATCH_FLOATS;
     hone_gemv_kernel gemv = run->ops->kernels.gemv[w->packing];
     if (run->n_rows == 1 && gemv && panel1 * HONE_PANEL <= w->n_out) {
         gemv(w->data + (size_t)panel0 * w->panel_bytes, w->panel_bytes, (int)(panel1 - panel0), w->n_in, job->x,
              job->y + panel0 * HONE_PANEL);
         return;
     }
-    for (int64_t k0 = 0; k0 < w->n_in; k0 += HONE_K_CHUNK) {
-        int64_t k1 = min64(k0 + HONE_K_CHUNK, w->n_in);
-        for (int64_t panel = panel0; panel < panel1; panel++) {
-            run->ops->kernels.expand[w->packing](w->data + (size_t)panel * w->panel_bytes, k0, k1, scratch);
-            panel_rows(run, job, panel, row0, row1, k0, k1, scratch, edge);
-        }
+    if ((row1 - row0) * w->n_in <= CACHED_FLOATS) { /* x stays near: read the weights in the order of memory */
+        for (int64_t panel = panel0; panel < panel1; panel++)
+            for (int64_t k0 = 0; k0 < w->n_in; k0 += HONE_K_CHUNK)
+                panel_rows(run, job, panel, row0, row1, k0, min64(k0 + HONE_K_CHUNK, w->n_in), scratch);
+        return;
     }
+    for (int64_t k0 = 0; k0 < w->n_in; k0 += HONE_K_CHUNK)
+        for (int64_t panel = panel0; panel < panel1; panel++)
+            panel_rows(run, job, panel, row0, row1, k0, min64(k0 + HONE_K_CHUNK, w->n_in), scratch);
 }
 
 /* Rows in near-equal blocks of at most ROW_BLOCK, each a multiple of the tile height but the last. */

@@ -11,7 +11,10 @@
 
 #include <immintrin.h>
 
-enum { PAIR = 2 }; /* panels that a matrix-vector loop takes at once */
+enum {
+    PAIR = 2,            /* panels that a matrix-vector loop takes at once */
+    EXPAND_TILE_ROWS = 3 /* of a tile that expands as it multiplies; higher ones would spill their sums */
+};
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 /* Small loops over accumulators must be unrolled early, or GCC keeps the accumulators in memory as an array. */
@@ -20,6 +23,20 @@ enum { PAIR = 2 }; /* panels that a matrix-vector loop takes at once */
 #else
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
+
+ALWAYS_INLINE void store_tile(const int rows, __m256 acc[6][2], float *c, int64_t c_row, bool add)
+{
+    UNROLL
+    for (int i = 0; i < rows; i++) {
+        float *row = c + i * c_row;
+        if (add) {
+            acc[i][0] = _mm256_add_ps(_mm256_loadu_ps(row), acc[i][0]);
+            acc[i][1] = _mm256_add_ps(_mm256_loadu_ps(row + 8), acc[i][1]);
+        }
+        _mm256_storeu_ps(row, acc[i][0]);
+        _mm256_storeu_ps(row + 8, acc[i][1]);
+    }
+}
 
 ALWAYS_INLINE void tile(const int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b,
                         int64_t b_k, float *c, int64_t c_row, bool add)
@@ -39,16 +56,7 @@ ALWAYS_INLINE void tile(const int rows, int64_t k, const float *a, int64_t a_row
         a += a_k;
         b += b_k;
     }
-    UNROLL
-    for (int i = 0; i < rows; i++) {
-        float *row = c + i * c_row;
-        if (add) {
-            acc[i][0] = _mm256_add_ps(_mm256_loadu_ps(row), acc[i][0]);
-            acc[i][1] = _mm256_add_ps(_mm256_loadu_ps(row + 8), acc[i][1]);
-        }
-        _mm256_storeu_ps(row, acc[i][0]);
-        _mm256_storeu_ps(row + 8, acc[i][1]);
-    }
+    store_tile(rows, acc, c, c_row, add);
 }
 
 #define TILE(rows)                                                                                                     \
@@ -90,10 +98,18 @@ ALWAYS_INLINE __m256 bytes8(const unsigned char *p)
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
 }
 
+/* Asks for what lies HONE_PREFETCH_BYTES further on: pieces of work read weights in the order of memory. */
+ALWAYS_INLINE void prefetch_block(const unsigned char *block, int block_bytes)
+{
+    for (int line = 0; line < block_bytes; line += 64)
+        _mm_prefetch((const char *)block + HONE_PREFETCH_BYTES + line, _MM_HINT_T0);
+}
+
 static void expand_q8(const void *panel, int64_t k0, int64_t k1, float *out)
 {
     for (int64_t k = k0; k < k1; k += 32) {
         const unsigned char *block = (const unsigned char *)panel + k / 32 * HONE_Q8_BLOCK_BYTES;
+        prefetch_block(block, HONE_Q8_BLOCK_BYTES);
         __m256 d0 = half8(block), d1 = half8(block + 16);
         for (int i = 0; i < 32; i++) {
             _mm256_storeu_ps(out, _mm256_mul_ps(d0, bytes8(block + 32 + i * HONE_PANEL)));
@@ -121,6 +137,7 @@ static void expand_q4(const void *panel, int64_t k0, int64_t k1, float *out)
 {
     for (int64_t k = k0; k < k1; k += 32) {
         const unsigned char *block = (const unsigned char *)panel + k / 32 * HONE_Q4_BLOCK_BYTES;
+        prefetch_block(block, HONE_Q4_BLOCK_BYTES);
         for (int side = 0; side < 2; side++) {
             __m256 d[4], m = half8(block + 32 + 16 * side);
             scales(half8(block + 16 * side), d);
@@ -138,6 +155,93 @@ static void expand_q4(const void *panel, int64_t k0, int64_t k1, float *out)
         out += 32 * HONE_PANEL;
     }
 }
+
+/* Tiles of few rows leave registers for the expansion, which they would otherwise wait for: up to EXPAND_TILE_ROWS. */
+ALWAYS_INLINE void multiply(const int rows, const float *x, int64_t a_row, __m256 b0, __m256 b1, __m256 acc[6][2])
+{
+    UNROLL
+    for (int i = 0; i < rows; i++) {
+        __m256 v = _mm256_broadcast_ss(x + i * a_row);
+        acc[i][0] = _mm256_fmadd_ps(v, b0, acc[i][0]);
+        acc[i][1] = _mm256_fmadd_ps(v, b1, acc[i][1]);
+    }
+}
+
+ALWAYS_INLINE void expand_tile_q4(const int rows, const void *panel, int64_t k0, int64_t k1, const float *a,
+                                  int64_t a_row, float *c, int64_t c_row, bool add, float *out)
+{
+    __m256 acc[6][2];
+    UNROLL
+    for (int i = 0; i < rows; i++)
+        acc[i][0] = acc[i][1] = _mm256_setzero_ps();
+    for (int64_t k = k0; k < k1; k += 32) {
+        const unsigned char *block = (const unsigned char *)panel + k / 32 * HONE_Q4_BLOCK_BYTES;
+        prefetch_block(block, HONE_Q4_BLOCK_BYTES);
+        __m256 d[2][4], m[2];
+        UNROLL
+        for (int side = 0; side < 2; side++) {
+            m[side] = half8(block + 32 + 16 * side);
+            scales(half8(block + 16 * side), d[side]);
+        }
+        for (int g = 0; g < 4; g++) {
+            UNROLL
+            for (int half = 0; half < 2; half++) {
+                UNROLL
+                for (int j = 0; j < 4; j++) {
+                    __m256 b[2];
+                    UNROLL
+                    for (int side = 0; side < 2; side++) { /* loaded each time: cheaper than a register */
+                        __m256i words = _mm256_loadu_si256((const __m256i *)(block + 64 + g * 64 + 32 * side));
+                        words = half ? _mm256_srli_epi32(words, 16) : words;
+                        b[side] = _mm256_fmadd_ps(nibble(words, j), d[side][j], m[side]);
+                        _mm256_storeu_ps(out + 8 * side, b[side]);
+                    }
+                    multiply(rows, a, a_row, b[0], b[1], acc);
+                    out += HONE_PANEL;
+                    a++;
+                }
+            }
+        }
+    }
+    store_tile(rows, acc, c, c_row, add);
+}
+
+ALWAYS_INLINE void expand_tile_q8(const int rows, const void *panel, int64_t k0, int64_t k1, const float *a,
+                                  int64_t a_row, float *c, int64_t c_row, bool add, float *out)
+{
+    __m256 acc[6][2];
+    UNROLL
+    for (int i = 0; i < rows; i++)
+        acc[i][0] = acc[i][1] = _mm256_setzero_ps();
+    for (int64_t k = k0; k < k1; k += 32) {
+        const unsigned char *block = (const unsigned char *)panel + k / 32 * HONE_Q8_BLOCK_BYTES;
+        prefetch_block(block, HONE_Q8_BLOCK_BYTES);
+        __m256 d0 = half8(block), d1 = half8(block + 16);
+        for (int i = 0; i < 32; i++) {
+            __m256 b0 = _mm256_mul_ps(d0, bytes8(block + 32 + i * HONE_PANEL)),
+                   b1 = _mm256_mul_ps(d1, bytes8(block + 32 + i * HONE_PANEL + 8));
+            _mm256_storeu_ps(out, b0);
+            _mm256_storeu_ps(out + 8, b1);
+            multiply(rows, a, a_row, b0, b1, acc);
+            out += HONE_PANEL;
+            a++;
+        }
+    }
+    store_tile(rows, acc, c, c_row, add);
+}
+
+#define EXPAND_TILE(type, rows)                                                                                        \
+    static void expand_tile_##type##_##rows(const void *panel, int64_t k0, int64_t k1, const float *a, int64_t a_row,  \
+                                            float *c, int64_t c_row, bool add, float *out)                             \
+    {                                                                                                                  \
+        expand_tile_##type(rows, panel, k0, k1, a, a_row, c, c_row, add, out);                                         \
+    }
+EXPAND_TILE(q4, 1)
+EXPAND_TILE(q4, 2)
+EXPAND_TILE(q4, 3)
+EXPAND_TILE(q8, 1)
+EXPAND_TILE(q8, 2)
+EXPAND_TILE(q8, 3)
 
 /* Asks for the block that each panel needs HONE_PREFETCH_BYTES later; past the end of a panel that is the start of the
  * panel which its place in the next group has. Memory is read as one stream a panel, far too short for the processor to
@@ -303,6 +407,12 @@ void hone_kernels_avx2(hone_kernels *table)
 {
     table->isa = "avx2";
     const hone_tile_kernel tiles[] = {NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
+    const hone_expand_tile_kernel q4[] = {NULL, expand_tile_q4_1, expand_tile_q4_2, expand_tile_q4_3};
+    const hone_expand_tile_kernel q8[] = {NULL, expand_tile_q8_1, expand_tile_q8_2, expand_tile_q8_3};
+    for (int i = 1; i <= EXPAND_TILE_ROWS; i++) {
+        table->expand_tile[HONE_PACK_Q4][i] = q4[i];
+        table->expand_tile[HONE_PACK_Q8][i] = q8[i];
+    }
     for (int i = 1; i <= HONE_TILE_ROWS; i++)
         table->tile[i] = tiles[i];
     table->expand[HONE_PACK_F16] = expand_f16;

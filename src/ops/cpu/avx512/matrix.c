@@ -15,6 +15,15 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
+ALWAYS_INLINE void store_tile(const int rows, __m512 *acc, float *c, int64_t c_row, bool add)
+{
+    UNROLL
+    for (int i = 0; i < rows; i++) {
+        float *row = c + i * c_row;
+        _mm512_storeu_ps(row, add ? _mm512_add_ps(_mm512_loadu_ps(row), acc[i]) : acc[i]);
+    }
+}
+
 ALWAYS_INLINE void tile(const int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b,
                         int64_t b_k, float *c, int64_t c_row, bool add)
 {
@@ -30,11 +39,7 @@ ALWAYS_INLINE void tile(const int rows, int64_t k, const float *a, int64_t a_row
         a += a_k;
         b += b_k;
     }
-    UNROLL
-    for (int i = 0; i < rows; i++) {
-        float *row = c + i * c_row;
-        _mm512_storeu_ps(row, add ? _mm512_add_ps(_mm512_loadu_ps(row), acc[i]) : acc[i]);
-    }
+    store_tile(rows, acc, c, c_row, add);
 }
 
 #define TILE(rows)                                                                                                     \
@@ -104,6 +109,89 @@ static void expand_q4(const void *panel, int64_t k0, int64_t k1, float *out)
         out += 32 * HONE_PANEL;
     }
 }
+
+/* Asks for what lies HONE_PREFETCH_BYTES further on: pieces of work read weights in the order of memory. */
+ALWAYS_INLINE void prefetch_block(const unsigned char *block, int block_bytes)
+{
+    for (int line = 0; line < block_bytes; line += 64)
+        _mm_prefetch((const char *)block + HONE_PREFETCH_BYTES + line, _MM_HINT_T0);
+}
+
+ALWAYS_INLINE void expand_tile_q4(const int rows, const void *panel, int64_t k0, int64_t k1, const float *a,
+                                  int64_t a_row, float *c, int64_t c_row, bool add, float *out)
+{
+    __m512 acc[HONE_TILE_ROWS];
+    UNROLL
+    for (int i = 0; i < rows; i++)
+        acc[i] = _mm512_setzero_ps();
+    for (int64_t k = k0; k < k1; k += 32) {
+        const unsigned char *block = (const unsigned char *)panel + k / 32 * HONE_Q4_BLOCK_BYTES;
+        prefetch_block(block, HONE_Q4_BLOCK_BYTES);
+        __m512 d[4], m = half16(block + 32);
+        scales(half16(block), d);
+        for (int g = 0; g < 4; g++) {
+            __m512i words = _mm512_loadu_si512(block + 64 + g * 64);
+            UNROLL
+            for (int half = 0; half < 2; half++) {
+                UNROLL
+                for (int j = 0; j < 4; j++) {
+                    __m512 w = _mm512_fmadd_ps(nibble(words, j), d[j], m);
+                    _mm512_storeu_ps(out, w);
+                    UNROLL
+                    for (int i = 0; i < rows; i++)
+                        acc[i] = _mm512_fmadd_ps(_mm512_set1_ps(a[i * a_row]), w, acc[i]);
+                    out += HONE_PANEL;
+                    a++;
+                }
+                words = _mm512_srli_epi32(words, 16);
+            }
+        }
+    }
+    store_tile(rows, acc, c, c_row, add);
+}
+
+ALWAYS_INLINE void expand_tile_q8(const int rows, const void *panel, int64_t k0, int64_t k1, const float *a,
+                                  int64_t a_row, float *c, int64_t c_row, bool add, float *out)
+{
+    __m512 acc[HONE_TILE_ROWS];
+    UNROLL
+    for (int i = 0; i < rows; i++)
+        acc[i] = _mm512_setzero_ps();
+    for (int64_t k = k0; k < k1; k += 32) {
+        const unsigned char *block = (const unsigned char *)panel + k / 32 * HONE_Q8_BLOCK_BYTES;
+        prefetch_block(block, HONE_Q8_BLOCK_BYTES);
+        __m512 d = half16(block);
+        for (int q = 0; q < 32; q++) {
+            __m512 w = _mm512_mul_ps(d, bytes16(block + 32 + q * HONE_PANEL));
+            _mm512_storeu_ps(out, w);
+            UNROLL
+            for (int i = 0; i < rows; i++)
+                acc[i] = _mm512_fmadd_ps(_mm512_set1_ps(a[i * a_row]), w, acc[i]);
+            out += HONE_PANEL;
+            a++;
+        }
+    }
+    store_tile(rows, acc, c, c_row, add);
+}
+
+#define EXPAND_TILE(type, rows)                                                                                        \
+    static void expand_tile_##type##_##rows(const void *panel, int64_t k0, int64_t k1, const float *a, int64_t a_row,  \
+                                            float *c, int64_t c_row, bool add, float *out)                             \
+    {                                                                                                                  \
+        expand_tile_##type(rows, panel, k0, k1, a, a_row, c, c_row, add, out);                                         \
+    }
+EXPAND_TILE(q4, 1)
+EXPAND_TILE(q4, 2)
+EXPAND_TILE(q4, 3)
+EXPAND_TILE(q4, 4)
+EXPAND_TILE(q4, 5)
+EXPAND_TILE(q4, 6)
+EXPAND_TILE(q8, 1)
+EXPAND_TILE(q8, 2)
+EXPAND_TILE(q8, 3)
+EXPAND_TILE(q8, 4)
+EXPAND_TILE(q8, 5)
+EXPAND_TILE(q8, 6)
 
 /* Asks for the block that each panel needs HONE_PREFETCH_BYTES later; past the end of a panel that is the start of the
  * panel which its place in the next group has. Memory is read as one stream a panel, far too short for the processor to
@@ -248,8 +336,25 @@ void hone_kernels_avx512(hone_kernels *table)
 {
     const hone_tile_kernel tiles[] = {NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
     table->isa = "avx512";
-    for (int i = 1; i <= HONE_TILE_ROWS; i++)
+    const hone_expand_tile_kernel q4[] = {NULL,
+                                          expand_tile_q4_1,
+                                          expand_tile_q4_2,
+                                          expand_tile_q4_3,
+                                          expand_tile_q4_4,
+                                          expand_tile_q4_5,
+                                          expand_tile_q4_6};
+    const hone_expand_tile_kernel q8[] = {NULL,
+                                          expand_tile_q8_1,
+                                          expand_tile_q8_2,
+                                          expand_tile_q8_3,
+                                          expand_tile_q8_4,
+                                          expand_tile_q8_5,
+                                          expand_tile_q8_6};
+    for (int i = 1; i <= HONE_TILE_ROWS; i++) {
         table->tile[i] = tiles[i];
+        table->expand_tile[HONE_PACK_Q4][i] = q4[i];
+        table->expand_tile[HONE_PACK_Q8][i] = q8[i];
+    }
     table->expand[HONE_PACK_Q8] = expand_q8;
     table->expand[HONE_PACK_Q4] = expand_q4;
     table->gemv[HONE_PACK_Q8] = gemv_q8;
