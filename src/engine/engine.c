@@ -160,6 +160,8 @@ const char *hone_engine_model_path(const hone_engine *engine)
 
 const char *hone_engine_model_hash(hone_engine *engine)
 {
+    if (!engine->hash[0] && hone_map_check_unchanged(&engine->map, NULL) != HONE_OK)
+        return "the file changed while it was open"; /* no request will run any more either */
     if (!engine->hash[0])
         hone_sha256_hex(engine->map.data, engine->map.size_bytes, engine->hash);
     return engine->hash;

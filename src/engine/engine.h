@@ -39,7 +39,9 @@ const hone_tokenizer *hone_engine_get_tokenizer(const hone_engine *engine);
 int64_t hone_engine_context_tokens(const hone_engine *engine); /* the model's trained context length */
 int hone_engine_threads(const hone_engine *engine);
 const char *hone_engine_model_path(const hone_engine *engine);
-/* sha256 of the model file's content (64 hex digits); computed on first use and remembered beside nothing on disk. */
+/* sha256 of the model file's content (64 hex digits); computed on first use, kept in memory. A file that changed
+ * since it was opened has a text that is no hash; hone_engine_submit refuses to go on then. (What was opened is not
+ * touched by the change: weights, vocabulary and template are copies.) */
 const char *hone_engine_model_hash(hone_engine *engine);
 const char *hone_engine_isa(const hone_engine *engine);            /* "avx2" */
 const char *hone_engine_numerics_class(const hone_engine *engine); /* "f32" */
@@ -68,6 +70,7 @@ const struct hone_model *hone_engine_get_model(const hone_engine *engine);
 hone_status hone_engine_load_adapter(hone_engine *engine, const char *folder, hone_adapter **out, hone_error *err);
 /* Gives the engine an adapter made elsewhere (the trainer). It takes ownership on success. */
 hone_status hone_engine_add_adapter(hone_engine *engine, hone_adapter *adapter, hone_error *err);
+/* No open ticket may use it. */
 void hone_engine_drop_adapter(hone_engine *engine, hone_adapter *adapter);
 
 typedef enum hone_finish {
@@ -85,10 +88,12 @@ typedef struct hone_request {
     hone_sampling sampling;      /* all zero: greedy */
     const char *const *stops;    /* borrowed: the answer ends where one of these texts begins */
     size_t n_stops;
-    bool want_prompt_logprobs;   /* log p(ids[i] | ids[0..i)) for i >= 1 */
-    int n_top;                   /* 0..20: the best next tokens after the prompt, with log-probabilities */
-    int n_top_output;            /* 0..20: the best tokens at each position of the answer */
-    int n_top_prompt;            /* 0..20: the best tokens at each position of the prompt; needs want_prompt_logprobs */
+    bool want_prompt_logprobs; /* log p(ids[i] | ids[0..i)) for i >= 1 */
+    int64_t logprobs_from;     /* 0..n_ids: not before this position, so that what stands there may come from the cache:
+                                  a continuation after a context of as many tokens */
+    int n_top;                 /* 0..20: the best next tokens after the prompt, with log-probabilities */
+    int n_top_output;          /* 0..20: the best tokens at each position of the answer */
+    int n_top_prompt;          /* 0..20: the best tokens at each position of the prompt; needs want_prompt_logprobs */
     const hone_choices *choices; /* borrowed; when set, the answer is exactly the choice with the greatest whole
                                     log-likelihood (end of turn included), found by best-first search */
 } hone_request;
@@ -107,11 +112,12 @@ typedef struct hone_response {
     float *logprobs;        /* [n_ids] of the generated tokens (NULL for a choice) */
     int32_t end_id;         /* the token that ended the answer, -1 when none did */
     float end_logprob;      /* of end_id */
-    float *prompt_logprobs; /* [request n_ids], the first NAN; NULL unless asked */
+    float *prompt_logprobs; /* [request n_ids], NAN for the first and before logprobs_from; NULL unless asked */
     hone_top_token *top;    /* [n_top] after the prompt */
     int n_top;
     hone_top_token *top_output; /* [n_ids, and one more where end_id >= 0][n_top_output], NULL unless asked */
-    hone_top_token *top_prompt; /* [request n_ids][n_top_prompt], the first row ids -1; NULL unless asked */
+    hone_top_token
+        *top_prompt; /* [request n_ids][n_top_prompt], rows without a log-probability ids -1; NULL unless asked */
     hone_finish finish;
     int choice;                                   /* index into choices, -1 otherwise */
     double choice_logprob;                        /* natural log of the whole choice's likelihood */
@@ -124,9 +130,8 @@ typedef struct hone_ticket hone_ticket;
  * to, its adapter and choices, and the response (caller's storage, to be cleared with hone_response_clear, also after
  * an error) are borrowed until the ticket is closed. All memory is taken here: a step needs none.
  * HONE_BAD_INPUT for a prompt that with max_new_tokens exceeds the context or a model file that changed meanwhile,
- * HONE_NO_MEMORY for one that the whole
- * key-value cache could not hold; the messages have the numbers. Requests start in the order of submission, except that
- * one waits while another is computing what both begin with. */
+ * HONE_NO_MEMORY for one that the whole key-value cache could not hold; the messages have the numbers. Requests start
+ * in the order of submission, except that one waits while another is computing what both begin with. */
 hone_status hone_engine_submit(hone_engine *engine, const hone_request *request, hone_response *response,
                                hone_ticket **out, hone_error *err);
 /* One step over everything submitted. *idle: nothing was left to do, or nothing is now. An error concerns the engine,

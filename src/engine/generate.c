@@ -25,8 +25,17 @@ hone_status hone_generation_check(const hone_request *r, int64_t n_vocab, hone_e
                              MAX_TOP);
     if (r->n_top_prompt > 0 && !r->want_prompt_logprobs)
         return hone_fail(err, HONE_BAD_INPUT, "top tokens of the prompt without its log-probabilities");
+    if (r->logprobs_from < 0 || r->logprobs_from > (int64_t)r->n_ids)
+        return hone_fail(err, HONE_BAD_INPUT, "log-probabilities from position %lld of a prompt of %zu tokens",
+                         (long long)r->logprobs_from, r->n_ids);
     hone_status status = hone_sampling_check(&r->sampling, n_vocab, err);
     return status == HONE_OK ? hone_stops_check(r->stops, r->n_stops, err) : status;
+}
+
+/* The first position of the prompt whose log-probability is wanted. */
+static int64_t first_logprob(const hone_request *r)
+{
+    return r->logprobs_from > 1 ? r->logprobs_from : 1;
 }
 
 static hone_top_token *new_top(size_t n_rows, int n_top)
@@ -61,10 +70,11 @@ hone_status hone_generation_begin(hone_generation *g, const hone_engine *engine,
     failed |= most > 0 && r->n_top_output > 0 && !(out->top_output = new_top(most, r->n_top_output));
     if (failed)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for an answer of %zu tokens", most);
-    if (out->prompt_logprobs)
-        out->prompt_logprobs[0] = NAN;
-    for (int i = 0; i < r->n_top_prompt; i++)
-        out->top_prompt[i] = (hone_top_token){-1, NAN};
+    for (int64_t i = 0; out->prompt_logprobs && i < first_logprob(r) && i < (int64_t)r->n_ids; i++) {
+        out->prompt_logprobs[i] = NAN;
+        for (int k = 0; k < r->n_top_prompt; k++)
+            out->top_prompt[i * r->n_top_prompt + k] = (hone_top_token){-1, NAN};
+    }
     if (most == 0)
         return HONE_OK;
     hone_status status =
@@ -84,7 +94,7 @@ bool hone_generation_wants(const hone_generation *g, int64_t position)
     const hone_request *r = g->request;
     int64_t last = (int64_t)r->n_ids - 1;
     if (position < last)
-        return r->want_prompt_logprobs;
+        return r->want_prompt_logprobs && position + 1 >= first_logprob(r);
     if (position == last)
         return r->n_top > 0 || r->choices || r->max_new_tokens > 0;
     return true;

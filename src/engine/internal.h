@@ -107,6 +107,7 @@ struct hone_ticket {
     int64_t n_tokens, n_prompt, n_computed;
     int32_t *pages;
     int32_t n_pages, n_registered;
+    uint64_t last_serial; /* of the last registered page: the parent of the next */
     hone_choice_search search;
     hone_generation generation;
     bool finished;

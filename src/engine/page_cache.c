@@ -1,4 +1,5 @@
-/* page_cache.c - a hash table of registered pages with open addressing over bucket chains; see page_cache.h. */
+/* page_cache.c - a hash table of registered pages, keyed by parent, adapter and first token (pages that can match the
+ * same beginning share a chain), and a list of the unused pages in the order in which they will be taken. */
 #include "engine/page_cache.h"
 
 #include "base/hash.h"
@@ -8,9 +9,10 @@
 
 typedef struct page {
     int32_t uses;
-    bool registered;
-    uint64_t serial, parent_serial, adapter, last_used, hash;
-    int32_t next_in_bucket; /* -1 ends the chain */
+    int32_t n_tokens; /* registered: how many positions hold known tokens; 0: not registered */
+    uint64_t serial, parent_serial, adapter;
+    int32_t bucket, next_in_bucket; /* -1 ends the chain */
+    int32_t before, after;          /* in the list of unused pages, -1 at its ends */
 } page;
 
 struct hone_page_cache {
@@ -19,9 +21,28 @@ struct hone_page_cache {
     page *pages;
     int32_t *tokens; /* [n_pages][page_tokens] */
     int32_t *buckets;
-    uint64_t clock, next_serial;
+    int32_t first_unused, last_unused; /* taken from the front */
+    uint64_t next_serial;
     int64_t n_evicted;
 };
+
+static void list_add(hone_page_cache *cache, int32_t i, bool at_end)
+{
+    page *p = &cache->pages[i];
+    p->before = at_end ? cache->last_unused : -1;
+    p->after = at_end ? -1 : cache->first_unused;
+    *(p->before >= 0 ? &cache->pages[p->before].after : &cache->first_unused) = i;
+    *(p->after >= 0 ? &cache->pages[p->after].before : &cache->last_unused) = i;
+    cache->n_unused++;
+}
+
+static void list_remove(hone_page_cache *cache, int32_t i)
+{
+    const page *p = &cache->pages[i];
+    *(p->before >= 0 ? &cache->pages[p->before].after : &cache->first_unused) = p->after;
+    *(p->after >= 0 ? &cache->pages[p->after].before : &cache->last_unused) = p->before;
+    cache->n_unused--;
+}
 
 hone_status hone_page_cache_create(int32_t n_pages, int page_tokens, hone_page_cache **out, hone_error *err)
 {
@@ -29,10 +50,11 @@ hone_status hone_page_cache_create(int32_t n_pages, int page_tokens, hone_page_c
     hone_page_cache *cache = calloc(1, sizeof *cache);
     if (!cache)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
-    cache->n_pages = cache->n_unused = n_pages;
+    cache->n_pages = n_pages;
     cache->page_tokens = page_tokens;
     cache->n_buckets = 2 * n_pages + 1;
     cache->next_serial = 1;
+    cache->first_unused = cache->last_unused = -1;
     cache->pages = calloc((size_t)n_pages, sizeof *cache->pages);
     cache->tokens = calloc((size_t)n_pages * (size_t)page_tokens, sizeof *cache->tokens);
     cache->buckets = calloc((size_t)cache->n_buckets, sizeof *cache->buckets);
@@ -40,6 +62,8 @@ hone_status hone_page_cache_create(int32_t n_pages, int page_tokens, hone_page_c
         hone_page_cache_free(cache);
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for %d pages", n_pages);
     }
+    for (int32_t i = 0; i < n_pages; i++)
+        list_add(cache, i, true);
     hone_page_cache_forget(cache);
     *out = cache;
     return HONE_OK;
@@ -70,106 +94,110 @@ int64_t hone_page_cache_evicted(const hone_page_cache *cache)
     return cache->n_evicted;
 }
 
-static uint64_t page_hash(const hone_page_cache *cache, uint64_t parent_serial, uint64_t adapter, const int32_t *tokens)
+static int32_t bucket_of(const hone_page_cache *cache, uint64_t parent_serial, uint64_t adapter, int32_t first_token)
 {
     uint64_t h = hone_fnv1a(HONE_FNV_START, &parent_serial, sizeof parent_serial);
     h = hone_fnv1a(h, &adapter, sizeof adapter);
-    return hone_fnv1a(h, tokens, (size_t)cache->page_tokens * sizeof *tokens);
+    return (int32_t)(hone_fnv1a(h, &first_token, sizeof first_token) % (uint64_t)cache->n_buckets);
 }
 
+/* The child of the parent that shares the most of tokens[0..n) from its beginning; *common tells how many. */
 static int32_t find(const hone_page_cache *cache, uint64_t parent_serial, uint64_t adapter, const int32_t *tokens,
-                    uint64_t hash)
+                    int64_t n, int32_t *common)
 {
-    for (int32_t i = cache->buckets[hash % (uint64_t)cache->n_buckets]; i >= 0; i = cache->pages[i].next_in_bucket) {
+    int32_t best = -1;
+    *common = 0;
+    for (int32_t i = cache->buckets[bucket_of(cache, parent_serial, adapter, tokens[0])]; i >= 0;
+         i = cache->pages[i].next_in_bucket) {
         const page *p = &cache->pages[i];
-        if (p->hash == hash && p->parent_serial == parent_serial && p->adapter == adapter &&
-            memcmp(cache->tokens + (size_t)i * (size_t)cache->page_tokens, tokens,
-                   (size_t)cache->page_tokens * sizeof *tokens) == 0)
-            return i;
+        if (p->parent_serial != parent_serial || p->adapter != adapter)
+            continue;
+        const int32_t *held = cache->tokens + (size_t)i * (size_t)cache->page_tokens;
+        int32_t same = 0;
+        while (same < p->n_tokens && same < n && held[same] == tokens[same])
+            same++;
+        if (same > *common) {
+            *common = same;
+            best = i;
+        }
     }
-    return -1;
+    return best;
 }
 
 static void use(hone_page_cache *cache, int32_t i)
 {
     if (cache->pages[i].uses++ == 0)
-        cache->n_unused--;
-    cache->pages[i].last_used = ++cache->clock;
+        list_remove(cache, i);
 }
 
-int32_t hone_page_cache_match(hone_page_cache *cache, uint64_t adapter, const int32_t *tokens, int64_t n,
-                              int32_t max_pages, int32_t *pages)
+hone_page_match hone_page_cache_match(hone_page_cache *cache, uint64_t adapter, const int32_t *tokens, int64_t n,
+                                      int32_t max_pages, int32_t *pages)
 {
-    int32_t matched = 0;
-    uint64_t parent = 0;
-    while (matched < max_pages && (matched + 1) * (int64_t)cache->page_tokens <= n) {
-        const int32_t *at = tokens + (int64_t)matched * cache->page_tokens;
-        int32_t i = find(cache, parent, adapter, at, page_hash(cache, parent, adapter, at));
+    hone_page_match match = {.part = -1};
+    for (; match.n_pages < max_pages && n > 0; tokens += cache->page_tokens, n -= cache->page_tokens) {
+        int32_t common, i = find(cache, match.serial, adapter, tokens, n, &common);
         if (i < 0)
             break;
         use(cache, i);
-        pages[matched++] = i;
-        parent = cache->pages[i].serial;
+        if (common < cache->page_tokens) {
+            match.part = i;
+            match.part_tokens = common;
+            break;
+        }
+        pages[match.n_pages++] = i;
+        match.serial = cache->pages[i].serial;
     }
-    return matched;
+    return match;
 }
 
 static void unregister(hone_page_cache *cache, int32_t i)
 {
     page *p = &cache->pages[i];
-    int32_t *link = &cache->buckets[p->hash % (uint64_t)cache->n_buckets];
+    int32_t *link = &cache->buckets[p->bucket];
     while (*link != i)
         link = &cache->pages[*link].next_in_bucket;
     *link = p->next_in_bucket;
-    p->registered = false;
+    p->n_tokens = 0;
 }
 
 int32_t hone_page_cache_take(hone_page_cache *cache)
 {
-    int32_t best = -1;
-    for (int32_t i = 0; i < cache->n_pages; i++) {
-        const page *p = &cache->pages[i];
-        if (p->uses > 0)
-            continue;
-        if (!p->registered) {
-            best = i;
-            break;
-        }
-        if (best < 0 || p->last_used < cache->pages[best].last_used)
-            best = i;
-    }
-    if (best < 0)
+    int32_t i = cache->first_unused;
+    if (i < 0)
         return -1;
-    if (cache->pages[best].registered) {
-        unregister(cache, best);
+    if (cache->pages[i].n_tokens > 0) {
+        unregister(cache, i);
         cache->n_evicted++;
     }
-    cache->pages[best].serial = cache->next_serial++;
-    use(cache, best);
-    return best;
+    cache->pages[i].serial = cache->next_serial++;
+    use(cache, i);
+    return i;
 }
 
-void hone_page_cache_register(hone_page_cache *cache, int32_t i, int32_t parent, uint64_t adapter,
-                              const int32_t *tokens)
+uint64_t hone_page_cache_register(hone_page_cache *cache, int32_t i, uint64_t parent_serial, uint64_t adapter,
+                                  const int32_t *tokens, int n_tokens)
 {
     page *p = &cache->pages[i];
-    uint64_t parent_serial = parent < 0 ? 0 : cache->pages[parent].serial;
-    uint64_t hash = page_hash(cache, parent_serial, adapter, tokens);
-    if (p->registered || find(cache, parent_serial, adapter, tokens, hash) >= 0)
-        return;
-    memcpy(cache->tokens + (size_t)i * (size_t)cache->page_tokens, tokens, (size_t)cache->page_tokens * sizeof *tokens);
+    int32_t common;
+    if (p->n_tokens > 0 || n_tokens < 1)
+        return p->serial;
+    int32_t same = find(cache, parent_serial, adapter, tokens, n_tokens, &common);
+    if (common == n_tokens)
+        return cache->pages[same].serial;
+    memcpy(cache->tokens + (size_t)i * (size_t)cache->page_tokens, tokens, (size_t)n_tokens * sizeof *tokens);
     p->parent_serial = parent_serial;
     p->adapter = adapter;
-    p->hash = hash;
-    p->registered = true;
-    p->next_in_bucket = cache->buckets[hash % (uint64_t)cache->n_buckets];
-    cache->buckets[hash % (uint64_t)cache->n_buckets] = i;
+    p->n_tokens = n_tokens;
+    p->bucket = bucket_of(cache, parent_serial, adapter, tokens[0]);
+    p->next_in_bucket = cache->buckets[p->bucket];
+    cache->buckets[p->bucket] = i;
+    return p->serial;
 }
 
 void hone_page_cache_release(hone_page_cache *cache, int32_t i)
 {
     if (--cache->pages[i].uses == 0)
-        cache->n_unused++;
+        list_add(cache, i, cache->pages[i].n_tokens > 0);
 }
 
 void hone_page_cache_forget(hone_page_cache *cache)
@@ -177,5 +205,5 @@ void hone_page_cache_forget(hone_page_cache *cache)
     for (int32_t b = 0; b < cache->n_buckets; b++)
         cache->buckets[b] = -1;
     for (int32_t i = 0; i < cache->n_pages; i++)
-        cache->pages[i].registered = false;
+        cache->pages[i].n_tokens = 0;
 }

@@ -86,9 +86,8 @@ static uint64_t adapter_key(const hone_adapter *adapter)
 
 static void release_pages(hone_engine *engine, sequence *s)
 {
-    for (int32_t i = 0; i < s->n_pages; i++)
-        hone_page_cache_release(engine->pages, s->pages[i]);
-    s->n_pages = 0;
+    while (s->n_pages > 0)
+        hone_page_cache_release(engine->pages, s->pages[--s->n_pages]);
 }
 
 static int32_t pages_for(int64_t tokens)
@@ -125,6 +124,8 @@ static hone_status check_request(const hone_engine *engine, const hone_request *
         if (r->ids[t] < 0 || r->ids[t] >= c->n_vocab)
             return hone_fail(err, HONE_BAD_INPUT, "token id %d; the vocabulary has %lld", r->ids[t],
                              (long long)c->n_vocab);
+    if (r->adapter && !r->adapter->hash[0])
+        return hone_fail(err, HONE_BAD_INPUT, "the adapter has no hash, by which the cache would tell it from others");
     int32_t pages = pages_needed(engine, r), have = hone_page_cache_total(engine->pages);
     size_t page_bytes = hone_kv_page_bytes(c->n_layers, c->n_kv_heads, c->head_dim);
     if (pages > have)
@@ -233,26 +234,47 @@ static bool beginning_is_under_way(const hone_schedule *schedule, const sequence
 
 typedef enum start_result { STARTED, WAITS_FOR_BEGINNING, WAITS_FOR_PAGES } start_result;
 
-static start_result start(hone_engine *engine, sequence *s)
+/* Tokens at the beginning of the prompt whose rows nobody wants to see. */
+static int64_t tokens_not_wanted(const sequence *s)
 {
     const hone_request *r = &s->request;
-    int32_t need = pages_needed(engine, r);
-    if (!r->want_prompt_logprobs) /* those need every row computed */
-        s->n_pages = hone_page_cache_match(engine->pages, s->adapter_key, s->tokens, s->n_prompt - 1, need, s->pages);
-    start_result result = beginning_is_under_way(engine->schedule, s, s->n_pages)        ? WAITS_FOR_BEGINNING
-                          : need - s->n_pages > hone_page_cache_available(engine->pages) ? WAITS_FOR_PAGES
-                                                                                         : STARTED;
+    int64_t n = s->n_prompt - 1;
+    if (r->want_prompt_logprobs) /* log p(ids[i]) comes from the row before */
+        n = r->logprobs_from < 2 ? 0 : r->logprobs_from - 1 < n ? r->logprobs_from - 1 : n;
+    return n;
+}
+
+static start_result start(hone_engine *engine, sequence *s)
+{
+    hone_page_cache *cache = engine->pages;
+    int32_t need = pages_needed(engine, &s->request);
+    hone_page_match match =
+        hone_page_cache_match(cache, s->adapter_key, s->tokens, tokens_not_wanted(s), need, s->pages);
+    s->n_pages = match.n_pages;
+    start_result result = beginning_is_under_way(engine->schedule, s, s->n_pages) ? WAITS_FOR_BEGINNING : STARTED;
+    if (match.part >= 0 && (result != STARTED || need - s->n_pages > hone_page_cache_available(cache))) {
+        hone_page_cache_release(cache, match.part);
+        match.part = -1;
+    }
+    if (result == STARTED && need - s->n_pages > hone_page_cache_available(cache))
+        result = WAITS_FOR_PAGES;
     if (result != STARTED) {
         release_pages(engine, s);
         return result;
     }
-    s->n_registered = s->n_pages;
-    s->n_computed = (int64_t)s->n_pages * HONE_PAGE_TOKENS;
+    s->n_registered = match.n_pages;
+    s->last_serial = match.serial;
+    s->n_computed = (int64_t)match.n_pages * HONE_PAGE_TOKENS;
+    while (s->n_pages < need)
+        s->pages[s->n_pages++] = hone_page_cache_take(cache);
+    if (match.part >= 0) {
+        hone_op_kv_copy(engine->ops, engine->pool, match.part, s->pages[match.n_pages]);
+        s->n_computed += match.part_tokens;
+        hone_page_cache_release(cache, match.part);
+    }
     s->response->tokens_cached = s->n_computed;
     engine->statistics.prompt_tokens += s->n_prompt;
     engine->statistics.cached_tokens += s->n_computed;
-    while (s->n_pages < need)
-        s->pages[s->n_pages++] = hone_page_cache_take(engine->pages);
     s->search.pages = s->pages + pages_for(s->n_prompt);
     s->state = HONE_TICKET_ACTIVE;
     return STARTED;
@@ -407,13 +429,18 @@ static void run_logits(hone_engine *engine, const logit_row *wanted, int64_t n)
     }
 }
 
+static void register_page(hone_engine *engine, sequence *s, int n_tokens)
+{
+    s->last_serial = hone_page_cache_register(engine->pages, s->pages[s->n_registered], s->last_serial, s->adapter_key,
+                                              s->tokens + s->n_registered * (int64_t)HONE_PAGE_TOKENS, n_tokens);
+    s->n_registered++;
+}
+
 /* After a step: what the sequence does next, and the pages that others may now use. */
 static void advance(hone_engine *engine, sequence *s)
 {
-    for (; (s->n_registered + 1) * (int64_t)HONE_PAGE_TOKENS <= s->n_computed; s->n_registered++)
-        hone_page_cache_register(engine->pages, s->pages[s->n_registered],
-                                 s->n_registered ? s->pages[s->n_registered - 1] : -1, s->adapter_key,
-                                 s->tokens + s->n_registered * HONE_PAGE_TOKENS);
+    while ((s->n_registered + 1) * (int64_t)HONE_PAGE_TOKENS <= s->n_computed)
+        register_page(engine, s, HONE_PAGE_TOKENS);
     if (s->n_computed < s->n_tokens || s->finished)
         return;
     if (s->request.choices) {
@@ -458,6 +485,8 @@ hone_status hone_engine_step(hone_engine *engine, bool *idle, hone_error *err)
         if (status == HONE_OK)
             status = hone_generation_finish(&s->generation, err);
         s->state = HONE_TICKET_DONE;
+        if (s->n_computed > s->n_registered * (int64_t)HONE_PAGE_TOKENS) /* the last page, as far as it goes */
+            register_page(engine, s, (int)(s->n_computed - s->n_registered * (int64_t)HONE_PAGE_TOKENS));
         release_pages(engine, s);
     }
     schedule->n_active = kept;

@@ -122,6 +122,8 @@ typedef struct hone_kv_write { /* row `row` of this step goes to slot `slot` of 
 /* k, v: [n_rows, n_kv_heads*head_dim]. */
 void hone_op_kv_write(hone_ops *ops, hone_kv_pool *pool, int64_t layer, const hone_kv_write *writes, int64_t n_writes,
                       const float *k, const float *v);
+/* Page `to` becomes a copy of page `from`, for all layers. */
+void hone_op_kv_copy(hone_ops *ops, hone_kv_pool *pool, int32_t from, int32_t to);
 
 /* A token that continues a sequence in one of several ways, and where its keys and values lie. Its position is one
  * after its parent's; with parent -1 it comes right after the tokens that all ways share. */

@@ -112,6 +112,13 @@ void hone_op_kv_write(hone_ops *ops, hone_kv_pool *pool, int64_t layer, const ho
     hone_thread_pool_run(ops->pool, (n_writes + WRITES_A_PIECE - 1) / WRITES_A_PIECE, kv_write_piece, &run);
 }
 
+void hone_op_kv_copy(hone_ops *ops, hone_kv_pool *pool, int32_t from, int32_t to)
+{
+    (void)ops;
+    memcpy(pool->data + (size_t)to * pool->page_floats, pool->data + (size_t)from * pool->page_floats,
+           pool->page_floats * sizeof *pool->data);
+}
+
 typedef struct attention_run {
     hone_ops *ops;
     const hone_kv_pool *pool;
