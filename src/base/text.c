@@ -233,3 +233,15 @@ size_t hone_utf8_write(uint32_t c, char out[4])
     out[3] = (char)(0x80 | (c & 0x3F));
     return 4;
 }
+
+void hone_utf8_repair(const char *s, size_t length, hone_buffer *out)
+{
+    for (size_t i = 0; i < length;) {
+        size_t n = hone_utf8_next(s + i, length - i, NULL);
+        if (n)
+            hone_buffer_append(out, s + i, n);
+        else
+            hone_buffer_puts(out, "\xEF\xBF\xBD");
+        i += n ? n : 1;
+    }
+}

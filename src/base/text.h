@@ -2,6 +2,8 @@
 #ifndef HONE_BASE_TEXT_H
 #define HONE_BASE_TEXT_H
 
+#include "base/buffer.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,6 +30,8 @@ void hone_format_count(int64_t n, char out[32]);
 size_t hone_utf8_next(const char *s, size_t length, uint32_t *code_point);
 /* True when the whole string is valid; otherwise *bad_at is the byte offset of the first fault. */
 bool hone_utf8_valid(const char *s, size_t length, size_t *bad_at);
+/* Appends the bytes as valid UTF-8, U+FFFD for each byte that is not part of a character. */
+void hone_utf8_repair(const char *s, size_t length, hone_buffer *out);
 /* Writes the code point as 1..4 bytes, returns how many; U+FFFD for what is not a scalar value. */
 size_t hone_utf8_write(uint32_t code_point, char out[4]);
 

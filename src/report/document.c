@@ -29,14 +29,7 @@ static json_t *string(const char *s)
     if (hone_utf8_valid(s, length, NULL))
         return json_stringn_nocheck(s, length);
     hone_buffer b = {0};
-    for (size_t i = 0; i < length;) {
-        size_t n = hone_utf8_next(s + i, length - i, NULL);
-        if (n)
-            hone_buffer_append(&b, s + i, n);
-        else
-            hone_buffer_puts(&b, "\xEF\xBF\xBD"); /* U+FFFD */
-        i += n ? n : 1;
-    }
+    hone_utf8_repair(s, length, &b);
     json_t *out = b.failed ? NULL : json_stringn_nocheck(b.data, b.length);
     hone_buffer_clear(&b);
     return out;
