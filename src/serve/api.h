@@ -2,6 +2,7 @@
 #ifndef HONE_SERVE_API_H
 #define HONE_SERVE_API_H
 
+#include "model/embedder.h"
 #include "serve/http.h"
 #include "serve/server.h"
 #include "serve/work.h"
@@ -12,6 +13,8 @@
 typedef struct hone_served_model {
     char *name;
     const hone_adapter *adapter; /* NULL: the base */
+    hone_embedder *embedder;     /* makes vectors; NULL where this one does not */
+    bool embeds_only;            /* a sentence encoder: generates no text */
 } hone_served_model;
 
 struct hone_server {
@@ -20,8 +23,9 @@ struct hone_server {
     hone_http *http;
     hone_served_model *models; /* [n_models], the base first */
     size_t n_models;
-    int64_t started;      /* seconds since 1970 */
-    char fingerprint[64]; /* what an answer's bits depend on beside the request: model, numerics class */
+    hone_embedder *own_embedder; /* on the engine's model */
+    int64_t started;             /* seconds since 1970 */
+    char fingerprint[64];        /* what an answer's bits depend on beside the request: model, numerics class */
 };
 
 /* An endpoint: body is the request's JSON object (NULL for a GET). */

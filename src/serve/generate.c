@@ -119,6 +119,11 @@ static void answer(hone_server *server, const json_t *body, bool chat, const hon
     const hone_served_model *model = hone_api_model(server, body, reply);
     if (!model)
         return;
+    if (model->embeds_only) {
+        hone_api_fail_as(reply, 400, "model", "unsupported", "\"%s\" makes vectors, not text; ask /v1/embeddings",
+                         model->name);
+        return;
+    }
     hone_asked *asked;
     const char *param = NULL, *prompts = chat ? "messages" : "prompt";
     hone_error err;

@@ -16,10 +16,12 @@ void hone_endpoint_health(hone_server *server, const json_t *body, const hone_ht
 static json_t *describe(const hone_server *server, const hone_served_model *model)
 {
     const char *base = server->models[0].name;
+    int64_t most_tokens =
+        model->embeds_only ? hone_embedder_most_tokens(model->embedder) : hone_engine_context_tokens(server->engine);
     return json_pack("{s:s, s:s, s:I, s:s, s:s, s:s?, s:I}", "id", model->name, "object", "model", "created",
-                     (json_int_t)server->started, "owned_by", "hone", "root", model->adapter ? model->name : base,
-                     "parent", model->adapter ? base : NULL, "max_model_len",
-                     (json_int_t)hone_engine_context_tokens(server->engine));
+                     (json_int_t)server->started, "owned_by", "hone", "root",
+                     model->adapter || model->embeds_only ? model->name : base, "parent", model->adapter ? base : NULL,
+                     "max_model_len", (json_int_t)most_tokens);
 }
 
 void hone_endpoint_models(hone_server *server, const json_t *body, const hone_http_request *request,

@@ -11,7 +11,7 @@
 
 enum { SECONDS_TO_SEND = 5 }; /* when stopping, for answers that are done */
 
-static hone_status add_model(hone_server *server, const char *name, const hone_adapter *adapter, hone_error *err)
+static hone_status add_model(hone_server *server, const char *name, const hone_served_model *model, hone_error *err)
 {
     if (!*name)
         return hone_fail(err, HONE_BAD_INPUT, "an adapter has an empty name; give one, as in --adapter NAME=FOLDER");
@@ -24,17 +24,39 @@ static hone_status add_model(hone_server *server, const char *name, const hone_a
     char *copy = strdup(name);
     if (!copy)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
-    server->models[server->n_models++] = (hone_served_model){.name = copy, .adapter = adapter};
+    server->models[server->n_models] = *model;
+    server->models[server->n_models++].name = copy;
     return HONE_OK;
 }
 
 static void server_free(hone_server *server)
 {
     hone_worker_free(server->worker);
+    hone_embedder_close(server->own_embedder);
     for (size_t i = 0; i < server->n_models; i++)
         free(server->models[i].name);
     free(server->models);
     free(server);
+}
+
+/* The base, its adapters, and a sentence encoder. */
+static hone_status add_models(hone_server *server, const hone_server_options *options, hone_error *err)
+{
+    hone_engine *engine = server->engine;
+    server->models = calloc(options->n_adapters + 2, sizeof *server->models);
+    hone_status status = server->models ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    if (status == HONE_OK)
+        status = hone_embedder_open_on(hone_engine_get_model(engine), hone_engine_get_tokenizer(engine),
+                                       hone_engine_model_hash(engine), HONE_POOLING_MEAN, &server->own_embedder, err);
+    if (status == HONE_OK)
+        status = add_model(server, options->model_name, &(hone_served_model){.embedder = server->own_embedder}, err);
+    for (size_t i = 0; i < options->n_adapters && status == HONE_OK; i++)
+        status = add_model(server, options->adapters[i].name,
+                           &(hone_served_model){.adapter = options->adapters[i].adapter}, err);
+    if (status == HONE_OK && options->encoder)
+        status = add_model(server, options->encoder_name,
+                           &(hone_served_model){.embedder = options->encoder, .embeds_only = true}, err);
+    return status;
 }
 
 hone_status hone_server_start(hone_engine *engine, const hone_server_options *options, hone_server **out,
@@ -48,11 +70,7 @@ hone_status hone_server_start(hone_engine *engine, const hone_server_options *op
     server->started = (int64_t)time(NULL);
     snprintf(server->fingerprint, sizeof server->fingerprint, "hone-%.16s-%s", hone_engine_model_hash(engine),
              hone_engine_numerics_class(engine));
-    server->models = calloc(options->n_adapters + 1, sizeof *server->models);
-    hone_status status = server->models ? add_model(server, options->model_name, NULL, err)
-                                        : hone_fail(err, HONE_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < options->n_adapters && status == HONE_OK; i++)
-        status = add_model(server, options->adapters[i].name, options->adapters[i].adapter, err);
+    hone_status status = add_models(server, options, err);
     if (status == HONE_OK)
         status = hone_worker_start(engine, &server->worker, err);
     if (status == HONE_OK) {

@@ -11,6 +11,7 @@
 #define HONE_SERVE_SERVER_H
 
 #include "engine/engine.h"
+#include "model/embedder.h"
 
 typedef struct hone_served_adapter {
     const char *name; /* a `model` name for clients, borrowed during the start */
@@ -23,6 +24,8 @@ typedef struct hone_server_options {
     const char *model_name;
     const hone_served_adapter *adapters;
     size_t n_adapters;
+    const char *encoder_name; /* a sentence encoder for /v1/embeddings beside the model's own vectors; NULL: none */
+    hone_embedder *encoder;   /* borrowed like the engine */
 } hone_server_options;
 
 typedef struct hone_server hone_server;

@@ -26,11 +26,22 @@ struct hone_call {
     void (*free_owned)(void *);
 };
 
+/* A function that someone waits for. Lives on the waiting thread's stack. */
+typedef struct task {
+    struct task *next;
+    hone_work_function function;
+    void *context;
+    hone_status status;
+    hone_error *err;
+    bool done;
+} task;
+
 struct hone_worker {
     hone_engine *engine;
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t changed;
+    pthread_cond_t changed, task_done;
+    task *tasks, **tasks_end;          /* under the lock */
     hone_call *arrived, **arrived_end; /* handed over, not yet seen; under the lock */
     hone_call *calls, **calls_end;     /* the worker's own list, in the order of arrival */
     size_t n_tickets;                  /* the worker's own */
@@ -38,6 +49,8 @@ struct hone_worker {
     bool stopping;                     /* under the lock */
     double stop_at;                    /* when stopping: the clock's seconds at which the rest is ended */
 };
+
+static const char stopping[] = "the server is stopping; send the request again when it is back";
 
 /* ---- calls ---- */
 
@@ -256,7 +269,7 @@ static void end_all(hone_worker *w, hone_status status, const hone_error *err)
 static bool take_calls(hone_worker *w, bool *time_is_up)
 {
     pthread_mutex_lock(&w->lock);
-    while (!w->arrived && !w->calls && !w->stopping)
+    while (!w->arrived && !w->calls && !w->tasks && !w->stopping)
         pthread_cond_wait(&w->changed, &w->lock);
     if (w->arrived) {
         *w->calls_end = w->arrived;
@@ -265,9 +278,27 @@ static bool take_calls(hone_worker *w, bool *time_is_up)
         w->arrived_end = &w->arrived;
     }
     *time_is_up = w->stopping && hone_clock_seconds() >= w->stop_at;
-    bool go_on = w->calls || !w->stopping;
+    bool go_on = w->calls || w->tasks || !w->stopping;
     pthread_mutex_unlock(&w->lock);
     return go_on;
+}
+
+/* One task a step, so that tasks and answers take turns. */
+static void run_task(hone_worker *w)
+{
+    pthread_mutex_lock(&w->lock);
+    task *t = w->tasks;
+    if (t && !(w->tasks = t->next))
+        w->tasks_end = &w->tasks;
+    pthread_mutex_unlock(&w->lock);
+    if (!t)
+        return;
+    hone_status status = t->function(t->context, t->err);
+    pthread_mutex_lock(&w->lock);
+    t->status = status;
+    t->done = true;
+    pthread_cond_broadcast(&w->task_done);
+    pthread_mutex_unlock(&w->lock);
 }
 
 static void *work(void *context)
@@ -278,10 +309,11 @@ static void *work(void *context)
         hone_error err = {0};
         bool idle;
         if (time_is_up) {
-            hone_fail(&err, HONE_BUSY, "the server is stopping; send the request again when it is back");
+            hone_fail(&err, HONE_BUSY, "%s", stopping);
             end_all(w, HONE_BUSY, &err);
             continue;
         }
+        run_task(w);
         look_over_calls(w); /* a maker that left before its turn costs nothing */
         begin_answers(w);
         hone_status status = hone_engine_step(w->engine, &idle, &err);
@@ -304,8 +336,10 @@ hone_status hone_worker_start(hone_engine *engine, hone_worker **out, hone_error
     w->engine = engine;
     w->arrived_end = &w->arrived;
     w->calls_end = &w->calls;
+    w->tasks_end = &w->tasks;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, NULL);
+    pthread_cond_init(&w->task_done, NULL);
     if (pthread_create(&w->thread, NULL, work, w) != 0) {
         hone_worker_free(w);
         return hone_fail(err, HONE_NO_MEMORY, "no thread for the engine");
@@ -319,7 +353,7 @@ hone_status hone_worker_submit(hone_worker *w, hone_call *call, hone_error *err)
     hone_status status = HONE_OK;
     pthread_mutex_lock(&w->lock);
     if (w->stopping)
-        status = hone_fail(err, HONE_BUSY, "the server is stopping; send the request again when it is back");
+        status = hone_fail(err, HONE_BUSY, "%s", stopping);
     else if (w->counts.waiting + call->n_answers > HONE_WORK_MAX_WAITING)
         status = hone_fail(err, HONE_BUSY, "%zu answers are waiting already; try again later", w->counts.waiting);
     else {
@@ -331,6 +365,23 @@ hone_status hone_worker_submit(hone_worker *w, hone_call *call, hone_error *err)
     }
     pthread_mutex_unlock(&w->lock);
     return status;
+}
+
+hone_status hone_worker_run(hone_worker *w, hone_work_function function, void *context, hone_error *err)
+{
+    task t = {.function = function, .context = context, .err = err};
+    pthread_mutex_lock(&w->lock);
+    if (w->stopping) {
+        pthread_mutex_unlock(&w->lock);
+        return hone_fail(err, HONE_BUSY, "%s", stopping);
+    }
+    *w->tasks_end = &t;
+    w->tasks_end = &t.next;
+    pthread_cond_signal(&w->changed);
+    while (!t.done)
+        pthread_cond_wait(&w->task_done, &w->lock);
+    pthread_mutex_unlock(&w->lock);
+    return t.status;
 }
 
 void hone_worker_stop(hone_worker *w, double seconds)
@@ -349,6 +400,7 @@ void hone_worker_free(hone_worker *w)
 {
     if (!w)
         return;
+    pthread_cond_destroy(&w->task_done);
     pthread_cond_destroy(&w->changed);
     pthread_mutex_destroy(&w->lock);
     free(w);

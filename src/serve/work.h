@@ -54,6 +54,12 @@ hone_status hone_worker_submit(hone_worker *worker, hone_call *call, hone_error 
 void hone_worker_stop(hone_worker *worker, double seconds);
 void hone_worker_free(hone_worker *worker); /* after stop */
 
+/* Runs function(context) on the worker's thread between two steps and waits for it: for work that needs the engine's
+ * processor threads or model but is no request of its own (embeddings). It should be short, answers stand still
+ * meanwhile. HONE_BUSY when the worker is stopping; else what the function returns. */
+typedef hone_status (*hone_work_function)(void *context, hone_error *err);
+hone_status hone_worker_run(hone_worker *worker, hone_work_function function, void *context, hone_error *err);
+
 typedef struct hone_work_counts {
     size_t waiting, active; /* answers */
     uint64_t finished, cancelled, failed;
