@@ -1,6 +1,7 @@
 /* approach.c - what all approaches have in common: being made, answering rows, remembering the answers. */
 #include "approach/approach.h"
 
+#include "approach/embeddings.h"
 #include "approach/scoring.h"
 #include "base/cancel.h"
 #include "base/clock.h"
@@ -16,9 +17,12 @@
 enum { COMMIT_ROWS = 64, MAX_TYPES = 32 };
 
 const hone_approach_type *const hone_approach_types[] = {
-    &hone_approach_majority,  &hone_approach_nearest_neighbour, &hone_approach_tfidf_logistic,
-    &hone_approach_zero_shot, &hone_approach_few_shot,          &hone_approach_retrieved_few_shot,
-    &hone_approach_tuned,     &hone_approach_tuned_prompt,      NULL,
+    &hone_approach_majority,           &hone_approach_nearest_neighbour,
+    &hone_approach_tfidf_logistic,     &hone_approach_embedding_neighbour,
+    &hone_approach_embedding_logistic, &hone_approach_zero_shot,
+    &hone_approach_few_shot,           &hone_approach_retrieved_few_shot,
+    &hone_approach_dense_few_shot,     &hone_approach_tuned,
+    &hone_approach_tuned_prompt,       NULL,
 };
 
 hone_status hone_approach_find(const char *name, const hone_approach_type **out, hone_error *err)
@@ -84,6 +88,9 @@ hone_status hone_approach_build(hone_approach *a, hone_progress *progress, hone_
                          a->type->name);
     if (a->type->messages && !a->bench->engine)
         return hone_fail(err, HONE_BAD_INPUT, "%s needs a model; name one with -m", a->type->name);
+    if (a->type->uses_embeddings && !a->bench->embeddings)
+        return hone_fail(err, HONE_BAD_INPUT, "%s needs an embedding model; `embedder` in task.yaml names one",
+                         a->type->name);
     hone_status status = a->type->build(a, progress, err);
     if (status != HONE_OK && err && err->code != HONE_CANCELLED)
         return hone_fail_within(err, status, "%s", a->type->name);
@@ -129,6 +136,15 @@ hone_status hone_approach_encode(hone_approach *a, const hone_row *row, hone_tok
                              "Shorten or remove the row, or choose a model with a longer context.",
                              row->file ? row->file : "row", (long long)row->line, (long long)n, (long long)context);
     }
+}
+
+double hone_approach_request_work(const hone_approach *a, double tokens_in)
+{
+    if (!a->type->uses_embeddings)
+        return 0;
+    double own = hone_embeddings_token_work(a->bench->embeddings),
+           model = a->bench->engine ? hone_model_token_work(hone_engine_get_model(a->bench->engine)) : own;
+    return tokens_in * own / model;
 }
 
 static hone_status predict_rows(hone_approach *a, const hone_row *const *rows, size_t n, hone_arena *arena,
@@ -218,6 +234,36 @@ done:
     return status;
 }
 
+static hone_status answer_rows(hone_approach *a, const hone_row *const *rows, size_t n, bool restricted,
+                               hone_arena *arena, hone_answer *out, hone_progress *progress, hone_error *err)
+{
+    return a->type->predict ? predict_rows(a, rows, n, arena, out, err)
+                            : ask_rows(a, rows, n, restricted, arena, out, progress, err);
+}
+
+/* Embeds the rows together first. What that took counts for each row, also where it was done for another approach. */
+static hone_status answer_embedded(hone_approach *a, const hone_row *const *rows, size_t n, bool restricted,
+                                   hone_arena *arena, hone_answer *out, hone_progress *progress, hone_error *err)
+{
+    hone_embedding *embedded = calloc(n, sizeof *embedded);
+    hone_status status;
+    if (!embedded)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory for %zu embeddings", n);
+    if (a->bench->fresh_embeddings)
+        status = hone_embeddings_recompute(a->bench->embeddings, rows, n, embedded, err);
+    else
+        status = hone_embeddings_get(a->bench->embeddings, rows, n, embedded, NULL, err);
+    if (status == HONE_OK)
+        status = answer_rows(a, rows, n, restricted, arena, out, progress, err);
+    for (size_t i = 0; i < n && status == HONE_OK; i++) {
+        out[i].seconds += embedded[i].seconds;
+        if (a->type->predict)
+            out[i].tokens_in = embedded[i].n_tokens;
+    }
+    free(embedded);
+    return status;
+}
+
 hone_status hone_approach_answer(hone_approach *a, const hone_row *const *rows, size_t n, bool restricted,
                                  hone_arena *arena, hone_answer *out, hone_progress *progress, hone_error *err)
 {
@@ -225,9 +271,9 @@ hone_status hone_approach_answer(hone_approach *a, const hone_row *const *rows, 
         return HONE_OK;
     if (hone_cancel_requested())
         return hone_fail(err, HONE_CANCELLED, "stopped; the same command goes on from here");
-    if (a->type->predict)
-        return predict_rows(a, rows, n, arena, out, err);
-    return ask_rows(a, rows, n, restricted, arena, out, progress, err);
+    if (a->type->uses_embeddings)
+        return answer_embedded(a, rows, n, restricted, arena, out, progress, err);
+    return answer_rows(a, rows, n, restricted, arena, out, progress, err);
 }
 
 /* Finished rows of one key, read back from the ledger. */

@@ -24,7 +24,8 @@ typedef struct hone_approach_type {
     const char *name; /* as shown: "tuned + prompt" */
     const char *word; /* as typed: "tuned-prompt" */
     hone_approach_family family;
-    bool needs_labels; /* only for tasks with a label set */
+    bool needs_labels;    /* only for tasks with a label set */
+    bool uses_embeddings; /* of the rows it answers; bench->embeddings must be there */
     hone_status (*build)(hone_approach *a, hone_progress *progress, hone_error *err);
     /* Predicting sort: the answer, borrowed from the task or from a->arena. */
     hone_status (*predict)(hone_approach *a, const hone_row *row, const char **answer, hone_error *err);
@@ -78,11 +79,16 @@ hone_status hone_approach_try(hone_approach *a, double *mean, hone_progress *pro
 hone_status hone_approach_encode(hone_approach *a, const hone_row *row, hone_token_list *ids, size_t *n_skipped,
                                  hone_error *err);
 
+/* A predicting approach's work for a request that takes so many tokens of its embedder, in tokens of the task's model.
+ */
+double hone_approach_request_work(const hone_approach *a, double tokens_in);
+
 /* Sets a->description from a format; the text lives in a->arena. */
 hone_status hone_approach_describe(hone_approach *a, hone_error *err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 extern const hone_approach_type hone_approach_majority, hone_approach_nearest_neighbour, hone_approach_tfidf_logistic,
+    hone_approach_embedding_neighbour, hone_approach_embedding_logistic, hone_approach_dense_few_shot,
     hone_approach_zero_shot, hone_approach_few_shot, hone_approach_retrieved_few_shot, hone_approach_tuned,
     hone_approach_tuned_prompt;
 

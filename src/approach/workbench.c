@@ -15,6 +15,17 @@ bool hone_task_has_labels(const hone_task *task)
     return (task->output_kind == HONE_OUTPUT_LABEL || task->output_kind == HONE_OUTPUT_CHOICE) && task->n_labels > 0;
 }
 
+static int by_bytes(const void *key, const void *item)
+{
+    return strcmp(key, *(const char *const *)item);
+}
+
+int32_t hone_task_label_index(const hone_task *task, const char *label)
+{
+    const char *const *found = bsearch(label, task->labels, task->n_labels, sizeof *task->labels, by_bytes);
+    return found ? (int32_t)(found - task->labels) : -1;
+}
+
 void hone_rows_hash(const hone_row *rows, size_t n, char hex[65])
 {
     hone_sha256 *h = hone_sha256_create();

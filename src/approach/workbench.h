@@ -29,8 +29,10 @@ typedef struct hone_effort {
 
 typedef struct hone_workbench {
     const hone_task *task;
-    hone_engine *engine;         /* NULL when only baselines run */
-    const hone_choices *choices; /* the labels; NULL unless answers are restricted to them */
+    hone_engine *engine;                /* NULL when only baselines run */
+    const hone_choices *choices;        /* the labels; NULL unless answers are restricted to them */
+    struct hone_embeddings *embeddings; /* NULL when no approach uses them, or their model is not here */
+    bool fresh_embeddings;              /* while latency is measured: embed what is to be answered though it is known */
     hone_ledger *ledger;
     const char *adapters; /* folder for adapters */
     hone_effort effort;
@@ -50,6 +52,8 @@ typedef struct hone_answer {
 
 /* Changes when an approach would answer differently than before with the same settings. */
 enum { HONE_APPROACH_REVISION = 1 };
+/* Changes when the same text would get another embedding from the same files. */
+enum { HONE_EMBEDDING_REVISION = 1 };
 
 /* Fills identity and max_new_tokens; the other fields are set before. */
 hone_status hone_workbench_init(hone_workbench *bench, hone_error *err);
@@ -65,6 +69,8 @@ hone_status hone_json_hash(const json_t *value, char hex[65], hone_error *err);
 /* Rows of select_tune on which settings are chosen. */
 size_t hone_workbench_tune_rows(const hone_workbench *bench);
 
+/* Place of a label in task->labels; -1 when it is none of them. */
+int32_t hone_task_label_index(const hone_task *task, const char *label);
 /* Whether answers are taken from the label set. */
 bool hone_task_has_labels(const hone_task *task);
 

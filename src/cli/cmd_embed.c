@@ -28,6 +28,7 @@ static hone_status embed_lines(hone_embedder *e, json_t *const *lines, size_t n,
 {
     hone_embed_text texts[LINES_AT_ONCE];
     int64_t n_tokens[LINES_AT_ONCE], dim = hone_embedder_dim(e);
+    bool cut[LINES_AT_ONCE];
     float *vectors = malloc(n * (size_t)dim * sizeof *vectors);
     if (!vectors)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for %zu vectors", n);
@@ -35,8 +36,9 @@ static hone_status embed_lines(hone_embedder *e, json_t *const *lines, size_t n,
         const json_t *text = json_object_get(lines[i], "text");
         texts[i] = (hone_embed_text){json_string_value(text), json_string_length(text)};
     }
-    hone_status status = hone_embedder_run(e, texts, n, vectors, n_tokens, n_cut, err);
+    hone_status status = hone_embedder_run(e, texts, n, vectors, n_tokens, cut, err);
     for (size_t i = 0; i < n && status == HONE_OK; i++) {
+        *n_cut += cut[i];
         printf("{\"embedding\":[");
         for (int64_t d = 0; d < dim; d++)
             printf("%s%.9g", d ? "," : "", (double)vectors[(int64_t)i * dim + d]);

@@ -1,6 +1,7 @@
 /* compare.c - select, winner, test: the order of a comparison and what it leaves behind. */
 #include "evidence/compare.h"
 
+#include "approach/embeddings.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "evidence/measure.h"
@@ -146,7 +147,8 @@ static hone_status settle_pairs(hone_comparing *run, hone_error *err)
                 .beyond_limits = hone_is_too_slow(use, r->latency_p95_ms) || hone_is_too_late(use, r->build_seconds),
                 .select_score = r->select_name_score,
                 .family = run->types[i]->family,
-                .cost = run->types[i]->messages ? hone_request_cost(r->tokens_in, r->tokens_static, r->tokens_out) : 0};
+                .cost = run->types[i]->messages ? hone_request_cost(r->tokens_in, r->tokens_static, r->tokens_out)
+                                                : hone_approach_request_work(run->approaches[i], r->tokens_in)};
         }
         int winner = hone_plan_winner(candidates, run->n);
         size_t n = hone_plan_pairs(candidates, run->n, winner, against);
@@ -280,6 +282,12 @@ static void finish(hone_comparing *run, double start)
     hone_format_bytes(budget, allowed);
     if (budget && (uint64_t)c->peak_resident_bytes > budget)
         hone_comparing_warn(run, "memory: %s were used at the peak, the task's budget is %s", held, allowed);
+    int64_t n_cut = run->bench.embeddings ? hone_embeddings_n_cut(run->bench.embeddings) : 0;
+    if (n_cut > 0)
+        hone_comparing_warn(
+            run, "%lld texts are longer than the %lld tokens that %s takes; their embeddings are of the beginning",
+            (long long)n_cut, (long long)hone_embeddings_most_tokens(run->bench.embeddings),
+            hone_embeddings_name(run->bench.embeddings));
     say_effort(run);
 }
 

@@ -53,6 +53,7 @@ static hone_status time_requests(hone_approach *a, const hone_row *rows, size_t 
     hone_status status = HONE_OK;
     if (a->type->messages)
         hone_engine_clear_cache(a->bench->engine);
+    a->bench->fresh_embeddings = true;
     for (size_t i = 0; i < warm + most && status == HONE_OK; i++) {
         const hone_row *row = &rows[i];
         hone_answer answer;
@@ -64,6 +65,7 @@ static hone_status time_requests(hone_approach *a, const hone_row *rows, size_t 
         if (n_timed >= LEAST_LATENCY_ROWS && hone_clock_seconds() - begun > latency_seconds)
             break;
     }
+    a->bench->fresh_embeddings = false;
     hone_arena_free(arena);
     out->n = (int64_t)n_timed;
     if (status == HONE_OK && n_timed)

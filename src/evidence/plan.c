@@ -7,6 +7,7 @@ const hone_level hone_levels[] = {
     {.name = "full",
      .few_shot = true,
      .bare_tuning = true,
+     .both_retrievals = true,
      .effort = {.tune_rows = 200,
                 .demonstrations = 8,
                 .demonstration_sets = 4,
@@ -21,6 +22,7 @@ const hone_level hone_levels[] = {
      .test_rows = 1000,
      .few_shot = true,
      .bare_tuning = true,
+     .both_retrievals = true,
      .effort = {.tune_rows = 150,
                 .demonstrations = 8,
                 .demonstration_sets = 2,
@@ -34,6 +36,7 @@ const hone_level hone_levels[] = {
      .test_rows = 500,
      .name_rows = 200,
      .few_shot = true,
+     .both_retrievals = true,
      .effort = {.tune_rows = 100,
                 .demonstrations = 8,
                 .demonstration_sets = 1,
@@ -101,7 +104,8 @@ double hone_level_seconds(const hone_level *level, const hone_work_facts *facts,
         tokens += judged * untuned;
     if (facts->few_shot && level->few_shot)
         tokens += (judged + 2 * e->demonstration_sets * tune) * untuned;
-    if (facts->retrieved) {
+    int retrievals = (facts->dense ? 1 : 0) + (facts->retrieved && (level->both_retrievals || !facts->dense) ? 1 : 0);
+    for (int r = 0; r < retrievals; r++) {
         int most = e->neighbours[e->n_neighbours - 1];
         tokens += judged * (row + most * facts->shown_tokens);
         for (int i = 0; i < e->n_neighbours && e->n_neighbours > 1; i++)

@@ -13,6 +13,7 @@ typedef struct hone_level {
     size_t test_rows, name_rows; /* at most; 0: all */
     bool few_shot;               /* fixed demonstrations too: retrieved ones are nearly always better */
     bool bare_tuning;            /* "tuned" (without the prompt) too */
+    bool both_retrievals;        /* demonstrations by their words too where there are those by their embeddings */
     hone_effort effort;
 } hone_level;
 
@@ -30,7 +31,7 @@ typedef struct hone_work_facts {
     double answer_tokens;
     double label_tokens; /* of all labels together; 0: free answers */
     size_t n_train, n_tune, n_name, n_test;
-    bool zero_shot, few_shot, retrieved, tuned, tuned_prompt; /* approaches asked for */
+    bool zero_shot, few_shot, retrieved, dense, tuned, tuned_prompt; /* approaches asked for */
 } hone_work_facts;
 
 /* Expected seconds of a whole comparison at this level; *training (may be NULL): the part that trains. */

@@ -1,8 +1,10 @@
 /* setup.c - choosing approaches and thoroughness, and checking that prompts fit, before anything is answered. */
 #include "evidence/setup.h"
 
+#include "approach/embeddings.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "catalogue/models.h"
 #include "evidence/measure.h"
 #include "stats/power.h"
 
@@ -44,6 +46,55 @@ static bool asked_for(const hone_comparing *run, const hone_approach_type *type)
     return false;
 }
 
+/* Whether any approach that the user named, or that runs anyway, needs sentence embeddings; *named: the user's first.
+ */
+static bool wants_embeddings(const hone_comparing *run, const hone_approach_type **named)
+{
+    *named = NULL;
+    for (size_t i = 0; hone_approach_types[i] && !*named; i++)
+        if (hone_approach_types[i]->uses_embeddings && asked_for(run, hone_approach_types[i]))
+            *named = hone_approach_types[i];
+    return *named || hone_task_has_labels(run->task);
+}
+
+/* Opens the task's embedder where it is here. Where it is not, nothing is fetched: the approaches that need it are left
+ * out and a line says so, unless the user named one of them. */
+static hone_status open_embeddings(hone_comparing *run, hone_error *err)
+{
+    const hone_approach_type *named;
+    hone_embedder *embedder;
+    char *path;
+    if (!run->task->embedder || !wants_embeddings(run, &named))
+        return HONE_OK;
+    hone_error own = {.code = HONE_OK};
+    hone_status status = hone_model_resolve(run->task->embedder, &path, &own);
+    if (status == HONE_NOT_FOUND && !named) {
+        int n = 0;
+        for (size_t i = 0; hone_approach_types[i]; i++)
+            n += hone_approach_types[i]->uses_embeddings && (run->engine || !hone_approach_types[i]->messages);
+        snprintf(run->left_out, sizeof run->left_out,
+                 "%d approach%s by sentence embeddings left out, though they are often the best for labels: %.300s", n,
+                 n == 1 ? "" : "es", own.message);
+        return HONE_OK;
+    }
+    if (status != HONE_OK)
+        return hone_fail(err, status, "%s%sembedder %s: %s", named ? named->word : "", named ? ": " : "",
+                         run->task->embedder, own.message);
+    hone_embedder_options options = {.n_threads = run->engine ? hone_engine_threads(run->engine) : 0};
+    status = hone_embedder_open(path, &options, &embedder, err);
+    free(path);
+    if (status != HONE_OK)
+        return hone_fail_within(err, status, "embedder %s", run->task->embedder);
+    return hone_embeddings_create(embedder, run->task->embedder, run->ledger, &run->bench.embeddings, err);
+}
+
+/* Whether demonstrations are retrieved by embeddings, so that those retrieved by words may be left out. */
+static bool will_retrieve_dense(const hone_comparing *run)
+{
+    return run->bench.embeddings && run->engine && hone_task_has_labels(run->task) &&
+           (!run->options->n_approaches || asked_for(run, &hone_approach_dense_few_shot));
+}
+
 /* Approaches that suit the task and were asked for; those that the level leaves out only where they were named. */
 static hone_status choose_types(hone_comparing *run, const hone_level *level, hone_error *err)
 {
@@ -65,7 +116,10 @@ static hone_status choose_types(hone_comparing *run, const hone_level *level, ho
         bool named = asked_for(run, type), baseline = type->family == HONE_APPROACH_BASELINE;
         if ((o->n_approaches && !named && !baseline) || (type->needs_labels && !hone_task_has_labels(run->task)) ||
             (type->messages && !run->engine) || (type == &hone_approach_tuned && !level->bare_tuning && !named) ||
-            (type == &hone_approach_few_shot && !level->few_shot && !named))
+            (type == &hone_approach_few_shot && !level->few_shot && !named) ||
+            (type->uses_embeddings && !run->bench.embeddings) ||
+            (type == &hone_approach_retrieved_few_shot && !level->both_retrievals && !named &&
+             will_retrieve_dense(run)))
             continue;
         run->types[run->n++] = type;
     }
@@ -98,6 +152,7 @@ static hone_status gather_facts(hone_comparing *run, hone_work_facts *out, hone_
                              .zero_shot = has_type(run, &hone_approach_zero_shot),
                              .few_shot = has_type(run, &hone_approach_few_shot),
                              .retrieved = has_type(run, &hone_approach_retrieved_few_shot),
+                             .dense = has_type(run, &hone_approach_dense_few_shot),
                              .tuned = has_type(run, &hone_approach_tuned),
                              .tuned_prompt = has_type(run, &hone_approach_tuned_prompt),
                              .tokens_per_second = 1};
@@ -222,7 +277,8 @@ static void write_note(hone_comparing *run)
     if (has_type(run, &hone_approach_few_shot) && e->demonstration_sets < full->demonstration_sets)
         hone_buffer_printf(&b, "; %d set%s of demonstrations tried instead of %d", e->demonstration_sets,
                            e->demonstration_sets == 1 ? "" : "s", full->demonstration_sets);
-    if (has_type(run, &hone_approach_retrieved_few_shot) && e->n_neighbours < full->n_neighbours)
+    bool retrieves = has_type(run, &hone_approach_retrieved_few_shot) || has_type(run, &hone_approach_dense_few_shot);
+    if (retrieves && e->n_neighbours < full->n_neighbours)
         hone_buffer_printf(&b, "; retrieved few-shot with %d demonstrations%s", e->neighbours[0],
                            e->n_neighbours == 1 ? " only" : " and few other numbers");
     bool all = run->engine && !run->options->n_approaches;
@@ -230,6 +286,8 @@ static void write_note(hone_comparing *run)
         hone_buffer_puts(&b, "; few-shot with fixed demonstrations left out");
     if (all && !has_type(run, &hone_approach_tuned))
         hone_buffer_puts(&b, "; tuning without the prompt left out");
+    if (all && has_type(run, &hone_approach_dense_few_shot) && !has_type(run, &hone_approach_retrieved_few_shot))
+        hone_buffer_puts(&b, "; demonstrations retrieved by their words left out");
     static const size_t separator = 2; /* the leading "; " */
     run->c->quick = b.length > separator;
     run->c->quick_note = run->c->quick ? hone_arena_strdup(run->c->arena, b.data + separator) : NULL;
@@ -382,6 +440,8 @@ static void describe_run(hone_comparing *run)
         hone_detectable_difference((int64_t)run->n_test, assumed_discordant, error_rate, assumed_power, pairs);
     for (size_t i = 0; i < json_array_size(run->task->warnings); i++)
         hone_comparing_warn(run, "%s", json_string_value(json_array_get(run->task->warnings, i)));
+    if (run->left_out[0])
+        hone_comparing_warn(run, "%s", run->left_out);
     write_note(run);
 }
 
@@ -405,6 +465,8 @@ hone_status hone_comparing_init(hone_comparing *run, hone_error *err)
                                   .seed = run->options->seed};
     hone_status status = make_choices(run, err);
     run->bench.choices = run->choices;
+    if (status == HONE_OK)
+        status = open_embeddings(run, err);
     if (status == HONE_OK)
         status = choose_types(run, &hone_levels[0], err);
     if (status == HONE_OK)
@@ -430,6 +492,7 @@ void hone_comparing_clear(hone_comparing *run)
 {
     for (size_t i = 0; i < run->n; i++)
         hone_approach_free(run->approaches[i]);
+    hone_embeddings_free(run->bench.embeddings);
     hone_choices_free(run->choices);
     hone_workbench_clear(&run->bench);
     free(run->adapters);

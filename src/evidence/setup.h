@@ -23,6 +23,7 @@ typedef struct hone_comparing {
     hone_approach *approaches[HONE_MAX_APPROACHES];
     size_t n;
     char run_key[65];
+    char left_out[480]; /* what could not run and how to mend it; "" for nothing */
 } hone_comparing;
 
 /* Fills everything up to n and run_key, and the describing fields of the comparison. The caller clears it, also after

@@ -316,7 +316,7 @@ static const float *run_model(hone_embedder *e, const int64_t *starts, int64_t n
 }
 
 static hone_status encode_all(hone_embedder *e, const hone_embed_text *texts, size_t n, hone_token_list *ids,
-                              size_t *ends, int64_t *n_cut, hone_error *err)
+                              size_t *ends, bool *was_cut, hone_error *err)
 {
     for (size_t i = 0; i < n; i++) {
         bool cut;
@@ -324,19 +324,19 @@ static hone_status encode_all(hone_embedder *e, const hone_embed_text *texts, si
         if (status != HONE_OK)
             return status;
         ends[i] = ids->n;
-        if (n_cut)
-            *n_cut += cut;
+        if (was_cut)
+            was_cut[i] = cut;
     }
     return HONE_OK;
 }
 
 hone_status hone_embedder_run(hone_embedder *e, const hone_embed_text *texts, size_t n, float *vectors,
-                              int64_t *n_tokens, int64_t *n_cut, hone_error *err)
+                              int64_t *n_tokens, bool *was_cut, hone_error *err)
 {
     hone_token_list ids = {0};
     size_t *ends = calloc(n + 1, sizeof *ends);
     int64_t *starts = calloc((size_t)e->max_rows + 1, sizeof *starts);
-    hone_status status = ends && starts ? encode_all(e, texts, n, &ids, ends, n_cut, err)
+    hone_status status = ends && starts ? encode_all(e, texts, n, &ids, ends, was_cut, err)
                                         : hone_fail(err, HONE_NO_MEMORY, "out of memory for %zu texts", n);
     for (size_t i = 0; i < n && status == HONE_OK && n_tokens; i++)
         n_tokens[i] = (int64_t)(ends[i] - (i ? ends[i - 1] : 0));

@@ -50,8 +50,8 @@ typedef struct hone_embed_text {
 /* The token ids of a text as the model gets them, appended; *was_cut (may be NULL): it was longer than most_tokens. */
 hone_status hone_embedder_encode(const hone_embedder *e, hone_embed_text text, hone_token_list *ids, bool *was_cut,
                                  hone_error *err);
-/* vectors: [n, dim]. n_tokens: [n], may be NULL. *n_cut (may be NULL) counts up the texts that lost their end. */
+/* vectors: [n, dim]. n_tokens, was_cut (the text lost its end): [n], may be NULL. */
 hone_status hone_embedder_run(hone_embedder *e, const hone_embed_text *texts, size_t n, float *vectors,
-                              int64_t *n_tokens, int64_t *n_cut, hone_error *err);
+                              int64_t *n_tokens, bool *was_cut, hone_error *err);
 
 #endif

@@ -113,6 +113,7 @@ static const table work_table = {"work", work_fields, COUNT(work_fields)};
 static const field task_fields[] = {
     {"name", FIELD_TEXT, AT(name)},
     {"model", FIELD_LIST, AT(models)},
+    {"embedder", FIELD_TEXT, AT(embedder)},
     {"data", FIELD_MAP, 0, .map = &data_table},
     {"output", FIELD_MAP, 0, .map = &output_table},
     {"metric", FIELD_TEXT, AT(metric), .words = metrics},
@@ -346,6 +347,7 @@ hone_status hone_settings_read(const char *path, hone_arena *arena, hone_setting
     static const double none = (double)NAN;
     *out = (hone_settings){
         .metric = "accuracy",
+        .embedder = "minilm-l6-v2",
         .use = {none, none, none, none, none, none, none, false, NULL, 0},
         .prices = {0.10, 0.08, 80, .cache_read = 1, .cache_write = 1},
         .work = {none, none, none, none, none},

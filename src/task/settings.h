@@ -21,6 +21,7 @@ typedef struct hone_settings {
     int output_kind; /* hone_output_kind */
     hone_text_list labels;
     const char *schema;
+    const char *embedder;
     const char *metric, *role, *instruction, *context;
     hone_task_scenario *scenarios;
     size_t n_scenarios;

@@ -83,6 +83,13 @@ static hone_status find_files(opener *o, const char *path)
     return HONE_OK;
 }
 
+/* A model of the catalogue, or one that lies in the task's folder; NULL when out of memory. */
+static const char *model_named(const hone_task *task, const char *name)
+{
+    const char *beside = inside(task->arena, task->folder, name);
+    return beside && !hone_file_exists(beside) && !hone_folder_exists(beside) ? name : beside;
+}
+
 static hone_status keep_settings(opener *o)
 {
     hone_task *task = o->task;
@@ -100,12 +107,12 @@ static hone_status keep_settings(opener *o)
         return no_memory(o);
     task->models = s->models.n ? models : default_model;
     task->n_models = s->models.n ? s->models.n : 1;
-    for (size_t i = 0; i < s->models.n; i++) {
-        const char *beside = inside(task->arena, task->folder, s->models.items[i]);
-        if (!beside)
+    task->embedder = model_named(task, s->embedder);
+    if (!task->embedder)
+        return no_memory(o);
+    for (size_t i = 0; i < s->models.n; i++)
+        if (!(models[i] = model_named(task, s->models.items[i])))
             return no_memory(o);
-        models[i] = hone_file_exists(beside) || hone_folder_exists(beside) ? beside : s->models.items[i];
-    }
     task->output_kind = (hone_output_kind)s->output_kind;
     task->metric = s->metric;
     task->role = s->role;

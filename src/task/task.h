@@ -71,6 +71,7 @@ typedef struct hone_task {
     const char *name;
     const char *const *models;
     size_t n_models;
+    const char *embedder; /* "minilm-l6-v2" unless given: what makes sentence embeddings */
     hone_output_kind output_kind;
     const char *const *labels; /* sorted by bytes; of the file or of train; NULL unless label or choice */
     size_t n_labels;

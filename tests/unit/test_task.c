@@ -209,7 +209,7 @@ static void test_wrong_settings_are_named_with_line_and_fix(void **state)
         {"data: {train: train.jsonl}\nwork: {change_hours: -1}\n",
          "task.yaml:2: \"change_hours\" in work needs a number from 0 to 100000"},
         {"data: {train: train.jsonl}\nfoobar: 1\n",
-         "task.yaml:2: unknown key \"foobar\" in task; it may hold name, model, data"},
+         "task.yaml:2: unknown key \"foobar\" in task; it may hold name, model, embedder, data"},
         {"data: {train: train.jsonl}\nscenarios: {a: {rule: x}}\n", "task.yaml:2: unknown key \"rule\" in a"},
         {"data: {train: train.jsonl}\noutput: {kind: labels}\n",
          "task.yaml:2: \"kind\" in output needs one of label, text, json, number, choice, sql, not \"labels\""},
