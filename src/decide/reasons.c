@@ -217,7 +217,7 @@ static void because_of_baseline(hone_judgement *j)
     if (j->chosen < 0 || approach(j, j->chosen)->family != HONE_FAMILY_BASELINE)
         return;
     double ms = approach(j, j->chosen)->latency_p50_ms;
-    because(j, hone_words(j, "it is a classical baseline: no language model is needed to answer%s",
+    because(j, hone_words(j, "it is a classical baseline: no text is generated to answer%s",
                           isfinite(ms) && ms >= 0 && approach(j, j->chosen)->latency_n > 0
                               ? hone_words(j, ", and an answer takes %s", hone_words_ms(j, ms))
                               : ""));

@@ -181,10 +181,12 @@ static const char *summary_of_refuted(hone_judgement *j)
     return hone_words(j, "%s %s", what, advice);
 }
 
-/* Variance of a score times (z of 5 % two-sided + z of 80 % power)^2 = 2.80^2, over the squared distance to tell. */
+/* Variance of a score times (z of 5 % two-sided + z of 80 % power)^2 = 2.80^2, over the squared distance to tell. Where
+ * the score is 0 or 1 here, the variance is that of a score as far away as is to be told. */
 static double rows_to_tell(double score, double distance)
 {
-    return 7.85 * fmax(0.01, score * (1 - score)) / (distance * distance);
+    double variance = fmax(score * (1 - score), distance * (1 - distance));
+    return 7.85 * variance / (distance * distance);
 }
 
 static const char *summary_of_open_minimum(hone_judgement *j)

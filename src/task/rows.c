@@ -224,8 +224,10 @@ static hone_status check_kind(row_reader *r, int64_t line, const char *field, ho
         number = strtod(row->output, &end);
         if (end == row->output || !is_empty(end) || !isfinite(number))
             return hone_fail(r->err, HONE_BAD_INPUT,
-                             "%s:%lld: \"%.80s\" is \"%.80s\", not a number (output: {kind: number})", r->path,
-                             (long long)line, field, row->output);
+                             "%s:%lld: \"%.80s\" is \"%.*s\", not a number (output: {kind: number}). Name the field "
+                             "that holds the number, data: {output: FIELD}, or use kind: text.",
+                             r->path, (long long)line, field, (int)fmin(60, (double)strcspn(row->output, "\r\n")),
+                             row->output);
         return HONE_OK;
     case HONE_OUTPUT_JSON:
         value = json_loads(row->output, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &fault);

@@ -297,7 +297,8 @@ static void test_bad_rows_are_named_with_line_and_fix(void **state)
     assert_rows_refused(plain_yaml, text, "train.jsonl:2: \"output\" is empty (and 1 more rows)");
     assert_rows_refused("data: {train: train.jsonl}\noutput: {kind: number}\n",
                         "{\"input\": \"a\", \"output\": \"many\"}\n",
-                        "train.jsonl:1: \"output\" is \"many\", not a number");
+                        "train.jsonl:1: \"output\" is \"many\", not a number (output: {kind: number}). Name the field "
+                        "that holds the number, data: {output: FIELD}");
     assert_rows_refused("data: {train: train.jsonl}\noutput: {kind: json}\n",
                         "{\"input\": \"a\", \"output\": \"{1}\"}\n", "train.jsonl:1: \"output\" is not JSON");
     assert_rows_refused("data: {train: train.jsonl, input: ask, output: reply}\n", good,

@@ -446,6 +446,24 @@ static void test_what_does_not_beat_guessing_works_not(void **state)
     built_end(&b);
 }
 
+/* Nobody has a row right in 16, which says little: a score of 5 points varies by 0.05 * 0.95, so that telling it from 0
+ * takes 2.80^2 * 0.0475 / 0.05^2 = 149 rows, not a few. */
+static void test_no_row_right_asks_for_enough_rows(void **state)
+{
+    (void)state;
+    built b;
+    built_begin(&b, 16);
+    b.task.n_labels = 0;
+    int majority = built_add(&b, (built_approach){"majority", HONE_FAMILY_BASELINE, 0, 0, 0, 2e-6, 0.001, 40});
+    int prompt = built_add(&b, (built_approach){"zero-shot", HONE_FAMILY_PROMPT, 0, 0, 0.1, 0.02, 0, 0});
+    built_plan(&b, prompt, &majority, 1);
+    decide(&b);
+    assert_int_equal(b.c.verdict.kind, HONE_VERDICT_NOT_ENOUGH_DATA);
+    assert_has(b.c.verdict.summary, "always giving the most frequent answer scores 0.00");
+    assert_has(b.c.verdict.summary, "About 150 test rows would show a difference of 5 points; there are 16.");
+    built_end(&b);
+}
+
 static void test_guessing_is_never_recommended(void **state)
 {
     (void)state;
@@ -679,7 +697,7 @@ static void test_a_verdict_speaks_of_the_effort_that_was_spent(void **state)
     b.approaches[LOGISTIC].latency_n = 40;
     decide(&b);
     assert_int_equal(b.c.verdict.kind, HONE_VERDICT_BASELINE);
-    BECAUSE(b, "it is a classical baseline: no language model is needed to answer, and an answer takes 0.05 ms");
+    BECAUSE(b, "it is a classical baseline: no text is generated to answer, and an answer takes 0.05 ms");
     assert_false(line_has(b.c.verdict.flips_if, b.c.verdict.n_flips_if, "full effort"));
     b.c.tuning_note = "1 epoch instead of 3";
     decide(&b);
@@ -1001,6 +1019,7 @@ int main(void)
         cmocka_unit_test(test_a_score_is_never_rounded_over_the_minimum),
         cmocka_unit_test(test_the_cheaper_one_must_reach_the_minimum_too),
         cmocka_unit_test(test_what_does_not_beat_guessing_works_not),
+        cmocka_unit_test(test_no_row_right_asks_for_enough_rows),
         cmocka_unit_test(test_guessing_is_never_recommended),
         cmocka_unit_test(test_too_slow_is_out_whatever_it_scores),
         cmocka_unit_test(test_a_saturated_test_is_said),
