@@ -11,20 +11,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LONGEST_ANSWER = 512 }; /* unless --max-new-tokens says otherwise */
+
 typedef struct run_settings {
     const char *model, *adapter, *system;
     hone_option_list choices, stops;
     hone_cli_sampling sampling_options;
     hone_sampling sampling;
-    bool raw, json, jsonl;
+    bool raw, json, jsonl, truncate;
     int64_t max_new_tokens, n_answers, n_top, threads; /* n_top: -1 without --logprobs */
 } run_settings;
+
+typedef struct run_prompt {
+    hone_token_list ids;
+    hone_left_out left_out; /* by --truncate */
+} run_prompt;
 
 typedef struct run_state {
     hone_engine *engine;
     hone_adapter *adapter;
     hone_choices *choices;
-    hone_token_list *prompts;
+    run_prompt *prompts;
     hone_request *requests; /* [n * n_answers], the answers to one prompt beside each other */
     hone_response *responses;
     size_t n, capacity, n_requests;
@@ -36,22 +43,37 @@ static const char *finish_name(hone_finish finish)
     return names[finish];
 }
 
+/* What --truncate shortens a prompt to, so that the answer has room. */
+static int64_t longest_prompt(const run_state *s, const run_settings *o)
+{
+    int64_t context = hone_engine_context_tokens(s->engine), answer = o->max_new_tokens;
+    if (s->choices)
+        answer = hone_choices_longest_tokens(s->choices);
+    else if (answer < 0)
+        answer = context / 4 < LONGEST_ANSWER ? context / 4 : LONGEST_ANSWER;
+    return context - answer;
+}
+
 /* Adds one prompt: messages (borrowed) or text. */
 static hone_status add_prompt(run_state *s, const run_settings *o, const json_t *messages, const char *text,
                               hone_error *err)
 {
     if (s->n == s->capacity) {
         size_t capacity = s->capacity ? 2 * s->capacity : 16;
-        hone_token_list *grown = realloc(s->prompts, capacity * sizeof *grown);
+        run_prompt *grown = realloc(s->prompts, capacity * sizeof *grown);
         if (!grown)
             return hone_fail(err, HONE_NO_MEMORY, "out of memory");
         s->prompts = grown;
         s->capacity = capacity;
     }
-    hone_token_list *ids = &s->prompts[s->n++];
-    *ids = (hone_token_list){0};
-    if (o->raw && text)
-        return hone_engine_encode_text(s->engine, text, ids, err);
+    run_prompt *prompt = &s->prompts[s->n++];
+    *prompt = (run_prompt){0};
+    if (o->raw && text) {
+        hone_status raw_status = hone_engine_encode_text(s->engine, text, &prompt->ids, err);
+        if (o->truncate)
+            prompt->left_out.n_tokens = hone_engine_fit_ids(s->engine, &prompt->ids, longest_prompt(s, o));
+        return raw_status;
+    }
     json_t *own = NULL;
     if (!messages) {
         own = json_array();
@@ -62,7 +84,10 @@ static hone_status add_prompt(run_state *s, const run_settings *o, const json_t 
             return hone_fail(err, HONE_BAD_INPUT, "the prompt is not valid UTF-8 text; use --raw for other bytes");
         }
     }
-    hone_status status = hone_engine_encode_chat(s->engine, messages ? messages : own, true, ids, err);
+    hone_status status = o->truncate
+                             ? hone_engine_fit_chat(s->engine, messages ? messages : own, longest_prompt(s, o),
+                                                    &prompt->ids, &prompt->left_out, err)
+                             : hone_engine_encode_chat(s->engine, messages ? messages : own, true, &prompt->ids, err);
     json_decref(own);
     return status;
 }
@@ -145,11 +170,16 @@ static json_t *logprobs_json(const hone_engine *engine, const hone_response *r, 
     return list;
 }
 
-static json_t *answer_json(const hone_engine *engine, const run_settings *o, const hone_response *r)
+static json_t *answer_json(const hone_engine *engine, const run_settings *o, const run_prompt *prompt,
+                           const hone_response *r)
 {
     json_t *answer = json_pack("{s:o, s:I, s:I, s:I, s:s}", "text", text_json(r->text, strlen(r->text)), "tokens_in",
                                (json_int_t)r->tokens_in, "tokens_out", (json_int_t)r->tokens_out, "tokens_cached",
                                (json_int_t)r->tokens_cached, "finish", finish_name(r->finish));
+    if (prompt->left_out.n_messages + prompt->left_out.n_tokens > 0)
+        json_object_set_new(answer, "left_out",
+                            json_pack("{s:I, s:I}", "messages", (json_int_t)prompt->left_out.n_messages, "tokens",
+                                      (json_int_t)prompt->left_out.n_tokens));
     if (r->choice >= 0)
         json_object_set_new(answer, "logprob", json_real(r->choice_logprob));
     if (o->n_top >= 0)
@@ -158,7 +188,8 @@ static json_t *answer_json(const hone_engine *engine, const run_settings *o, con
 }
 
 /* The answers to one prompt. */
-static void print_answers(const hone_engine *engine, const run_settings *o, const hone_response *r)
+static void print_answers(const hone_engine *engine, const run_settings *o, const run_prompt *prompt,
+                          const hone_response *r)
 {
     int64_t n = o->n_answers;
     if (!o->json && !o->jsonl) {
@@ -169,12 +200,26 @@ static void print_answers(const hone_engine *engine, const run_settings *o, cons
         }
         return;
     }
-    json_t *line = n == 1 ? answer_json(engine, o, r) : json_pack("{s:[]}", "answers");
+    json_t *line = n == 1 ? answer_json(engine, o, prompt, r) : json_pack("{s:[]}", "answers");
     for (int64_t i = 0; n > 1 && i < n; i++)
-        json_array_append_new(json_object_get(line, "answers"), answer_json(engine, o, &r[i]));
+        json_array_append_new(json_object_get(line, "answers"), answer_json(engine, o, prompt, &r[i]));
     json_dumpf(line, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(line);
+}
+
+static void say_left_out(const run_state *s)
+{
+    size_t n = 0, messages = 0, tokens = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        const hone_left_out *l = &s->prompts[i].left_out;
+        n += l->n_messages + l->n_tokens > 0;
+        messages += l->n_messages;
+        tokens += l->n_tokens;
+    }
+    if (n > 0)
+        fprintf(stderr, "hone run: %zu of %zu prompts shortened to fit: %zu messages and %zu tokens left out\n", n,
+                s->n, messages, tokens);
 }
 
 static hone_status run_all(run_state *s, const run_settings *o, hone_error *err)
@@ -197,10 +242,10 @@ static hone_status run_all(run_state *s, const run_settings *o, hone_error *err)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
     int64_t context = hone_engine_context_tokens(s->engine);
     for (size_t i = 0; i < s->n_requests; i++) {
-        const hone_token_list *prompt = &s->prompts[i / (size_t)o->n_answers];
+        const hone_token_list *prompt = &s->prompts[i / (size_t)o->n_answers].ids;
         int64_t room = context - (int64_t)prompt->n, most = o->max_new_tokens;
         if (most < 0) /* not given: a long answer, as far as the context reaches */
-            most = room < 512 ? room : 512;
+            most = room < LONGEST_ANSWER ? room : LONGEST_ANSWER;
         s->requests[i] = (hone_request){.ids = prompt->data,
                                         .n_ids = prompt->n,
                                         .adapter = s->adapter,
@@ -214,7 +259,9 @@ static hone_status run_all(run_state *s, const run_settings *o, hone_error *err)
     }
     status = hone_engine_run(s->engine, s->requests, s->n_requests, s->responses, NULL, err);
     for (size_t i = 0; i < s->n && status == HONE_OK; i++)
-        print_answers(s->engine, o, &s->responses[i * (size_t)o->n_answers]);
+        print_answers(s->engine, o, &s->prompts[i], &s->responses[i * (size_t)o->n_answers]);
+    if (status == HONE_OK)
+        say_left_out(s);
     return status;
 }
 
@@ -278,11 +325,13 @@ static int run(int argc, char **argv)
         {"stop", 0, HONE_OPTION_LIST, &o.stops, "TEXT", "the answer ends where TEXT would begin (repeatable)"},
         {"answers", 0, HONE_OPTION_INTEGER, &o.n_answers, "N", "that many answers to each prompt, with a temperature"},
         {"logprobs", 0, HONE_OPTION_INTEGER, &o.n_top, "K", "log-probabilities of each token and the K best, 0 to 20"},
+        {"truncate", 0, HONE_OPTION_FLAG, &o.truncate, NULL,
+         "shorten what exceeds the context: oldest turns, or with --raw the beginning"},
         {"jsonl", 0, HONE_OPTION_FLAG, &o.jsonl, NULL, "many prompts as JSON lines"},
         {"json", 0, HONE_OPTION_FLAG, &o.json, NULL, "one JSON object instead of text"},
         {"threads", 't', HONE_OPTION_INTEGER, &o.threads, "N", "threads (default: all processors)"},
     };
-    size_t n_options = 12;
+    size_t n_options = 13;
     hone_cli_sampling_begin(&o.sampling_options, options, &n_options);
     hone_arguments arguments;
     int code = hone_options_begin(&hone_command_run, options, n_options, argc, argv, &arguments);
@@ -296,7 +345,7 @@ static int run(int argc, char **argv)
     for (size_t i = 0; s.responses && i < s.n_requests; i++)
         hone_response_clear(&s.responses[i]);
     for (size_t i = 0; i < s.n; i++)
-        hone_token_list_clear(&s.prompts[i]);
+        hone_token_list_clear(&s.prompts[i].ids);
     free(s.prompts);
     free(s.requests);
     free(s.responses);

@@ -115,6 +115,11 @@ size_t hone_choices_count(const hone_choices *c)
     return c->n_texts;
 }
 
+int64_t hone_choices_longest_tokens(const hone_choices *c)
+{
+    return c->longest;
+}
+
 const char *hone_choices_text(const hone_choices *c, size_t i)
 {
     return c->texts[i];

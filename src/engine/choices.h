@@ -12,6 +12,7 @@ hone_status hone_choices_create(const hone_tokenizer *tokenizer, const char *con
                                 hone_choices **out, hone_error *err);
 void hone_choices_free(hone_choices *choices);
 size_t hone_choices_count(const hone_choices *choices);
+int64_t hone_choices_longest_tokens(const hone_choices *choices);     /* its end included */
 const char *hone_choices_text(const hone_choices *choices, size_t i); /* borrowed */
 
 #endif

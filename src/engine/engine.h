@@ -57,6 +57,15 @@ hone_status hone_engine_encode_pair(hone_engine *engine, const json_t *messages,
 const char *hone_engine_template_name(const hone_engine *engine); /* "model" or "plain" */
 /* Raw text, with a BOS where the model's file says so. */
 hone_status hone_engine_encode_text(hone_engine *engine, const char *text, hone_token_list *ids, hone_error *err);
+/* Where a prompt may be shortened to `most` tokens. Of text, the end stays (after a BOS); returns how many tokens went.
+ * Of a conversation, the oldest turns go, then the beginning of the last message's text, never the system message:
+ * HONE_BAD_INPUT where that does not leave room. The shortened conversation is appended to ids. */
+size_t hone_engine_fit_ids(const hone_engine *engine, hone_token_list *ids, int64_t most);
+typedef struct hone_left_out {
+    size_t n_messages, n_tokens; /* whole messages; tokens of the last one */
+} hone_left_out;
+hone_status hone_engine_fit_chat(hone_engine *engine, const json_t *messages, int64_t most, hone_token_list *ids,
+                                 hone_left_out *out, hone_error *err);
 /* The token that ends an answer under the model's template. */
 int32_t hone_engine_end_of_turn(const hone_engine *engine);
 /* Allowed answers for hone_request.choices: each text followed by the end of turn. */

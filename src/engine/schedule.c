@@ -117,9 +117,11 @@ static hone_status check_request(const hone_engine *engine, const hone_request *
         return hone_fail(err, HONE_BAD_INPUT, "the prompt has no tokens");
     int64_t total = (int64_t)r->n_ids + tokens_after_prompt(r);
     if (r->max_new_tokens < 0 || (int64_t)r->n_ids > c->n_context || total > c->n_context)
-        return hone_fail(err, HONE_BAD_INPUT,
-                         "%zu tokens of prompt and %lld to generate exceed the model's context of %lld", r->n_ids,
-                         (long long)tokens_after_prompt(r), (long long)c->n_context);
+        return hone_fail(
+            err, HONE_BAD_INPUT,
+            "%zu tokens of prompt and %lld to generate exceed the model's context of %lld; shorten the prompt "
+            "or ask for less (on the command line, --truncate shortens it)",
+            r->n_ids, (long long)tokens_after_prompt(r), (long long)c->n_context);
     for (size_t t = 0; t < r->n_ids; t++)
         if (r->ids[t] < 0 || r->ids[t] >= c->n_vocab)
             return hone_fail(err, HONE_BAD_INPUT, "token id %d; the vocabulary has %lld", r->ids[t],

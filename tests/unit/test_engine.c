@@ -654,6 +654,87 @@ static void test_an_adapter_for_another_base_is_refused_by_its_recorded_hash(voi
     hone_engine_close(engine);
 }
 
+/* ---- prompts that are too long ---- */
+static json_t *talk(size_t n, ...) /* role, text, role, text, ... */
+{
+    json_t *messages = json_array();
+    va_list args;
+    va_start(args, n);
+    for (size_t i = 0; i < n; i++) {
+        const char *role = va_arg(args, const char *), *text = va_arg(args, const char *);
+        json_array_append_new(messages, json_pack("{s:s,s:s}", "role", role, "content", text));
+    }
+    va_end(args);
+    return messages;
+}
+
+static void assert_fits_as(hone_engine *engine, json_t *messages, int64_t most, json_t *wanted, size_t n_messages,
+                           size_t n_tokens)
+{
+    hone_token_list ids = {0}, expected = {0};
+    hone_left_out left;
+    hone_error err;
+    if (hone_engine_fit_chat(engine, messages, most, &ids, &left, &err) != HONE_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(hone_engine_encode_chat(engine, wanted, true, &expected, NULL), HONE_OK);
+    assert_int_equal(ids.n, expected.n);
+    assert_memory_equal(ids.data, expected.data, ids.n * sizeof *ids.data);
+    assert_int_equal(left.n_messages, n_messages);
+    assert_int_equal(left.n_tokens, n_tokens);
+    hone_token_list_clear(&ids);
+    hone_token_list_clear(&expected);
+    json_decref(messages);
+    json_decref(wanted);
+}
+
+/* The tiny model's tokens are bytes, and its template writes <|start|>role, a new line, the text, <|end|>, a new line.
+ */
+static void test_a_conversation_that_is_too_long_loses_its_oldest_turns(void **state)
+{
+    (void)state;
+    hone_engine *engine = open_engine(1, 64);
+    hone_token_list ids = {0};
+    hone_left_out left;
+    hone_error err;
+    char long_text[201], end[201];
+    for (int i = 0; i < 200; i++)
+        long_text[i] = (char)('a' + i % 7);
+    long_text[200] = 0;
+    /* 15 + 16 + 11 tokens around: "system" 8 + "brief" + 2, "user" 6 + "now?" + 2, generation prompt 11 */
+    assert_fits_as(engine, talk(4, "system", "brief", "user", long_text, "assistant", "b", "user", "now?"), 60,
+                   talk(2, "system", "brief", "user", "now?"), 2, 0);
+    assert_fits_as(engine, talk(2, "system", "brief", "user", "now?"), 60, talk(2, "system", "brief", "user", "now?"),
+                   0, 0);
+    /* 208 tokens of the user's turn and 11 of the prompt are 119 too many for 100 */
+    strcpy(end, long_text + 119);
+    assert_fits_as(engine, talk(3, "user", "one", "assistant", "two", "user", long_text), 100, talk(1, "user", end), 2,
+                   119);
+    /* a character is not cut in two: 3 bytes each, one token too many takes a whole one */
+    assert_fits_as(engine, talk(1, "user", "\u20ac\u20ac\u20ac\u20ac\u20ac"), 33,
+                   talk(1, "user", "\u20ac\u20ac\u20ac\u20ac"), 0, 1);
+    json_t *no_room = talk(2, "system", long_text, "user", "now?");
+    assert_int_equal(hone_engine_fit_chat(engine, no_room, 100, &ids, &left, &err), HONE_BAD_INPUT);
+    assert_says(err, "shorten the system message");
+    json_decref(no_room);
+    hone_token_list_clear(&ids);
+    hone_engine_close(engine);
+}
+
+static void test_text_that_is_too_long_keeps_its_end_and_a_bos(void **state)
+{
+    (void)state;
+    hone_engine *engine = open_engine(1, 64);
+    int32_t with_bos[] = {258, 1, 2, 3, 4}, without[] = {1, 2, 3, 4, 5};
+    hone_token_list a = {.data = with_bos, .n = 5, .capacity = 5}, b = {.data = without, .n = 5, .capacity = 5};
+    assert_int_equal(hone_engine_fit_ids(engine, &a, 5), 0);
+    assert_int_equal(hone_engine_fit_ids(engine, &a, 3), 2);
+    assert_true(a.n == 3 && with_bos[0] == 258 && with_bos[1] == 3 && with_bos[2] == 4);
+    assert_int_equal(hone_engine_fit_ids(engine, &b, 3), 2);
+    assert_true(b.n == 3 && without[0] == 3 && without[2] == 5);
+    assert_int_equal(hone_engine_fit_ids(engine, &b, 0), 0); /* nothing would be left: the request is refused later */
+    hone_engine_close(engine);
+}
+
 static int begin(void **state)
 {
     hone_error err;
@@ -689,6 +770,8 @@ int main(void)
         cmocka_unit_test(test_thirty_three_adapters_in_one_batch_give_the_bits_of_each_alone),
         cmocka_unit_test(test_a_model_file_that_changes_is_refused_and_harms_nothing_under_way),
         cmocka_unit_test(test_an_adapter_for_another_base_is_refused_by_its_recorded_hash),
+        cmocka_unit_test(test_a_conversation_that_is_too_long_loses_its_oldest_turns),
+        cmocka_unit_test(test_text_that_is_too_long_keeps_its_end_and_a_bos),
     };
     return cmocka_run_group_tests_name("engine", tests, begin, temporary_end);
 }
