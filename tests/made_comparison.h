@@ -21,19 +21,20 @@ static const char *const made_labels[MADE_LABELS] = {
     "pin_blocked",          "refund_not_showing_up",    "top_up_failed",
     "transfer_fee_charged", "verify_identity",          "wrong_exchange_rate_for_cash_withdrawal"};
 
-static const char *const made_questions[MADE_LABELS] = {"When will my new card get here?",
-                                                        "Why did I pay a fee for paying with my card?",
-                                                        "The machine refused to give me cash this morning.",
-                                                        "Which exchange rate do you use?",
-                                                        "I cannot find my card since yesterday, what now?",
-                                                        "My transfer has been waiting for two days. How long does this "
-                                                        "usually take, and is there anything that I can do about it?",
-                                                        "I typed the wrong PIN three times.",
-                                                        "The shop says it refunded me, but I see nothing.",
-                                                        "My top-up did not go through.",
-                                                        "You charged me for a transfer to a friend.",
-                                                        "Why do I have to prove who I am?",
-                                                        "The rate for my withdrawal abroad looks wrong to me."};
+static const char *const made_questions[MADE_LABELS] = {
+    "When will my new card get here?",
+    "Why did I pay a fee for paying with my card?",
+    "The machine refused to give me cash this morning.",
+    "Which exchange rate do you use?",
+    "I cannot find my card since yesterday, what now?",
+    ("My transfer has been waiting for two days. How long does this "
+     "usually take, and is there anything that I can do about it?"),
+    "I typed the wrong PIN three times.",
+    "The shop says it refunded me, but I see nothing.",
+    "My top-up did not go through.",
+    "You charged me for a transfer to a friend.",
+    "Why do I have to prove who I am?",
+    "The rate for my withdrawal abroad looks wrong to me."};
 
 /* Rows that would break a careless page, terminal or table. */
 static const char *const made_hostile[] = {"</script><script>alert(1)</script>",

@@ -1,12 +1,12 @@
 /* cmd_runs.c - `hone runs`: the comparisons that a task's ledger remembers, and what was trained in them. */
 #include "base/buffer.h"
 #include "base/file.h"
+#include "base/numbers.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/show.h"
 #include "cli/stored.h"
 #include "report/legible.h"
-#include "base/numbers.h"
 
 #include <math.h>
 #include <stdlib.h>
