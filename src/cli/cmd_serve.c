@@ -3,6 +3,7 @@
 
 #include "base/cancel.h"
 #include "base/file.h"
+#include "catalogue/models.h"
 #include "cli/model_argument.h"
 #include "serve/server.h"
 
@@ -14,7 +15,7 @@
 enum { DEFAULT_PORT = 8080, SECONDS_TO_FINISH = 30, POLL_MICROSECONDS = 50000 };
 
 typedef struct serve_settings {
-    const char *model, *name, *host;
+    const char *model, *name, *host, *embedder;
     hone_option_list adapters;
     int64_t port, threads;
     uint64_t cache_bytes;
@@ -67,6 +68,19 @@ static hone_status load_adapter(hone_engine *engine, const char *text, adapters 
     return status;
 }
 
+static hone_status open_encoder(const serve_settings *o, char **name, hone_embedder **out, hone_error *err)
+{
+    char *path = NULL;
+    const hone_embedder_options options = {.n_threads = (int)o->threads};
+    hone_status status = hone_model_resolve(o->embedder, &path, err);
+    if (status == HONE_OK && !(*name = name_of_model(o->embedder)))
+        status = hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    if (status == HONE_OK)
+        status = hone_embedder_open(path, &options, out, err);
+    free(path);
+    return status;
+}
+
 /* Until a signal asks to stop. */
 static hone_status serve(hone_engine *engine, const hone_server_options *options, hone_error *err)
 {
@@ -104,6 +118,8 @@ static int run(int argc, char **argv)
         {"model", 'm', HONE_OPTION_TEXT, &o.model, "MODEL", "catalogue name or GGUF file"},
         {"adapter", 'a', HONE_OPTION_LIST, &o.adapters, "NAME=FOLDER",
          "serve this adapter as model NAME (give it once for each); NAME alone: adapters/NAME"},
+        {"embedder", 'e', HONE_OPTION_TEXT, &o.embedder, "MODEL",
+         "a sentence encoder for /v1/embeddings, under its name (the model itself is always there)"},
         {"name", 0, HONE_OPTION_TEXT, &o.name, "NAME", "what clients call the model itself (default: from MODEL)"},
         {"port", 'p', HONE_OPTION_INTEGER, &o.port, "P", "port (default 8080; 0: any free one)"},
         {"host", 0, HONE_OPTION_TEXT, &o.host, "ADDRESS", "a loopback address (default 127.0.0.1)"},
@@ -118,7 +134,8 @@ static int run(int argc, char **argv)
     hone_error err;
     hone_engine *engine = NULL;
     adapters all = {0};
-    char *name = NULL;
+    char *name = NULL, *encoder_name = NULL;
+    hone_embedder *encoder = NULL;
     hone_status status = HONE_OK;
     if (arguments.n > 0)
         status =
@@ -131,6 +148,8 @@ static int run(int argc, char **argv)
         status = load_adapter(engine, o.adapters.items[i], &all, &err);
     if (status == HONE_OK && !(name = o.name ? strdup(o.name) : name_of_model(o.model)))
         status = hone_fail(&err, HONE_NO_MEMORY, "out of memory");
+    if (status == HONE_OK && o.embedder)
+        status = open_encoder(&o, &encoder_name, &encoder, &err);
     if (status == HONE_OK) {
         const hone_server_options server = {
             .host = o.host, .port = (int)o.port, .model_name = name, .adapters = all.items, .n_adapters = all.n};
@@ -139,6 +158,8 @@ static int run(int argc, char **argv)
     for (size_t i = 0; i < all.n; i++)
         free(all.names[i]);
     free(name);
+    free(encoder_name);
+    hone_embedder_close(encoder);
     hone_engine_close(engine);
     return status == HONE_OK ? HONE_EXIT_DONE : hone_command_failed(&hone_command_serve, &err);
 }

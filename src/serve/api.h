@@ -8,12 +8,13 @@
 #include "serve/work.h"
 
 #include <jansson.h>
+#include <pthread.h>
 
 /* A `model` name that clients may use. */
 typedef struct hone_served_model {
     char *name;
     const hone_adapter *adapter; /* NULL: the base */
-    hone_embedder *embedder;     /* makes vectors; NULL where this one does not */
+    hone_embedder *embedder;     /* a sentence encoder; NULL: the base makes vectors by own_embedder */
     bool embeds_only;            /* a sentence encoder: generates no text */
 } hone_served_model;
 
@@ -23,7 +24,8 @@ struct hone_server {
     hone_http *http;
     hone_served_model *models; /* [n_models], the base first */
     size_t n_models;
-    hone_embedder *own_embedder; /* on the engine's model */
+    pthread_mutex_t embedder_lock;
+    hone_embedder *own_embedder; /* on the engine's model; made when first asked for, under the lock */
     int64_t started;             /* seconds since 1970 */
     char fingerprint[64];        /* what an answer's bits depend on beside the request: model, numerics class */
 };
@@ -52,6 +54,9 @@ void hone_api_fail(hone_http_reply *reply, hone_status status, const char *param
 void hone_api_fail_as(hone_http_reply *reply, int http_status, const char *param, const char *code, const char *format,
                       ...) __attribute__((format(printf, 5, 6)));
 json_t *hone_api_error_object(hone_status status, const char *param, const hone_error *err);
+
+/* The embedder of the engine's own model, or NULL with err. */
+hone_embedder *hone_server_own_embedder(hone_server *server, hone_error *err);
 
 /* The model that body's "model" names (the base where it is absent), or NULL after answering 404 with the list. */
 const hone_served_model *hone_api_model(hone_server *server, const json_t *body, hone_http_reply *reply);

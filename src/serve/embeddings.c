@@ -148,9 +148,11 @@ void hone_endpoint_embeddings(hone_server *server, const json_t *body, const hon
     bool base64;
     hone_error err;
     hone_status status = HONE_OK;
-    if (!e.embedder)
+    if (model->adapter)
         status = hone_fail(&err, HONE_UNSUPPORTED, "\"%s\" is an adapter; vectors come from \"%s\"", model->name,
                            server->models[0].name);
+    else if (!e.embedder && !(e.embedder = hone_server_own_embedder(server, &err)))
+        status = err.code;
     if (status == HONE_OK)
         status = read_form(body, hone_embedder_dim(e.embedder), &base64, &param, &err);
     if (status == HONE_OK) {

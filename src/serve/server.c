@@ -33,6 +33,7 @@ static void server_free(hone_server *server)
 {
     hone_worker_free(server->worker);
     hone_embedder_close(server->own_embedder);
+    pthread_mutex_destroy(&server->embedder_lock);
     for (size_t i = 0; i < server->n_models; i++)
         free(server->models[i].name);
     free(server->models);
@@ -42,14 +43,10 @@ static void server_free(hone_server *server)
 /* The base, its adapters, and a sentence encoder. */
 static hone_status add_models(hone_server *server, const hone_server_options *options, hone_error *err)
 {
-    hone_engine *engine = server->engine;
     server->models = calloc(options->n_adapters + 2, sizeof *server->models);
     hone_status status = server->models ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory");
     if (status == HONE_OK)
-        status = hone_embedder_open_on(hone_engine_get_model(engine), hone_engine_get_tokenizer(engine),
-                                       hone_engine_model_hash(engine), HONE_POOLING_MEAN, &server->own_embedder, err);
-    if (status == HONE_OK)
-        status = add_model(server, options->model_name, &(hone_served_model){.embedder = server->own_embedder}, err);
+        status = add_model(server, options->model_name, &(hone_served_model){0}, err);
     for (size_t i = 0; i < options->n_adapters && status == HONE_OK; i++)
         status = add_model(server, options->adapters[i].name,
                            &(hone_served_model){.adapter = options->adapters[i].adapter}, err);
@@ -67,6 +64,7 @@ hone_status hone_server_start(hone_engine *engine, const hone_server_options *op
     if (!server)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
     server->engine = engine;
+    pthread_mutex_init(&server->embedder_lock, NULL);
     server->started = (int64_t)time(NULL);
     snprintf(server->fingerprint, sizeof server->fingerprint, "hone-%.16s-%s", hone_engine_model_hash(engine),
              hone_engine_numerics_class(engine));
@@ -84,6 +82,17 @@ hone_status hone_server_start(hone_engine *engine, const hone_server_options *op
     else
         server_free(server);
     return status;
+}
+
+hone_embedder *hone_server_own_embedder(hone_server *server, hone_error *err)
+{
+    pthread_mutex_lock(&server->embedder_lock);
+    if (!server->own_embedder)
+        hone_embedder_open_on(hone_engine_get_model(server->engine), hone_engine_get_tokenizer(server->engine),
+                              hone_engine_model_hash(server->engine), HONE_POOLING_MEAN, &server->own_embedder, err);
+    hone_embedder *embedder = server->own_embedder;
+    pthread_mutex_unlock(&server->embedder_lock);
+    return embedder;
 }
 
 int hone_server_port(const hone_server *server)

@@ -43,6 +43,7 @@ typedef struct refusal {
 
 #define CHAT "/v1/chat/completions"
 #define COMPLETE "/v1/completions"
+#define EMBED "/v1/embeddings"
 
 static const refusal refusals[] = {
     {CHAT, "{\"messages\":[", 400, "not JSON"},
@@ -111,6 +112,13 @@ static const refusal refusals[] = {
     {COMPLETE, "{\"prompt\":\"a\",\"best_of\":3}", 400, "best_of"},
     {COMPLETE, "{\"prompt\":\"a\",\"logprobs\":true}", 400, "\\\"logprobs\\\" is true; it takes an integer"},
     {COMPLETE, "{\"prompt\":\"a\",\"echo\":true,\"stream\":true}", 400, "cannot be echoed"},
+    {EMBED, "{}", 400, "holds absent"},
+    {EMBED, "{\"input\":[]}", 400, "holds 0 texts"},
+    {EMBED, "{\"input\":\"\"}", 400, "an empty text"},
+    {EMBED, "{\"input\":[1,2]}", 400, "holds token ids"},
+    {EMBED, "{\"input\":\"a\",\"dimensions\":7}", 400, "this model's vectors have 64"},
+    {EMBED, "{\"input\":\"a\",\"encoding_format\":\"hex\"}", 400, "it is float or base64"},
+    {EMBED, "{\"model\":\"first\",\"input\":\"a\"}", 400, "is an adapter"},
     {"/tokenize", "{}", 400, "\\\"prompt\\\" is absent"},
     {"/tokenize", "{\"prompt\":7}", 400, "is an integer; it takes a string"},
     {"/detokenize", "{\"tokens\":\"x\"}", 400, "it takes a list"},
@@ -559,6 +567,45 @@ static void test_a_stream_brings_the_same_text(void **state)
         }
 }
 
+/* `hone embed` prints what hone_embedder_run gives. The base64 form is decoded by the alphabet of RFC 4648. */
+static void test_embeddings_are_those_of_the_embedder_in_both_forms(void **state)
+{
+    (void)state;
+    hone_embedder *embedder;
+    static float right[3][TINY_EMBD];
+    const hone_embed_text texts[] = {{"first", 5}, {"the second", 10}, {"a third one", 11}};
+    assert_int_equal(hone_embedder_open(temporary_path("tiny.gguf"), NULL, &embedder, NULL), HONE_OK);
+    assert_int_equal(hone_embedder_run(embedder, texts, 3, right[0], NULL, NULL, NULL), HONE_OK);
+    hone_embedder_close(embedder);
+    json_t *numbers = serving_post(here.port, EMBED, "{\"input\":[\"first\",\"the second\",\"a third one\"]}", 200);
+    json_t *coded = serving_post(
+        here.port, EMBED, "{\"input\":[\"first\",\"the second\",\"a third one\"],\"encoding_format\":\"base64\"}", 200);
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *entry = json_array_get(json_object_get(numbers, "data"), i);
+        const json_t *vector = json_object_get(entry, "embedding");
+        assert_int_equal(json_integer_value(json_object_get(entry, "index")), i);
+        assert_int_equal(json_array_size(vector), TINY_EMBD);
+        const char *text =
+            json_string_value(json_object_get(json_array_get(json_object_get(coded, "data"), i), "embedding"));
+        static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        unsigned char bytes[TINY_EMBD * 4 + 3];
+        size_t n = 0;
+        assert_int_equal(strlen(text), (TINY_EMBD * 4 + 2) / 3 * 4);
+        for (const char *at = text; *at; at += 4) {
+            uint32_t group = 0;
+            for (int d = 0; d < 4; d++)
+                group = group << 6 | (at[d] == '=' ? 0 : (uint32_t)(strchr(alphabet, at[d]) - alphabet));
+            for (int b = 2; b >= 0; b--)
+                bytes[n++] = (unsigned char)(group >> (8 * b));
+        }
+        assert_memory_equal(bytes, right[i], sizeof right[i]);
+        for (size_t d = 0; d < TINY_EMBD; d++)
+            assert_true((float)json_real_value(json_array_get(vector, d)) == right[i][d]);
+    }
+    json_decref(numbers);
+    json_decref(coded);
+}
+
 /* What the engine writes without stop strings says where a string must end it. */
 static void test_stop_strings_end_answers_whole_and_streamed(void **state)
 {
@@ -737,6 +784,7 @@ int main(void)
         cmocka_unit_test(test_echoed_log_probabilities_are_those_of_the_engine),
         cmocka_unit_test(test_the_same_bits_alone_and_among_others_with_other_adapters),
         cmocka_unit_test(test_a_stream_brings_the_same_text),
+        cmocka_unit_test(test_embeddings_are_those_of_the_embedder_in_both_forms),
         cmocka_unit_test(test_stop_strings_end_answers_whole_and_streamed),
         cmocka_unit_test(test_a_bias_forces_and_forbids_a_token),
         cmocka_unit_test(test_a_chats_log_probabilities_have_their_tokens_bytes),
