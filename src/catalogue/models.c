@@ -164,12 +164,94 @@ static hone_status take_source(reader *r, const json_t *object, int64_t size_byt
     return sum == size_bytes ? HONE_OK : bad(r, "parts", "have sizes that do not add up to the file's size_bytes");
 }
 
+/* a + b in the arena; NULL when out of memory. */
+static const char *joined(reader *r, const char *a, const char *b)
+{
+    size_t n = strlen(a);
+    char *out = hone_arena_alloc(r->arena, n + strlen(b) + 1);
+    if (out) {
+        memcpy(out, a, n);
+        memcpy(out + n, b, strlen(b) + 1);
+    }
+    return out;
+}
+
+/* The sources of one file of a folder: the folder's, with the file's name behind them. */
+static hone_status take_file_sources(reader *r, const hone_model_entry *folder, const char *name, hone_model_entry *out)
+{
+    out->n_sources = folder->n_sources;
+    out->sources = hone_arena_array(r->arena, out->n_sources, sizeof *out->sources);
+    hone_model_piece *pieces = hone_arena_array(r->arena, out->n_sources, sizeof *pieces);
+    if (!out->sources || !pieces)
+        return no_memory(r);
+    for (size_t i = 0; i < out->n_sources; i++) {
+        const hone_model_piece *from = folder->sources[i].pieces;
+        const char *stem = from->url ? from->url : from->member;
+        if (folder->sources[i].n_pieces != 1 || !*stem || stem[strlen(stem) - 1] != '/')
+            return bad(r, "sources", "of a folder must be one piece each, whose address or member ends in \"/\"");
+        const char *whole = joined(r, stem, name);
+        if (!whole)
+            return no_memory(r);
+        pieces[i] = (hone_model_piece){.url = from->url ? whole : NULL,
+                                       .package = from->package,
+                                       .version = from->version,
+                                       .member = from->url ? NULL : whole,
+                                       .size_bytes = out->size_bytes};
+        out->sources[i] = (hone_model_source){&pieces[i], 1};
+    }
+    return HONE_OK;
+}
+
+static hone_status take_files(reader *r, const json_t *list, hone_model_entry *folder)
+{
+    static const char *const known[] = {"file", "size_bytes", "sha256"};
+    size_t n = json_array_size(list);
+    if (n < 1 || n > MAX_ITEMS)
+        return bad(r, "files", "must be a list of at least one file");
+    folder->files = hone_arena_array(r->arena, n, sizeof *folder->files);
+    const char *stem = joined(r, folder->file, "/");
+    if (!folder->files || !stem)
+        return no_memory(r);
+    for (; folder->n_files < n; folder->n_files++) {
+        hone_model_entry *e = &folder->files[folder->n_files];
+        const json_t *object = json_array_get(list, folder->n_files);
+        const char *name;
+        *e = (hone_model_entry){.name = folder->name, .description = "", .licence = folder->licence};
+        if (!json_is_object(object))
+            return bad(r, "files", "must hold objects");
+        hone_status status = check_keys(r, object, known, sizeof known / sizeof *known);
+        if (status == HONE_OK)
+            status = take_text(r, object, "file", false, is_plain_word, "must be a plain file name", &name);
+        if (status == HONE_OK)
+            status = take_text(r, object, "sha256", false, is_hash, "must be 64 lower-case hex digits", &e->sha256);
+        if (status == HONE_OK)
+            status = take_size(r, object, &e->size_bytes);
+        if (status == HONE_OK && !(e->file = joined(r, stem, name)))
+            status = no_memory(r);
+        if (status == HONE_OK)
+            status = take_file_sources(r, folder, name, e);
+        if (status != HONE_OK)
+            return status;
+        for (size_t i = 0; i < folder->n_files; i++)
+            if (strcmp(folder->files[i].file, e->file) == 0)
+                return bad(r, "files", "names one twice");
+        folder->size_bytes += e->size_bytes; /* at most 4096 * 2^42: no overflow */
+    }
+    return HONE_OK;
+}
+
 static hone_status take_entry(reader *r, const json_t *object, hone_model_entry *out)
 {
-    static const char *const known[] = {"name", "aliases",    "description", "licence",
-                                        "file", "size_bytes", "sha256",      "sources"};
+    static const char *const known[] = {"name",       "aliases", "description", "licence", "file",
+                                        "size_bytes", "sha256",  "sources",     "folder",  "files"};
     if (!json_is_object(object))
         return bad(r, "models", "must hold objects");
+    bool is_folder = json_object_get(object, "folder") != NULL;
+    if (is_folder &&
+        (json_object_get(object, "file") || json_object_get(object, "size_bytes") || json_object_get(object, "sha256")))
+        return bad(r, "folder", "stands beside \"file\", \"size_bytes\" or \"sha256\"; they belong into \"files\"");
+    if (!is_folder && json_object_get(object, "files"))
+        return bad(r, "files", "needs a \"folder\"");
     hone_status status = check_keys(r, object, known, sizeof known / sizeof *known);
     if (status == HONE_OK)
         status = take_text(r, object, "name", false, is_plain_word, "must be a plain word", &out->name);
@@ -178,10 +260,11 @@ static hone_status take_entry(reader *r, const json_t *object, hone_model_entry 
     if (status == HONE_OK)
         status = take_text(r, object, "licence", false, is_anything, "must be text", &out->licence);
     if (status == HONE_OK)
-        status = take_text(r, object, "file", false, is_plain_word, "must be a plain file name", &out->file);
+        status = take_text(r, object, is_folder ? "folder" : "file", false, is_plain_word, "must be a plain file name",
+                           &out->file);
     if (status == HONE_OK)
-        status = take_text(r, object, "sha256", false, is_hash, "must be 64 lower-case hex digits", &out->sha256);
-    if (status == HONE_OK)
+        status = take_text(r, object, "sha256", is_folder, is_hash, "must be 64 lower-case hex digits", &out->sha256);
+    if (status == HONE_OK && !is_folder)
         status = take_size(r, object, &out->size_bytes);
     if (status != HONE_OK)
         return status;
@@ -208,7 +291,7 @@ static hone_status take_entry(reader *r, const json_t *object, hone_model_entry 
         if (status != HONE_OK)
             return status;
     }
-    return HONE_OK;
+    return is_folder ? take_files(r, json_object_get(object, "files"), out) : HONE_OK;
 }
 
 static hone_status take_catalogue(reader *r, const json_t *root, hone_model_catalogue *out)
@@ -339,6 +422,24 @@ hone_status hone_model_path(const hone_model_entry *entry, char **out, hone_erro
     return *out ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory");
 }
 
+hone_status hone_model_get_state(const hone_model_entry *entry, hone_model_state *out, hone_error *err)
+{
+    size_t n = entry->n_files ? entry->n_files : 1, n_right = 0, n_there = 0;
+    for (size_t i = 0; i < n; i++) {
+        const hone_model_entry *e = entry->n_files ? &entry->files[i] : entry;
+        char *path;
+        hone_status status = hone_model_path(e, &path, err);
+        if (status != HONE_OK)
+            return status;
+        int64_t size = hone_file_size_bytes(path);
+        n_there += size >= 0;
+        n_right += size == e->size_bytes;
+        free(path);
+    }
+    *out = n_right == n ? HONE_MODEL_HERE : n_there ? HONE_MODEL_DAMAGED : HONE_MODEL_ABSENT;
+    return HONE_OK;
+}
+
 static bool looks_like_path(const char *model)
 {
     size_t n = strlen(model);
@@ -363,13 +464,17 @@ hone_status hone_model_resolve(const char *model, char **path, hone_error *err)
         status = hone_model_path(entry, path, err);
     if (status != HONE_OK)
         goto done;
-    int64_t size = hone_file_size_bytes(*path);
-    if (size < 0)
+    hone_model_state state;
+    status = hone_model_get_state(entry, &state, err);
+    if (status == HONE_OK && state == HONE_MODEL_ABSENT)
         status =
             hone_fail(err, HONE_NOT_FOUND, "%s is not here yet; run: hone model pull %s", entry->name, entry->name);
-    else if (size != entry->size_bytes)
+    else if (status == HONE_OK && state == HONE_MODEL_DAMAGED && entry->n_files)
+        status = hone_fail(err, HONE_BAD_FORMAT, "%s: files are missing or have another size; run: hone model pull %s",
+                           *path, entry->name);
+    else if (status == HONE_OK && state == HONE_MODEL_DAMAGED)
         status = hone_fail(err, HONE_BAD_FORMAT, "%s: has %lld bytes where %lld are expected; run: hone model pull %s",
-                           *path, (long long)size, (long long)entry->size_bytes, entry->name);
+                           *path, (long long)hone_file_size_bytes(*path), (long long)entry->size_bytes, entry->name);
 done:
     if (status != HONE_OK) {
         free(*path);

