@@ -13,6 +13,7 @@ static const hone_command *const commands[] = {
     &hone_command_model_pull,
     &hone_command_template,
     &hone_command_run,
+    &hone_command_chat,
     &hone_command_score,
     &hone_command_train,
     &hone_command_bench,
