@@ -9,6 +9,7 @@ extern const hone_command hone_command_model_list;
 extern const hone_command hone_command_model_pull;
 extern const hone_command hone_command_template;
 extern const hone_command hone_command_run;
+extern const hone_command hone_command_chat;
 extern const hone_command hone_command_score;
 extern const hone_command hone_command_embed;
 extern const hone_command hone_command_train;
