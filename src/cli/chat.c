@@ -38,9 +38,9 @@ static hone_status encode(hone_chat *chat, hone_token_list *ids, int64_t *room, 
         if (status != HONE_OK)
             return status;
         *room = context - (int64_t)ids->n;
-        if (*room >= chat->max_new_tokens || hone_conversation_turns(&chat->conversation) <= 1)
+        if (*room >= chat->max_new_tokens || hone_history_turns(&chat->conversation) <= 1)
             break;
-        hone_conversation_drop_oldest_turn(&chat->conversation);
+        hone_history_drop_oldest_turn(&chat->conversation);
         n_dropped++;
     }
     if (n_dropped > 0)
@@ -134,7 +134,7 @@ hone_status hone_chat_answer(hone_chat *chat, hone_error *err)
     }
     if (status == HONE_OK)
         status = all.failed ? hone_fail(err, HONE_NO_MEMORY, "out of memory")
-                            : hone_conversation_add(&chat->conversation, "assistant", all.data ? all.data : "", err);
+                            : hone_history_add(&chat->conversation, "assistant", all.data ? all.data : "", err);
     hone_response_clear(&response);
     hone_text_stream_free(text);
     hone_buffer_clear(&all);

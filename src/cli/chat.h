@@ -2,13 +2,13 @@
 #ifndef HONE_CLI_CHAT_H
 #define HONE_CLI_CHAT_H
 
-#include "cli/conversation.h"
+#include "cli/history.h"
 #include "cli/sampling_options.h"
 
 typedef struct hone_chat {
     hone_engine *engine;
     hone_adapter *adapter; /* owned by the engine; NULL: the base model */
-    hone_conversation conversation;
+    hone_history conversation;
     hone_cli_sampling sampling;
     int64_t max_new_tokens; /* longest answer */
     uint32_t n_answers;     /* so far: the stream of the next one's draws */

@@ -17,37 +17,37 @@ typedef struct chat_command {
 static hone_status system_message(hone_chat *chat, char *rest, hone_error *err)
 {
     if (!*rest) {
-        const char *text = hone_conversation_get_system(&chat->conversation);
+        const char *text = hone_history_get_system(&chat->conversation);
         hone_chat_note(chat, "%s", text ? text : "no system message; /system TEXT sets one");
         return HONE_OK;
     }
-    return hone_conversation_set_system(&chat->conversation, strcmp(rest, "none") == 0 ? NULL : rest, err);
+    return hone_history_set_system(&chat->conversation, strcmp(rest, "none") == 0 ? NULL : rest, err);
 }
 
 static hone_status clear(hone_chat *chat, char *rest, hone_error *err)
 {
     (void)rest, (void)err;
-    hone_conversation_drop_all_turns(&chat->conversation);
+    hone_history_drop_all_turns(&chat->conversation);
     return HONE_OK;
 }
 
 static hone_status undo(hone_chat *chat, char *rest, hone_error *err)
 {
     (void)rest;
-    if (!hone_conversation_drop_last_turn(&chat->conversation))
+    if (!hone_history_drop_last_turn(&chat->conversation))
         return hone_fail(err, HONE_BAD_INPUT, "there is no turn to take back");
-    hone_chat_note(chat, "turns left: %zu", hone_conversation_turns(&chat->conversation));
+    hone_chat_note(chat, "turns left: %zu", hone_history_turns(&chat->conversation));
     return HONE_OK;
 }
 
 static hone_status retry(hone_chat *chat, char *rest, hone_error *err)
 {
     (void)rest;
-    if (hone_conversation_turns(&chat->conversation) == 0)
+    if (hone_history_turns(&chat->conversation) == 0)
         return hone_fail(err, HONE_BAD_INPUT, "there is no message to answer again");
     if (chat->sampling.temperature == 0)
         hone_chat_note(chat, "greedy gives the same answer again; /set temperature 0.8 draws another one");
-    hone_conversation_drop_last_answer(&chat->conversation);
+    hone_history_drop_last_answer(&chat->conversation);
     return hone_chat_answer(chat, err);
 }
 
@@ -55,10 +55,10 @@ static hone_status save(hone_chat *chat, char *rest, hone_error *err)
 {
     if (!*rest)
         return hone_fail(err, HONE_BAD_INPUT, "/save needs a file name");
-    hone_status status = hone_conversation_save(&chat->conversation, rest, err);
+    hone_status status = hone_history_save(&chat->conversation, rest, err);
     if (status == HONE_OK)
         hone_chat_note(chat, "%s now holds the conversation, turns: %zu", rest,
-                       hone_conversation_turns(&chat->conversation));
+                       hone_history_turns(&chat->conversation));
     return status;
 }
 
@@ -66,9 +66,9 @@ static hone_status load(hone_chat *chat, char *rest, hone_error *err)
 {
     if (!*rest)
         return hone_fail(err, HONE_BAD_INPUT, "/load needs a file name");
-    hone_status status = hone_conversation_load(&chat->conversation, rest, err);
+    hone_status status = hone_history_load(&chat->conversation, rest, err);
     if (status == HONE_OK)
-        hone_chat_note(chat, "going on from %s, turns: %zu", rest, hone_conversation_turns(&chat->conversation));
+        hone_chat_note(chat, "going on from %s, turns: %zu", rest, hone_history_turns(&chat->conversation));
     return status;
 }
 
@@ -152,11 +152,11 @@ static hone_status many_lines(hone_chat *chat, char *rest, hone_error *err)
     hone_status status = HONE_OK;
     hone_buffer_puts(&text, rest);
     if (hone_chat_read_lines(".", &text) && text.length > 0) {
-        status = hone_conversation_add(&chat->conversation, "user", text.data, err);
+        status = hone_history_add(&chat->conversation, "user", text.data, err);
         if (status == HONE_OK)
             status = hone_chat_answer(chat, err);
         if (status != HONE_OK)
-            hone_conversation_drop_last_turn(&chat->conversation);
+            hone_history_drop_last_turn(&chat->conversation);
     }
     hone_buffer_clear(&text);
     return status;

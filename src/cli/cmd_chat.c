@@ -20,12 +20,12 @@ typedef struct chat_settings {
 static void say(hone_chat *chat, const char *text)
 {
     hone_error err;
-    hone_status status = hone_conversation_add(&chat->conversation, "user", text, &err);
+    hone_status status = hone_history_add(&chat->conversation, "user", text, &err);
     if (status == HONE_OK)
         status = hone_chat_answer(chat, &err);
     if (status == HONE_OK)
         return;
-    hone_conversation_drop_last_turn(&chat->conversation);
+    hone_history_drop_last_turn(&chat->conversation);
     hone_chat_refuse(chat, &err);
 }
 
@@ -104,8 +104,8 @@ static hone_status begin(hone_chat *chat, const chat_settings *o, const hone_arg
         status = hone_cli_sampling_read(&chat->sampling, hone_tokenizer_size(hone_engine_get_tokenizer(chat->engine)),
                                         &ignored, err);
     if (status == HONE_OK)
-        status = hone_conversation_init(&chat->conversation, err);
-    return status == HONE_OK ? hone_conversation_set_system(&chat->conversation, o->system, err) : status;
+        status = hone_history_init(&chat->conversation, err);
+    return status == HONE_OK ? hone_history_set_system(&chat->conversation, o->system, err) : status;
 }
 
 static int run(int argc, char **argv)
@@ -133,7 +133,7 @@ static int run(int argc, char **argv)
         hone_interrupt_begin();
         talk(&chat);
     }
-    hone_conversation_clear(&chat.conversation);
+    hone_history_clear(&chat.conversation);
     hone_engine_close(chat.engine);
     if (status != HONE_OK)
         return hone_command_failed(&hone_command_chat, &err);

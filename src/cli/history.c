@@ -1,5 +1,5 @@
-/* conversation.c - the turns of a chat. */
-#include "cli/conversation.h"
+/* history.c - the turns of a chat. */
+#include "cli/history.h"
 
 #include "base/file.h"
 #include "base/text.h"
@@ -9,20 +9,20 @@
 
 enum { MOST_FILE_BYTES = 64 << 20 };
 
-static const char *role_at(const hone_conversation *c, size_t i)
+static const char *role_at(const hone_history *c, size_t i)
 {
     const char *role = json_string_value(json_object_get(json_array_get(c->messages, i), "role"));
     return role ? role : "";
 }
 
-static bool has_system(const hone_conversation *c)
+static bool has_system(const hone_history *c)
 {
     return strcmp(role_at(c, 0), "system") == 0;
 }
 
 /* Where the n-th user message from the beginning (or the last one) stands; the number of messages when there is none.
  */
-static size_t find_user(const hone_conversation *c, size_t nth)
+static size_t find_user(const hone_history *c, size_t nth)
 {
     size_t n = json_array_size(c->messages), i = 0;
     for (size_t seen = 0; i < n; i++)
@@ -31,7 +31,7 @@ static size_t find_user(const hone_conversation *c, size_t nth)
     return i;
 }
 
-static void remove_range(hone_conversation *c, size_t from, size_t to)
+static void remove_range(hone_history *c, size_t from, size_t to)
 {
     while (to-- > from)
         json_array_remove(c->messages, to);
@@ -46,19 +46,19 @@ static json_t *message(const char *role, const char *text)
     return out;
 }
 
-hone_status hone_conversation_init(hone_conversation *c, hone_error *err)
+hone_status hone_history_init(hone_history *c, hone_error *err)
 {
     c->messages = json_array();
     return c->messages ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory");
 }
 
-void hone_conversation_clear(hone_conversation *c)
+void hone_history_clear(hone_history *c)
 {
     json_decref(c->messages);
     c->messages = NULL;
 }
 
-hone_status hone_conversation_set_system(hone_conversation *c, const char *text, hone_error *err)
+hone_status hone_history_set_system(hone_history *c, const char *text, hone_error *err)
 {
     if (has_system(c))
         json_array_remove(c->messages, 0);
@@ -69,19 +69,19 @@ hone_status hone_conversation_set_system(hone_conversation *c, const char *text,
     return HONE_OK;
 }
 
-const char *hone_conversation_get_system(const hone_conversation *c)
+const char *hone_history_get_system(const hone_history *c)
 {
     return has_system(c) ? json_string_value(json_object_get(json_array_get(c->messages, 0), "content")) : NULL;
 }
 
-hone_status hone_conversation_add(hone_conversation *c, const char *role, const char *text, hone_error *err)
+hone_status hone_history_add(hone_history *c, const char *role, const char *text, hone_error *err)
 {
     if (json_array_append_new(c->messages, message(role, text)) < 0)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
     return HONE_OK;
 }
 
-size_t hone_conversation_turns(const hone_conversation *c)
+size_t hone_history_turns(const hone_history *c)
 {
     size_t turns = 0;
     for (size_t i = 0; i < json_array_size(c->messages); i++)
@@ -89,38 +89,38 @@ size_t hone_conversation_turns(const hone_conversation *c)
     return turns;
 }
 
-bool hone_conversation_drop_oldest_turn(hone_conversation *c)
+bool hone_history_drop_oldest_turn(hone_history *c)
 {
-    if (hone_conversation_turns(c) == 0)
+    if (hone_history_turns(c) == 0)
         return false;
     remove_range(c, has_system(c), find_user(c, 1)); /* also what stands before the first user message */
     return true;
 }
 
-bool hone_conversation_drop_last_turn(hone_conversation *c)
+bool hone_history_drop_last_turn(hone_history *c)
 {
-    size_t turns = hone_conversation_turns(c);
+    size_t turns = hone_history_turns(c);
     if (turns == 0)
         return false;
     remove_range(c, find_user(c, turns - 1), json_array_size(c->messages));
     return true;
 }
 
-bool hone_conversation_drop_last_answer(hone_conversation *c)
+bool hone_history_drop_last_answer(hone_history *c)
 {
-    size_t turns = hone_conversation_turns(c);
+    size_t turns = hone_history_turns(c);
     if (turns == 0)
         return false;
     remove_range(c, find_user(c, turns - 1) + 1, json_array_size(c->messages));
     return true;
 }
 
-void hone_conversation_drop_all_turns(hone_conversation *c)
+void hone_history_drop_all_turns(hone_history *c)
 {
     remove_range(c, has_system(c), json_array_size(c->messages));
 }
 
-hone_status hone_conversation_save(const hone_conversation *c, const char *path, hone_error *err)
+hone_status hone_history_save(const hone_history *c, const char *path, hone_error *err)
 {
     json_t *document = json_pack("{s:O}", "messages", c->messages);
     char *text = document ? json_dumps(document, JSON_INDENT(1)) : NULL;
@@ -161,7 +161,7 @@ static hone_status check_messages(const json_t *messages, const char *path, hone
     return HONE_OK;
 }
 
-hone_status hone_conversation_load(hone_conversation *c, const char *path, hone_error *err)
+hone_status hone_history_load(hone_history *c, const char *path, hone_error *err)
 {
     hone_buffer b = {0};
     json_error_t where;
