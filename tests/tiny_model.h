@@ -53,7 +53,7 @@ static inline void tiny_add(tiny_tensors *t, const char *name, int which_format,
 }
 
 /* GPT-2's alphabet: a printable byte stands for itself, the others for code points from 256 on. */
-static inline void tiny_vocabulary(gguf_writer *w)
+static inline void tiny_vocabulary(gguf_writer *w, const char *chat_template, bool add_bos)
 {
     static char texts[TINY_VOCAB][16];
     const char *tokens[TINY_VOCAB];
@@ -79,12 +79,18 @@ static inline void tiny_vocabulary(gguf_writer *w)
     gguf_add_strings(w, "tokenizer.ggml.merges", merges, 1);
     gguf_add_u32(w, "tokenizer.ggml.eos_token_id", 257);
     gguf_add_u32(w, "tokenizer.ggml.bos_token_id", 258);
+    gguf_write_key(w, "tokenizer.ggml.add_bos_token", HONE_GGUF_BOOL);
+    hone_buffer_append(&w->values, &add_bos, 1);
     gguf_add_string(w, "tokenizer.chat_template",
-                    "{% for m in messages %}<|start|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}"
-                    "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}");
+                    chat_template
+                        ? chat_template
+                        : "{% for m in messages %}<|start|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}"
+                          "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}");
 }
 
-static inline hone_status tiny_model_write(const char *path, hone_error *err)
+/* chat_template NULL: one like ChatML. */
+static inline hone_status tiny_model_write_as(const char *path, const char *chat_template, bool add_bos,
+                                              hone_error *err)
 {
     static const char *const linears[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
                                           "ffn_gate", "ffn_up", "ffn_down"};
@@ -104,7 +110,7 @@ static inline hone_status tiny_model_write(const char *path, hone_error *err)
     hone_buffer_append(&w.values, &base, 4);
     gguf_write_key(&w, "llama.attention.layer_norm_rms_epsilon", HONE_GGUF_F32);
     hone_buffer_append(&w.values, &epsilon, 4);
-    tiny_vocabulary(&w);
+    tiny_vocabulary(&w, chat_template, add_bos);
     tiny_add(&t, "token_embd.weight", 3, TINY_VOCAB, TINY_EMBD, 0);
     tiny_add(&t, "output_norm.weight", 0, 1, TINY_EMBD, 2); /* so that answers differ clearly */
     for (int l = 0; l < TINY_LAYERS; l++) {
@@ -135,6 +141,11 @@ static inline hone_status tiny_model_write(const char *path, hone_error *err)
     hone_buffer_clear(&t.directory);
     hone_buffer_clear(&t.data);
     return status;
+}
+
+static inline hone_status tiny_model_write(const char *path, hone_error *err)
+{
+    return tiny_model_write_as(path, NULL, false, err);
 }
 
 #endif

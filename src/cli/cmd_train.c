@@ -7,8 +7,7 @@
 #include "base/text.h"
 #include "cli/model_argument.h"
 #include "cli/progress_bar.h"
-#include "format/jsonl.h"
-#include "train/train.h"
+#include "train/examples.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -18,146 +17,94 @@
 enum { MOST_SELECT_ROWS = 200, LEAST_SELECT_ROWS = 8 };
 
 typedef struct settings {
-    const char *model, *folder, *system, *schedule;
+    const char *model, *folder, *system, *schedule, *train_on, *too_long;
     bool no_select, json;
-    int64_t rank, batch, seed, threads;
+    int64_t rank, batch, seed, threads, max_tokens;
     double alpha, rate, epochs, max_seconds;
 } settings;
 
-typedef struct example {
-    hone_token_list ids; /* prompt, then completion */
-    size_t n_prompt;
-    char *answer;
-} example;
-
 typedef struct data {
-    example *items;
-    size_t n, n_train; /* the rows after n_train are held out */
-    size_t longest_answer_tokens;
+    hone_conversations rows;
+    hone_encoded_examples examples; /* those of held-out rows last */
+    size_t n_train;                 /* examples to learn from */
+    size_t n_train_rows, n_select_rows;
 } data;
 
-/* {"input","output"}, {"prompt","completion"} or {"messages"} whose last one is the assistant's. */
-static hone_status row_to_messages(const json_t *row, const char *system, json_t **messages, const char **answer,
-                                   hone_error *err)
+static void print_notes(const data *d, const char *path)
 {
-    static const char *const shapes[][2] = {{"input", "output"}, {"prompt", "completion"}};
-    *messages = json_array();
-    *answer = NULL;
-    for (size_t i = 0; i < 2; i++) {
-        const char *input = json_string_value(json_object_get(row, shapes[i][0])),
-                   *output = json_string_value(json_object_get(row, shapes[i][1]));
-        if (!input || !output)
-            continue;
-        if (system)
-            json_array_append_new(*messages, json_pack("{s:s,s:s}", "role", "system", "content", system));
-        json_array_append_new(*messages, json_pack("{s:s,s:s}", "role", "user", "content", input));
-        *answer = output;
-    }
-    json_t *given = json_object_get(row, "messages");
-    size_t n = json_array_size(given);
-    if (!*answer && n > 1) {
-        json_t *last = json_array_get(given, n - 1);
-        const char *role = json_string_value(json_object_get(last, "role"));
-        *answer = role && strcmp(role, "assistant") == 0 ? json_string_value(json_object_get(last, "content")) : NULL;
-        for (size_t i = 0; i + 1 < n; i++)
-            json_array_append(*messages, json_array_get(given, i));
-    }
-    if (!*answer)
-        return hone_fail(err, HONE_BAD_INPUT,
-                         "expected \"input\" and \"output\", \"prompt\" and \"completion\", or \"messages\" that end "
-                         "with the assistant's");
-    if (!**answer)
-        return hone_fail(err, HONE_BAD_INPUT,
-                         "the answer is empty; a tuned model would learn to say nothing. Remove the row");
-    return HONE_OK;
-}
-
-static hone_status add_row(hone_engine *engine, const settings *o, const json_t *row, data *d, hone_error *err)
-{
-    json_t *messages;
-    const char *answer;
-    hone_token_list completion = {0};
-    example *e = &d->items[d->n];
-    *e = (example){0};
-    hone_status status = row_to_messages(row, o->system, &messages, &answer, err);
-    if (status == HONE_OK)
-        status = hone_engine_encode_pair(engine, messages, answer, &e->ids, &completion, err);
-    e->n_prompt = e->ids.n;
-    for (size_t i = 0; i < completion.n && status == HONE_OK; i++)
-        status = hone_token_list_push(&e->ids, completion.data[i], err);
-    if (status == HONE_OK && (int64_t)e->ids.n > hone_engine_context_tokens(engine))
-        status = hone_fail(err, HONE_BAD_INPUT, "%zu tokens; the model's context is %lld. Shorten or remove the row",
-                           e->ids.n, (long long)hone_engine_context_tokens(engine));
-    if (status == HONE_OK && !(e->answer = strdup(answer)))
-        status = hone_fail(err, HONE_NO_MEMORY, "out of memory");
-    if (completion.n > d->longest_answer_tokens)
-        d->longest_answer_tokens = completion.n;
-    hone_token_list_clear(&completion);
-    json_decref(messages);
-    d->n++;
-    return status;
+    size_t i;
+    json_t *note;
+    json_array_foreach(d->rows.notes, i, note) fprintf(stderr, "%s\n", json_string_value(note));
+    const struct {
+        size_t n;
+        const char *what;
+    } counts[] = {{d->examples.n_truncated, "rows are too long: their ends are cut off"},
+                  {d->examples.n_split, "rows are too long: they are split into pieces of whole exchanges"},
+                  {d->examples.n_dropped, "rows are too long and left out"}};
+    for (i = 0; i < sizeof counts / sizeof *counts; i++)
+        if (counts[i].n)
+            fprintf(stderr, "%s: %zu %s\n", path, counts[i].n, counts[i].what);
 }
 
 static hone_status read_data(hone_engine *engine, const settings *o, const char *path, data *d, hone_error *err)
 {
-    hone_jsonl *file;
-    hone_status status = hone_jsonl_open(path, &file, err);
-    if (status != HONE_OK)
-        return status;
-    size_t capacity = 0;
-    json_t *row;
-    int64_t line;
-    while ((status = hone_jsonl_next(file, &row, &line, err)) == HONE_OK && row) {
-        if (d->n == capacity) {
-            capacity = capacity ? 2 * capacity : 256;
-            example *grown = realloc(d->items, capacity * sizeof *grown);
-            if (!grown) {
-                json_decref(row);
-                status = hone_fail(err, HONE_NO_MEMORY, "out of memory");
-                break;
-            }
-            d->items = grown;
-        }
-        status = add_row(engine, o, row, d, err);
-        json_decref(row);
-        if (status != HONE_OK) {
-            status = hone_fail_within(err, status, "%s:%lld", path, (long long)line);
-            break;
-        }
-    }
-    hone_jsonl_close(file);
-    if (status == HONE_OK && d->n == 0)
-        status = hone_fail(err, HONE_BAD_INPUT, "%s: no rows", path);
+    hone_example_options options = {.max_tokens = o->max_tokens};
+    if (!hone_train_on_parse(o->train_on, &options.train_on))
+        return hone_fail(err, HONE_BAD_INPUT, "--train-on %s; it can be all, last or each", o->train_on);
+    if (!hone_too_long_parse(o->too_long, &options.too_long))
+        return hone_fail(err, HONE_BAD_INPUT, "--too-long %s; it can be error, truncate, split or drop", o->too_long);
+    hone_status status = hone_conversations_read(path, o->system, &d->rows, err);
+    if (status == HONE_OK)
+        status = hone_conversations_note_repeats(path, &d->rows, err);
+    if (status == HONE_OK)
+        status = hone_examples_encode(engine, path, &d->rows, &options, &d->examples, err);
+    if (status == HONE_OK)
+        print_notes(d, path);
     return status;
 }
 
-/* Holds out a tenth of the rows (8 to 200) for choosing the best checkpoint, drawn by the seed. */
+/* Holds out a tenth of the rows (8 to 200) for choosing the best checkpoint, drawn by the seed. All examples that were
+ * made of a row stay together. */
 static hone_status hold_out(const settings *o, data *d, hone_error *err)
 {
-    d->n_train = d->n;
-    size_t n = d->n / 10 > MOST_SELECT_ROWS ? MOST_SELECT_ROWS : d->n / 10;
+    size_t rows = d->rows.n, n = rows / 10 > MOST_SELECT_ROWS ? MOST_SELECT_ROWS : rows / 10;
+    d->n_train = d->examples.n;
+    d->n_train_rows = rows;
     n = n < LEAST_SELECT_ROWS ? LEAST_SELECT_ROWS : n;
     if (o->no_select)
         return HONE_OK;
-    if (d->n < 2 * n)
+    if (rows < 2 * n)
         return hone_fail(err, HONE_BAD_INPUT,
                          "%zu rows are too few to hold some out for choosing the best checkpoint; add rows (%zu are "
                          "enough) or use --no-select",
-                         d->n, 2 * n);
-    size_t *order = calloc(d->n, sizeof *order);
-    example *moved = calloc(d->n, sizeof *moved);
-    if (!order || !moved) {
+                         rows, 2 * n);
+    size_t *order = calloc(rows, sizeof *order), *first = calloc(rows + 1, sizeof *first), at = 0;
+    hone_encoded_example *moved = calloc(d->examples.n, sizeof *moved);
+    if (!order || !first || !moved) {
         free(order);
+        free(first);
         free(moved);
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
     }
-    hone_rng_permutation((hone_rng_key){(uint64_t)o->seed, HONE_RNG_SUBSET, 0}, d->n, order);
-    for (size_t i = 0; i < d->n; i++)
-        moved[i] = d->items[order[i]];
+    for (size_t i = 0; i < d->examples.n; i++) /* examples are in the order of their rows */
+        first[d->examples.items[i].conversation + 1]++;
+    for (size_t i = 0; i < rows; i++)
+        first[i + 1] += first[i];
+    hone_rng_permutation((hone_rng_key){(uint64_t)o->seed, HONE_RNG_SUBSET, 0}, rows, order);
+    for (size_t i = 0; i < rows; i++) {
+        if (i == rows - n)
+            d->n_train = at;
+        for (size_t j = first[order[i]]; j < first[order[i] + 1]; j++)
+            moved[at++] = d->examples.items[j];
+    }
     free(order);
-    free(d->items);
-    d->items = moved;
-    d->n_train = d->n - n;
+    free(first);
+    free(d->examples.items);
+    d->examples.items = moved;
+    d->n_train_rows = rows - n;
+    d->n_select_rows = n;
+    if (d->n_train == 0 || d->n_train == d->examples.n)
+        return hone_fail(err, HONE_BAD_INPUT, "too many rows were left out to hold some out; use --no-select");
     return HONE_OK;
 }
 
@@ -166,26 +113,28 @@ typedef struct scorer {
     const data *data;
 } scorer;
 
-/* Share of held-out rows whose greedy answer is exactly the reference: generated, not teacher-forced. */
+/* Share of held-out examples whose last answer, generated greedily, is exactly the reference: not teacher-forced. */
 static hone_status score(void *context, const hone_adapter *adapter, double *out, hone_error *err)
 {
     const scorer *s = context;
     const data *d = s->data;
-    size_t n = d->n - d->n_train, right = 0;
+    const hone_encoded_example *held = d->examples.items + d->n_train;
+    size_t n = d->examples.n - d->n_train, right = 0;
     hone_request *requests = calloc(n, sizeof *requests);
     hone_response *responses = calloc(n, sizeof *responses);
     hone_status status = requests && responses ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < n && status == HONE_OK; i++) {
-        const example *e = &d->items[d->n_train + i];
-        requests[i] = (hone_request){.ids = e->ids.data,
-                                     .n_ids = e->n_prompt,
+        size_t room = (size_t)hone_engine_context_tokens(s->engine) - held[i].tokens.last_answer;
+        size_t most = d->examples.longest_answer_tokens < room ? d->examples.longest_answer_tokens : room;
+        requests[i] = (hone_request){.ids = held[i].tokens.ids.data,
+                                     .n_ids = held[i].tokens.last_answer,
                                      .adapter = adapter,
-                                     .max_new_tokens = (int)d->longest_answer_tokens};
+                                     .max_new_tokens = (int)most};
     }
     if (status == HONE_OK)
         status = hone_engine_run(s->engine, requests, n, responses, NULL, err);
     for (size_t i = 0; i < n && responses; i++) {
-        right += responses[i].text && strcmp(responses[i].text, d->items[d->n_train + i].answer) == 0;
+        right += responses[i].text && strcmp(responses[i].text, held[i].answer) == 0;
         hone_response_clear(&responses[i]);
     }
     *out = (double)right / (double)n;
@@ -201,8 +150,8 @@ static void print_result(const settings *o, const data *d, const char *folder, c
             "{s:I, s:I, s:f, s:f, s:I, s:f, s:I, s:s, s:b, s:I, s:I, s:f}", "steps", (json_int_t)r->steps, "tokens",
             (json_int_t)r->tokens, "seconds", r->seconds, "tokens_per_second", r->tokens_per_second, "peak_rss_bytes",
             (json_int_t)hone_peak_resident_bytes(), "final_loss", r->final_loss, "best_step", (json_int_t)r->best_step,
-            "adapter", folder, "resumed", r->resumed, "train_rows", (json_int_t)d->n_train, "select_rows",
-            (json_int_t)(d->n - d->n_train), "score_seconds", r->score_seconds);
+            "adapter", folder, "resumed", r->resumed, "train_rows", (json_int_t)d->n_train_rows, "select_rows",
+            (json_int_t)d->n_select_rows, "score_seconds", r->score_seconds);
         json_object_set_new(json, "best_score", isnan(r->best_score) ? json_null() : json_real(r->best_score));
         json_dumpf(json, stdout, JSON_INDENT(2));
         putchar('\n');
@@ -213,10 +162,10 @@ static void print_result(const settings *o, const data *d, const char *folder, c
     hone_format_seconds(r->seconds, time);
     hone_format_bytes(hone_peak_resident_bytes(), memory);
     printf("%s: %lld steps over %zu rows in %s (%.0f tokens/s), final loss %.3f, peak memory %s\n", folder,
-           (long long)r->steps, d->n_train, time, r->tokens_per_second, r->final_loss, memory);
+           (long long)r->steps, d->n_train_rows, time, r->tokens_per_second, r->final_loss, memory);
     if (!isnan(r->best_score))
         printf("best checkpoint: step %lld, %.3f of %zu held-out rows answered exactly\n", (long long)r->best_step,
-               r->best_score, d->n - d->n_train);
+               r->best_score, d->examples.n - d->n_train);
     printf("try it: hone run -m %s --adapter %s\n", o->model, folder);
 }
 
@@ -265,7 +214,7 @@ static hone_status train(const settings *o, const char *path, hone_error *err)
         goto done;
     }
     for (size_t i = 0; i < d.n_train; i++)
-        examples[i] = (hone_train_example){d.items[i].ids.data, d.items[i].ids.n, d.items[i].n_prompt};
+        examples[i] = hone_encoded_example_get(&d.examples.items[i]);
     hone_train_options_defaults(&options);
     options.folder = folder;
     options.rank = (int)o->rank;
@@ -285,11 +234,8 @@ static hone_status train(const settings *o, const char *path, hone_error *err)
     if (status == HONE_OK)
         print_result(o, &d, folder, &result);
 done:
-    for (size_t i = 0; i < d.n; i++) {
-        hone_token_list_clear(&d.items[i].ids);
-        free(d.items[i].answer);
-    }
-    free(d.items);
+    hone_encoded_examples_clear(&d.examples);
+    hone_conversations_clear(&d.rows);
     free(examples);
     free(folder);
     hone_engine_close(engine);
@@ -302,9 +248,12 @@ const hone_command hone_command_train = {
     .name = "train",
     .usage = "-m MODEL DATA.jsonl [options]",
     .summary = "tune a LoRA adapter on examples",
-    .details = "Rows are {\"input\",\"output\"}, {\"prompt\",\"completion\"} or {\"messages\"}. Only the answer and "
-               "its end of turn are\n"
-               "learned. A tenth of the rows (8 to 200) is held out to keep the best checkpoint by exact answers; "
+    .details = "Rows are {\"input\",\"output\"}, {\"prompt\",\"completion\"}, {\"messages\",\"tools\"}, "
+               "{\"conversations\"} (ShareGPT),\n"
+               "{\"instruction\",\"input\",\"output\"} (Alpaca) or {\"text\",\"label\"}, as JSONL or as CSV with a "
+               "header. Only the assistant's\n"
+               "turns and their ends are learned; \"weight\": 0 in a message leaves its turn out. A tenth of the rows "
+               "(8 to 200) is held out to keep the best checkpoint by exact answers; "
                "--no-select\n"
                "tunes on all rows and keeps the last. Interrupted at any instant, the same command continues.",
     .run = run,
@@ -312,7 +261,13 @@ const hone_command hone_command_train = {
 
 static int run(int argc, char **argv)
 {
-    settings o = {.schedule = "linear", .rank = 16, .batch = 16, .rate = 1e-3, .epochs = 3};
+    settings o = {.schedule = "linear",
+                  .train_on = "all",
+                  .too_long = "error",
+                  .rank = 16,
+                  .batch = 16,
+                  .rate = 1e-3,
+                  .epochs = 3};
     const hone_option options[] = {
         {"model", 'm', HONE_OPTION_TEXT, &o.model, "MODEL", "catalogue name or GGUF file"},
         {"output", 'o', HONE_OPTION_TEXT, &o.folder, "FOLDER", "where the adapter goes (default adapters/<data name>)"},
@@ -325,6 +280,11 @@ static int run(int argc, char **argv)
         {"seed", 0, HONE_OPTION_INTEGER, &o.seed, "S", "of the order and the initial adapter (default 0)"},
         {"schedule", 0, HONE_OPTION_TEXT, &o.schedule, "NAME", "linear: 5 % warm-up, then down to zero"},
         {"budget", 0, HONE_OPTION_SECONDS, &o.max_seconds, "TIME", "end by then: fewer steps, same schedule"},
+        {"train-on", 0, HONE_OPTION_TEXT, &o.train_on, "TURNS",
+         "all assistant turns (default), the last, or each as an example of its own"},
+        {"max-tokens", 0, HONE_OPTION_INTEGER, &o.max_tokens, "N", "of an example (default: the model's context)"},
+        {"too-long", 0, HONE_OPTION_TEXT, &o.too_long, "WHAT",
+         "examples above that: error (default), truncate, split or drop"},
         {"no-select", 0, HONE_OPTION_FLAG, &o.no_select, NULL, "tune on all rows, keep the last checkpoint"},
         {"threads", 't', HONE_OPTION_INTEGER, &o.threads, "N", "threads (default: all processors)"},
         {"json", 0, HONE_OPTION_FLAG, &o.json, NULL, "the result as JSON"},

@@ -188,10 +188,12 @@ int32_t hone_engine_end_of_turn(const hone_engine *engine)
     return engine->end_of_turn;
 }
 
-static hone_status render(hone_engine *engine, const json_t *messages, bool add_generation_prompt, hone_buffer *out,
-                          hone_error *err)
+hone_status hone_engine_render(hone_engine *engine, const json_t *messages, const json_t *tools,
+                               bool add_generation_prompt, hone_buffer *out, hone_error *err)
 {
     json_t *context = json_pack("{s:O, s:b}", "messages", messages, "add_generation_prompt", add_generation_prompt);
+    if (context && tools)
+        json_object_set(context, "tools", (json_t *)(uintptr_t)tools);
     hone_template_options options = {.bos_token = engine->bos_text, .eos_token = engine->eos_text};
     hone_status status = context ? hone_template_render(engine->template, context, &options, out, err)
                                  : hone_fail(err, HONE_BAD_INPUT, "messages: not valid UTF-8 text");
@@ -200,7 +202,8 @@ static hone_status render(hone_engine *engine, const json_t *messages, bool add_
 }
 
 /* A template may write the BOS token itself; where it does not and the model wants one, it is put before. */
-static hone_status encode_prompt(hone_engine *engine, const hone_buffer *text, hone_token_list *ids, hone_error *err)
+hone_status hone_engine_encode_rendered(hone_engine *engine, const hone_buffer *text, hone_token_list *ids,
+                                        hone_error *err)
 {
     int32_t bos = hone_tokenizer_bos(engine->tokenizer);
     size_t start = ids->n, length = strlen(engine->bos_text);
@@ -219,9 +222,9 @@ hone_status hone_engine_encode_chat(hone_engine *engine, const json_t *messages,
                                     hone_token_list *ids, hone_error *err)
 {
     hone_buffer text = {0};
-    hone_status status = render(engine, messages, add_generation_prompt, &text, err);
+    hone_status status = hone_engine_render(engine, messages, NULL, add_generation_prompt, &text, err);
     if (status == HONE_OK)
-        status = encode_prompt(engine, &text, ids, err);
+        status = hone_engine_encode_rendered(engine, &text, ids, err);
     hone_buffer_clear(&text);
     return status;
 }
@@ -229,63 +232,7 @@ hone_status hone_engine_encode_chat(hone_engine *engine, const json_t *messages,
 hone_status hone_engine_encode_text(hone_engine *engine, const char *text, hone_token_list *ids, hone_error *err)
 {
     hone_buffer b = {.data = (char *)(uintptr_t)text, .length = strlen(text)};
-    return encode_prompt(engine, &b, ids, err);
-}
-
-/* What the template writes after the answer, up to and with the first token that ends a turn. */
-static hone_status encode_ending(hone_engine *engine, const char *rest, size_t length, hone_token_list *completion,
-                                 hone_error *err)
-{
-    hone_token_list ids = {0};
-    hone_status status = length ? hone_tokenizer_encode(engine->tokenizer, rest, length, true, &ids, err) : HONE_OK;
-    size_t end = 0;
-    while (end < ids.n && !hone_tokenizer_is_end(engine->tokenizer, ids.data[end]))
-        end++;
-    if (status == HONE_OK && end < ids.n)
-        for (size_t i = 0; i <= end && status == HONE_OK; i++)
-            status = hone_token_list_push(completion, ids.data[i], err);
-    else if (status == HONE_OK && hone_tokenizer_eos(engine->tokenizer) >= 0)
-        status = hone_token_list_push(completion, hone_tokenizer_eos(engine->tokenizer), err);
-    else if (status == HONE_OK)
-        status = hone_fail(err, HONE_UNSUPPORTED,
-                           "%s: neither the template nor the vocabulary has a token that ends an answer", engine->path);
-    hone_token_list_clear(&ids);
-    return status;
-}
-
-hone_status hone_engine_encode_pair(hone_engine *engine, const json_t *messages, const char *answer,
-                                    hone_token_list *prompt, hone_token_list *completion, hone_error *err)
-{
-    hone_buffer before = {0}, whole = {0};
-    json_t *all = json_array();
-    size_t answer_length = strlen(answer);
-    hone_status status = render(engine, messages, true, &before, err);
-    if (status == HONE_OK &&
-        (json_array_extend(all, (json_t *)(uintptr_t)messages) < 0 ||
-         json_array_append_new(all, json_pack("{s:s,s:s}", "role", "assistant", "content", answer)) < 0))
-        status = hone_fail(err, HONE_BAD_INPUT, "the answer is not valid UTF-8 text");
-    if (status == HONE_OK)
-        status = render(engine, all, false, &whole, err);
-    if (status == HONE_OK)
-        status = encode_prompt(engine, &before, prompt, err);
-    if (status != HONE_OK)
-        goto done;
-    /* The answer is encoded as plain text: what looks like a control token in the data stays text. */
-    if ((status = hone_tokenizer_encode(engine->tokenizer, answer, answer_length, false, completion, err)) != HONE_OK)
-        goto done;
-    const char *rest = NULL;
-    size_t rest_length = 0;
-    if (whole.length >= before.length + answer_length && memcmp(whole.data, before.data, before.length) == 0 &&
-        memcmp(whole.data + before.length, answer, answer_length) == 0) {
-        rest = whole.data + before.length + answer_length;
-        rest_length = whole.length - before.length - answer_length;
-    }
-    status = encode_ending(engine, rest, rest_length, completion, err);
-done:
-    json_decref(all);
-    hone_buffer_clear(&before);
-    hone_buffer_clear(&whole);
-    return status;
+    return hone_engine_encode_rendered(engine, &b, ids, err);
 }
 
 hone_status hone_engine_create_choices(hone_engine *engine, const char *const *texts, size_t n, hone_choices **out,

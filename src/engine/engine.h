@@ -54,6 +54,23 @@ hone_status hone_engine_encode_chat(hone_engine *engine, const json_t *messages,
  * token, so that a tuned model learns to stop). `messages` without the answer. */
 hone_status hone_engine_encode_pair(hone_engine *engine, const json_t *messages, const char *answer,
                                     hone_token_list *prompt, hone_token_list *completion, hone_error *err);
+/* A conversation to learn from. Its ids are those that serving sees: before each learned turn stands exactly the prompt
+ * by which the engine would ask for it. */
+typedef struct hone_learned_conversation {
+    hone_token_list ids;
+    float *weights;     /* [ids.n]: how much predicting ids[i] counts; an answer's tokens and its end of turn */
+    size_t capacity;    /* of weights */
+    size_t n_prompt;    /* tokens before the first that is learned */
+    size_t last_answer; /* where the last learned answer begins */
+    bool too_long;      /* stopped after max_tokens: later turns are not there */
+} hone_learned_conversation;
+/* weights [messages]: above 0 for the assistant turns to be learned, each of which something precedes. What follows the
+ * last of them is left out. HONE_BAD_INPUT where the template does not continue what was learned before (it rewrites
+ * earlier turns), or has no place for tools or tool calls. The result is cleared by the caller, also after an error. */
+hone_status hone_engine_encode_conversation(hone_engine *engine, const json_t *messages, const json_t *tools,
+                                            const float *weights, int64_t max_tokens, hone_learned_conversation *out,
+                                            hone_error *err);
+void hone_learned_conversation_clear(hone_learned_conversation *c);
 const char *hone_engine_template_name(const hone_engine *engine); /* "model" or "plain" */
 /* Raw text, with a BOS where the model's file says so. */
 hone_status hone_engine_encode_text(hone_engine *engine, const char *text, hone_token_list *ids, hone_error *err);
@@ -66,6 +83,8 @@ typedef struct hone_left_out {
 } hone_left_out;
 hone_status hone_engine_fit_chat(hone_engine *engine, const json_t *messages, int64_t most, hone_token_list *ids,
                                  hone_left_out *out, hone_error *err);
+/* sha256 of the template's source (64 hex digits); out needs 65 bytes. */
+void hone_engine_template_hash(const hone_engine *engine, char out[65]);
 /* The token that ends an answer under the model's template. */
 int32_t hone_engine_end_of_turn(const hone_engine *engine);
 /* Allowed answers for hone_request.choices: each text followed by the end of turn. */

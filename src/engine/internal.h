@@ -1,4 +1,5 @@
-/* internal.h - what the files of the engine share: engine.c opens and encodes, schedule.c runs steps, choice_search.c
+/* internal.h - what the files of the engine share: engine.c opens and encodes, conversation.c
+ * encodes what is to be learned, schedule.c runs steps, choice_search.c
  * looks for the best answer, generate.c makes of a row of logits what the request wants, sampler.c picks tokens. */
 #ifndef HONE_ENGINE_INTERNAL_H
 #define HONE_ENGINE_INTERNAL_H
@@ -33,6 +34,13 @@ struct hone_engine {
     struct hone_schedule *schedule;
     hone_engine_statistics statistics; /* what is counted */
 };
+
+/* Messages (and tools, or NULL) as text by the engine's template, appended to `out`. */
+hone_status hone_engine_render(hone_engine *engine, const json_t *messages, const json_t *tools,
+                               bool add_generation_prompt, hone_buffer *out, hone_error *err);
+/* Rendered text as ids, with a BOS where the model wants one and the template has not written it. */
+hone_status hone_engine_encode_rendered(hone_engine *engine, const hone_buffer *text, hone_token_list *ids,
+                                        hone_error *err);
 
 /* The best-first search of one request over its trie. A node's value is the log-likelihood of the tokens up to it. Node
  * 0 stands for the prompt's last token. */

@@ -80,6 +80,14 @@ static int64_t choose(const hone_train_batch *b, const hone_train_example *examp
     return taken;
 }
 
+double hone_train_example_weight(const hone_train_example *e)
+{
+    double sum = e->weights ? 0 : (double)(e->n_ids - e->n_prompt);
+    for (size_t i = e->n_prompt; e->weights && i < e->n_ids; i++)
+        sum += (double)e->weights[i];
+    return sum;
+}
+
 int64_t hone_train_batch_fill(hone_train_batch *b, const hone_train_example *examples, const size_t *order, int64_t n,
                               float label_weight, const hone_adapter *adapter)
 {
@@ -117,8 +125,9 @@ int64_t hone_train_batch_fill(hone_train_batch *b, const hone_train_example *exa
                 continue;
             b->tokens[row] = e->ids[p];
             b->positions[row] = (int32_t)p;
-            if (p + 1 >= (int64_t)e->n_prompt)
-                b->labels[b->n_labels++] = (hone_label){(int32_t)row, e->ids[p + 1], label_weight};
+            float weight = p + 1 < (int64_t)e->n_prompt ? 0 : e->weights ? e->weights[p + 1] : 1;
+            if (weight > 0)
+                b->labels[b->n_labels++] = (hone_label){(int32_t)row, e->ids[p + 1], label_weight * weight};
             row++;
         }
         b->spans[n_spans++] = (hone_span){.first_row = first_row,

@@ -27,8 +27,10 @@ void hone_train_batch_free(hone_train_batch *batch);
 /* Pages of a key-value pool that such steps can need. */
 int64_t hone_train_batch_pages(int64_t max_rows, int64_t max_examples);
 
-/* Fills the batch with as many of examples[order[0..n)] as fit (at least one) and returns how many. Every label weighs
- * `label_weight`. */
+/* What the labels of an example weigh together. */
+double hone_train_example_weight(const hone_train_example *example);
+/* Fills the batch with as many of examples[order[0..n)] as fit (at least one) and returns how many. A label weighs
+ * `label_weight` times its weight in the example; one of weight 0 is none. */
 int64_t hone_train_batch_fill(hone_train_batch *batch, const hone_train_example *examples, const size_t *order,
                               int64_t n, float label_weight, const hone_adapter *adapter);
 

@@ -74,6 +74,12 @@ static hone_status check(const run *r)
         if (e->n_prompt < 1 || e->n_prompt >= e->n_ids)
             return hone_fail(r->err, HONE_BAD_INPUT, "example %zu has nothing to learn (%zu prompt tokens of %zu)",
                              i + 1, e->n_prompt, e->n_ids);
+        for (size_t j = e->n_prompt; e->weights && j < e->n_ids; j++)
+            if (!(e->weights[j] >= 0) || !(e->weights[j] <= 1))
+                return hone_fail(r->err, HONE_BAD_INPUT, "example %zu: token %zu weighs %g; 0 to 1 is possible", i + 1,
+                                 j + 1, (double)e->weights[j]);
+        if (!(hone_train_example_weight(e) > 0))
+            return hone_fail(r->err, HONE_BAD_INPUT, "example %zu has nothing to learn (every token weighs 0)", i + 1);
         if ((int64_t)e->n_ids > context)
             return hone_fail(r->err, HONE_BAD_INPUT,
                              "example %zu has %zu tokens; the model's context is %lld. Shorten or remove it", i + 1,
@@ -98,6 +104,8 @@ static void take_fingerprint(run *r)
         hone_sha256_update(data, &r->examples[i].n_prompt, sizeof r->examples[i].n_prompt);
         hone_sha256_update(data, &r->examples[i].n_ids, sizeof r->examples[i].n_ids);
         hone_sha256_update(data, r->examples[i].ids, r->examples[i].n_ids * sizeof *r->examples[i].ids);
+        if (r->examples[i].weights)
+            hone_sha256_update(data, r->examples[i].weights, r->examples[i].n_ids * sizeof(float));
     }
     if (data)
         hone_sha256_finish(data, digest);
@@ -165,29 +173,27 @@ static double learning_rate(const run *r, int64_t step)
     return r->options->learning_rate * factor;
 }
 
-/* One optimiser step; the loss is the mean over the labelled tokens of the batch. */
+/* One optimiser step; the loss is the mean over the labelled tokens of the batch, by weight. */
 static hone_status train_step(run *r, double *loss)
 {
     hone_ops *ops = r->model->ops;
     int64_t step = r->state.step, epoch = step / r->steps_per_epoch,
             first = step % r->steps_per_epoch * r->options->batch;
-    int64_t n = (int64_t)r->n_examples - first < r->options->batch ? (int64_t)r->n_examples - first : r->options->batch,
-            n_labels = 0;
+    int64_t n = (int64_t)r->n_examples - first < r->options->batch ? (int64_t)r->n_examples - first : r->options->batch;
+    double weight = 0;
     size_t n_parameters = r->adapter->n_parameters;
     if (r->order_epoch != epoch) {
         hone_rng_permutation((hone_rng_key){r->options->seed, HONE_RNG_SHUFFLE, (uint32_t)epoch}, r->n_examples,
                              r->order);
         r->order_epoch = epoch;
     }
-    for (int64_t i = 0; i < n; i++) {
-        const hone_train_example *e = &r->examples[r->order[first + i]];
-        n_labels += (int64_t)(e->n_ids - e->n_prompt);
-    }
+    for (int64_t i = 0; i < n; i++)
+        weight += hone_train_example_weight(&r->examples[r->order[first + i]]);
     hone_adapter_refresh(ops, r->adapter);
     memset(r->gradient, 0, n_parameters * sizeof(float));
     *loss = 0;
     for (int64_t done = 0; done < n;) {
-        done += hone_train_batch_fill(r->batch, r->examples, r->order + first + done, n - done, 1.0f / (float)n_labels,
+        done += hone_train_batch_fill(r->batch, r->examples, r->order + first + done, n - done, 1.0f / (float)weight,
                                       r->adapter);
         hone_model_forward(r->model, r->pool, &r->batch->rows, r->workspace, r->tape);
         *loss += hone_model_backward(r->model, r->pool, &r->batch->rows, r->workspace, r->tape, r->batch->labels,

@@ -7,7 +7,9 @@
 typedef struct hone_train_example {
     const int32_t *ids; /* prompt, then completion; borrowed */
     size_t n_ids;
-    size_t n_prompt; /* tokens before the first labelled one, 1 <= n_prompt < n_ids */
+    size_t n_prompt;      /* tokens before the first labelled one, 1 <= n_prompt < n_ids */
+    const float *weights; /* [n_ids], borrowed: how much predicting ids[i] counts, from n_prompt on; NULL: each once */
+    int64_t line;         /* of the row it was made from, for messages; 0: not known */
 } hone_train_example;
 
 typedef struct hone_train_options {
