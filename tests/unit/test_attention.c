@@ -281,6 +281,30 @@ static void test_attention_has_the_same_bits_alone_and_in_company(void **state)
     }
 }
 
+/* A single row over a long context is shared out by positions and by parts of a head (attention.c): the same bits as
+ * within its block of rows on one thread. */
+static void test_decoding_over_a_long_context_has_the_bits_of_prefill(void **state)
+{
+    (void)state;
+    static const int length = 301, first = 250;
+    step s;
+    begin(&s, &length, 1, false, 4, 2, 48);
+    int64_t width = s.n_heads * s.head_dim;
+    float *together = new_floats(s.n_rows * width), *alone = new_floats(s.n_rows * width);
+    hone_op_attention(ops_by_threads[1], s.pool, LAYER, s.spans, 1, s.n_heads, s.scale, s.q, together);
+    for (int threads = 1; threads <= 5; threads++) {
+        memset(alone, 1, (size_t)(s.n_rows * width) * sizeof *alone);
+        for (int64_t t = first; t < s.n_rows; t++) {
+            hone_span one = s.spans[0];
+            one.first_row += t, one.first_position += t, one.n_rows = 1;
+            hone_op_attention(ops_by_threads[threads], s.pool, LAYER, &one, 1, s.n_heads, s.scale, s.q, alone);
+        }
+        assert_true(same_bits(together + first * width, alone + first * width, (s.n_rows - first) * width));
+    }
+    free(together), free(alone);
+    end(&s);
+}
+
 static void test_gradient_has_the_same_bits_on_any_number_of_threads(void **state)
 {
     (void)state;
@@ -354,7 +378,7 @@ static int create_ops(void **state)
         if (i == 4)
             setenv("HONE_CPU", "scalar", 1);
         if (hone_ops_create(i == 4 ? 2 : i, &ops_by_threads[i], NULL) != HONE_OK ||
-            hone_ops_reserve_attention(ops_by_threads[i], 256, 6, 1, 48, NULL) != HONE_OK)
+            hone_ops_reserve_attention(ops_by_threads[i], 320, 6, 1, 48, NULL) != HONE_OK)
             return -1;
         unsetenv("HONE_CPU");
     }
@@ -377,6 +401,7 @@ int main(void)
         cmocka_unit_test(test_gradient_of_attention_is_its_slope),
         cmocka_unit_test(test_shared_prefix_gradients_are_the_sum_of_separate_ones),
         cmocka_unit_test(test_attention_has_the_same_bits_alone_and_in_company),
+        cmocka_unit_test(test_decoding_over_a_long_context_has_the_bits_of_prefill),
         cmocka_unit_test(test_gradient_has_the_same_bits_on_any_number_of_threads),
         cmocka_unit_test(test_what_a_page_held_before_does_not_matter),
         cmocka_unit_test(test_pool_of_an_impossible_size_is_an_error),

@@ -50,6 +50,7 @@ hone_status hone_kv_pool_create(int64_t n_pages, int64_t n_layers, int64_t n_kv_
         free(pool);
         return HONE_NO_MEMORY;
     }
+    madvise(data, pool->bytes, MADV_HUGEPAGE); /* a long context is read from end to end for each token */
     pool->data = data;
     *out = pool;
     return HONE_OK;
@@ -141,14 +142,44 @@ static int64_t round_up(int64_t n, int64_t to)
     return (n + to - 1) / to * to;
 }
 
-/* scores[m][n_padded] for the rows, by pages. */
-static void score_pages(const attention_run *run, const hone_span *span, int64_t kv_head, int64_t m, const float *q,
-                        int64_t n_pages, float *scores, int64_t stride)
+enum { PAGES_AHEAD = 2 };
+
+/* Few rows are done with a page before the next has come from memory: it is asked for in time. */
+static void prefetch_panel(const float *panel, int64_t n_rows, int64_t row_floats, int64_t stride)
 {
-    for (int64_t page = 0; page < n_pages; page++)
+    for (int64_t i = 0; i < n_rows; i++)
+        for (int64_t j = 0; j < row_floats; j += 16)
+            __builtin_prefetch(panel + i * stride + j);
+}
+
+/* scores[m][n_padded] for the rows and pages [page0,page1). */
+static void score_pages(const attention_run *run, const hone_span *span, int64_t kv_head, int64_t m, const float *q,
+                        int64_t page0, int64_t page1, float *scores, int64_t stride)
+{
+    for (int64_t page = page0; page < page1; page++) {
+        if (m <= HONE_TILE_ROWS && page + PAGES_AHEAD < page1)
+            prefetch_panel(k_panel(run->pool, span->pages[page + PAGES_AHEAD], run->layer, kv_head), 1,
+                           run->pool->head_dim * HONE_PAGE_TOKENS, 0);
         hone_tile_rows(&run->ops->kernels, m, run->pool->head_dim, q, run->pool->head_dim, 1,
                        k_panel(run->pool, span->pages[page], run->layer, kv_head), HONE_PAGE_TOKENS,
                        scores + page * HONE_PAGE_TOKENS, stride, false);
+    }
+}
+
+/* o[m][d0..d1) = probabilities times values, page after page. */
+static void weigh_pages(const attention_run *run, const hone_span *span, int64_t kv_head, int64_t m, int64_t seen,
+                        const float *scores, int64_t stride, int64_t d0, int64_t d1, float *o)
+{
+    int64_t dim = run->pool->head_dim, n_pages = stride / HONE_PAGE_TOKENS;
+    for (int64_t page = 0; page < n_pages; page++) {
+        int64_t slots = min64(HONE_PAGE_TOKENS, seen - page * HONE_PAGE_TOKENS);
+        if (m <= HONE_TILE_ROWS && page + PAGES_AHEAD < n_pages)
+            prefetch_panel(v_panel(run->pool, span->pages[page + PAGES_AHEAD], run->layer, kv_head) + d0,
+                           HONE_PAGE_TOKENS, d1 - d0, dim);
+        for (int64_t d = d0; d < d1; d += HONE_PANEL)
+            hone_tile_rows(&run->ops->kernels, m, slots, scores + page * HONE_PAGE_TOKENS, stride, 1,
+                           v_panel(run->pool, span->pages[page], run->layer, kv_head) + d, dim, o + d, dim, page > 0);
+    }
 }
 
 static void consecutive_block(const attention_run *run, const hone_span *span, int64_t kv_head, int64_t t0, int64_t t1,
@@ -156,16 +187,10 @@ static void consecutive_block(const attention_run *run, const hone_span *span, i
 {
     const hone_kernels *kernels = &run->ops->kernels;
     int64_t dim = run->pool->head_dim, m = (t1 - t0) * run->group, seen = span->first_position + t1;
-    int64_t n_pages = stride / HONE_PAGE_TOKENS;
-    score_pages(run, span, kv_head, m, q, n_pages, scores, stride);
+    score_pages(run, span, kv_head, m, q, 0, stride / HONE_PAGE_TOKENS, scores, stride);
     for (int64_t i = 0; i < m; i++)
         kernels->softmax(span->first_position + t0 + i / run->group + 1, stride, run->scale, scores + i * stride);
-    for (int64_t page = 0; page < n_pages; page++) {
-        int64_t slots = min64(HONE_PAGE_TOKENS, seen - page * HONE_PAGE_TOKENS);
-        for (int64_t d = 0; d < dim; d += HONE_PANEL)
-            hone_tile_rows(kernels, m, slots, scores + page * HONE_PAGE_TOKENS, stride, 1,
-                           v_panel(run->pool, span->pages[page], run->layer, kv_head) + d, dim, o + d, dim, page > 0);
-    }
+    weigh_pages(run, span, kv_head, m, seen, scores, stride, 0, dim, o);
 }
 
 /* ---- rows that continue a sequence in different ways ---- */
@@ -219,7 +244,7 @@ static void tree_block(const attention_run *run, const hone_span *span, int64_t 
     const hone_kernels *kernels = &run->ops->kernels;
     int64_t dim = run->pool->head_dim, group = run->group, m = (t1 - t0) * group;
     int64_t n_shared = span->first_position / HONE_PAGE_TOKENS;
-    score_pages(run, span, kv_head, m, q, n_shared, scores, stride);
+    score_pages(run, span, kv_head, m, q, 0, n_shared, scores, stride);
     for (int64_t t = t0; t < t1; t++) {
         float *own = scores + (t - t0) * group * stride;
         int64_t depth = tree_depth(span, t), seen = span->first_position + depth;
@@ -273,6 +298,65 @@ static void attention_piece(void *context, int64_t piece, int thread)
                (size_t)(run->group * dim) * sizeof *o);
 }
 
+/* One row over a long context, all threads on it: scores by ranges of pages, softmax by heads, weighted sums by parts
+ * of head_dim. Every number is computed as attention_piece does, so the bits are the same. */
+typedef struct split_run {
+    const attention_run *run;
+    const hone_span *span;
+    int64_t seen, stride, n_ranges;
+    const float *q;
+    float *o, *scores; /* scores: [n_heads][stride] */
+} split_run;
+
+enum { SPLIT_FROM_TOKENS = 256, RANGE_PAGES = 16, SPLIT_DIMS = 2 * HONE_PANEL };
+
+static void split_score_piece(void *context, int64_t piece, int thread)
+{
+    (void)thread;
+    const split_run *s = context;
+    const attention_run *run = s->run;
+    int64_t kv_head = piece / s->n_ranges, range = piece % s->n_ranges, n_pages = s->stride / HONE_PAGE_TOKENS;
+    score_pages(run, s->span, kv_head, run->group, s->q + kv_head * run->group * run->pool->head_dim,
+                n_pages * range / s->n_ranges, n_pages * (range + 1) / s->n_ranges,
+                s->scores + kv_head * run->group * s->stride, s->stride);
+}
+
+static void split_softmax_piece(void *context, int64_t head, int thread)
+{
+    (void)thread;
+    const split_run *s = context;
+    s->run->ops->kernels.softmax(s->seen, s->stride, s->run->scale, s->scores + head * s->stride);
+}
+
+static void split_weigh_piece(void *context, int64_t piece, int thread)
+{
+    (void)thread;
+    const split_run *s = context;
+    const attention_run *run = s->run;
+    int64_t dim = run->pool->head_dim, parts = (dim + SPLIT_DIMS - 1) / SPLIT_DIMS, kv_head = piece / parts,
+            d0 = piece % parts * SPLIT_DIMS;
+    weigh_pages(run, s->span, kv_head, run->group, s->seen, s->scores + kv_head * run->group * s->stride, s->stride, d0,
+                min64(d0 + SPLIT_DIMS, dim), s->o + kv_head * run->group * dim);
+}
+
+static void attend_split(const attention_run *run, const hone_span *span)
+{
+    hone_thread_pool *threads = run->ops->pool;
+    int64_t dim = run->pool->head_dim, at = span->first_row * run->n_heads * dim, seen = span->first_position + 1,
+            stride = round_up(seen, HONE_PAGE_TOKENS);
+    split_run s = {.run = run,
+                   .span = span,
+                   .seen = seen,
+                   .stride = stride,
+                   .n_ranges = (stride / HONE_PAGE_TOKENS + RANGE_PAGES - 1) / RANGE_PAGES,
+                   .q = run->q + at,
+                   .o = run->o + at,
+                   .scores = run->ops->split_scores};
+    hone_thread_pool_run(threads, run->pool->n_kv_heads * s.n_ranges, split_score_piece, &s);
+    hone_thread_pool_run(threads, run->n_heads, split_softmax_piece, &s);
+    hone_thread_pool_run(threads, run->pool->n_kv_heads * ((dim + SPLIT_DIMS - 1) / SPLIT_DIMS), split_weigh_piece, &s);
+}
+
 /* So many query positions that a block's scores stay in the second-level cache. */
 static int64_t block_rows_for(int64_t longest, int64_t group)
 {
@@ -291,14 +375,22 @@ hone_status hone_ops_reserve_attention(hone_ops *ops, int64_t longest, int64_t n
     int64_t most =
         TARGET_SCORES > group * longest ? TARGET_SCORES : group * longest; /* floats of scores at any length */
     int64_t need = round_up(most + QUERY_BLOCK * group * 2 * head_dim, 16);
-    if (need <= ops->attention_floats)
-        return HONE_OK;
-    float *data = aligned_alloc(64, (size_t)(need * ops->n_threads) * sizeof *data);
-    if (!data)
-        return hone_fail(err, HONE_NO_MEMORY, "out of memory for attention over %lld tokens", (long long)longest);
-    free(ops->attention);
-    ops->attention = data;
-    ops->attention_floats = need;
+    if (need > ops->attention_floats) {
+        float *data = aligned_alloc(64, (size_t)(need * ops->n_threads) * sizeof *data);
+        if (!data)
+            return hone_fail(err, HONE_NO_MEMORY, "out of memory for attention over %lld tokens", (long long)longest);
+        free(ops->attention);
+        ops->attention = data;
+        ops->attention_floats = need;
+    }
+    if (n_heads * longest > ops->split_floats) {
+        float *data = aligned_alloc(64, (size_t)(n_heads * longest) * sizeof *data); /* longest: whole cache lines */
+        if (!data)
+            return hone_fail(err, HONE_NO_MEMORY, "out of memory for attention over %lld tokens", (long long)longest);
+        free(ops->split_scores);
+        ops->split_scores = data;
+        ops->split_floats = n_heads * longest;
+    }
     return HONE_OK;
 }
 
@@ -312,6 +404,25 @@ void hone_op_attention(hone_ops *ops, const hone_kv_pool *pool, int64_t layer, c
     longest = round_up(longest, HONE_PAGE_TOKENS);
     int64_t rows = block_rows_for(longest, group);
     assert(rows * group * (2 * pool->head_dim + longest) <= ops->attention_floats);
+    if (n_spans * pool->n_kv_heads < 4 * ops->n_threads && ops->n_threads > 1) {
+        int64_t n_long = 0;
+        for (int64_t s = 0; s < n_spans; s++)
+            n_long += !spans[s].tree && spans[s].n_rows == 1 && spans[s].first_position + 1 >= SPLIT_FROM_TOKENS;
+        if (n_long == n_spans) { /* too few heads for the threads: they share each */
+            attention_run run = {.ops = ops,
+                                 .pool = pool,
+                                 .layer = layer,
+                                 .n_heads = n_heads,
+                                 .group = group,
+                                 .scale = scale,
+                                 .q = q,
+                                 .o = o};
+            assert(n_heads * longest <= ops->split_floats);
+            for (int64_t s = 0; s < n_spans; s++)
+                attend_split(&run, &spans[s]);
+            return;
+        }
+    }
     enum { MAX_SPANS_ON_STACK = 1024 };
     int64_t on_stack[MAX_SPANS_ON_STACK + 1];
     for (int64_t start = 0; start < n_spans; start += MAX_SPANS_ON_STACK) {

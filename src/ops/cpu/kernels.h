@@ -110,6 +110,8 @@ struct hone_ops {
     float *scratch;   /* [n_threads][HONE_SCRATCH_FLOATS], 64-byte aligned */
     float *attention; /* [n_threads][attention_floats], grown by hone_op_attention's callers at creation */
     int64_t attention_floats;
+    float *split_scores; /* [n_heads][longest], shared: one row's scores when all threads work on it */
+    int64_t split_floats;
 };
 
 /* Called when the device goes: weights that are still there keep their memory until they are freed. */
