@@ -19,6 +19,8 @@
 
 enum {
     RUN_WINDOW = 4 * HONE_MAX_ACTIVE, /* tickets that hone_engine_run has open at once */
+    PROMPT_ROWS_BESIDE = 128,         /* of prompts in a step in which others generate: products near their full speed,
+                                         and nobody waits a second for the next token */
     CHOICE_SLOTS = 256,               /* nodes of its trie that a request remembers */
     CHOICE_ROWS = 192,                /* rows that all searches of a step share: products near their full speed */
     CHOICE_ROWS_EACH = 64             /* and the most that one takes: beyond, it computes more than it will need */
@@ -318,6 +320,11 @@ static bool is_choosing(const sequence *s)
     return s->request.choices && s->n_computed == s->n_prompt;
 }
 
+static bool is_generating(const sequence *s)
+{
+    return !s->request.choices && s->n_computed >= s->n_prompt;
+}
+
 static void add_span(hone_schedule *a, hone_batch *batch, const sequence *s, hone_span span)
 {
     const hone_adapter *adapter = s->request.adapter;
@@ -341,8 +348,8 @@ static int32_t add_row(hone_schedule *a, hone_batch *batch, int32_t token, int64
     return row;
 }
 
-/* The next consecutive tokens of a sequence, at most `most`. */
-static void gather_tokens(hone_schedule *a, hone_batch *batch, sequence *s, int64_t most, int64_t *n_wanted)
+/* The next consecutive tokens of a sequence, at most `most`; returns how many. */
+static int64_t gather_tokens(hone_schedule *a, hone_batch *batch, sequence *s, int64_t most, int64_t *n_wanted)
 {
     int64_t rows = s->n_tokens - s->n_computed;
     rows = rows < most ? rows : most;
@@ -354,6 +361,7 @@ static void gather_tokens(hone_schedule *a, hone_batch *batch, sequence *s, int6
         if (hone_generation_wants(&s->generation, position))
             a->wanted[(*n_wanted)++] = (logit_row){.row = row, .position = position, .sequence = s};
     }
+    return rows;
 }
 
 /* The nodes of the trie that a search wants next, at most `most`. */
@@ -380,21 +388,29 @@ static int64_t gather(hone_engine *engine, hone_batch *batch)
 {
     hone_schedule *a = engine->schedule;
     int64_t n_wanted = 0, reserved = a->n_active, n_choosing = 0; /* every sequence gets a row */
+    int64_t for_prompts = engine->max_batch_rows;
     *batch = (hone_batch){.tokens = a->tokens,
                           .positions = a->positions,
                           .spans = a->spans,
                           .writes = a->writes,
                           .adapters = a->adapters};
-    for (int i = 0; i < a->n_active; i++)
+    for (int i = 0; i < a->n_active; i++) {
         n_choosing += is_choosing(a->active[i]);
+        if (is_generating(a->active[i]) && for_prompts > PROMPT_ROWS_BESIDE)
+            for_prompts = PROMPT_ROWS_BESIDE;
+    }
     for (int i = 0; i < a->n_active; i++) {
         sequence *s = a->active[i];
         int64_t most = engine->max_batch_rows - batch->n_rows - --reserved;
         if (is_choosing(s)) {
             int64_t share = n_choosing < CHOICE_ROWS ? CHOICE_ROWS / n_choosing : 1;
             gather_nodes(a, batch, s, share < most ? share : most, &n_wanted);
-        } else
+        } else if (is_generating(s))
             gather_tokens(a, batch, s, most, &n_wanted);
+        else {
+            most = most < for_prompts ? most : for_prompts > 0 ? for_prompts : 1;
+            for_prompts -= gather_tokens(a, batch, s, most, &n_wanted);
+        }
     }
     return n_wanted;
 }

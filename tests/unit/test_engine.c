@@ -252,6 +252,37 @@ static void test_a_long_request_is_not_overtaken_for_ever(void **state)
     hone_engine_close(engine);
 }
 
+static void test_a_long_prompt_is_read_in_pieces_while_another_request_generates(void **state)
+{
+    (void)state;
+    static int32_t ids[240];
+    hone_engine *engine = open_engine(1, 64);
+    hone_request brief = {.ids = prompts[1], .n_ids = 4, .max_new_tokens = 30},
+                 full = {.ids = ids, .n_ids = 240, .max_new_tokens = 1};
+    hone_response answer, late;
+    hone_ticket *first, *second;
+    bool idle;
+    for (int i = 0; i < 240; i++)
+        ids[i] = (i * i + 3) % 256;
+    assert_int_equal(hone_engine_submit(engine, &brief, &answer, &first, NULL), HONE_OK);
+    assert_int_equal(hone_engine_step(engine, &idle, NULL), HONE_OK);
+    assert_int_equal(hone_engine_submit(engine, &full, &late, &second, NULL), HONE_OK);
+    for (int step = 1; step <= 2; step++) { /* 128 tokens and then 112; a token of the other request each time */
+        int64_t before = hone_engine_get_statistics(engine).rows;
+        size_t had = answer.n_ids;
+        assert_false(hone_ticket_is_done(second));
+        assert_int_equal(hone_engine_step(engine, &idle, NULL), HONE_OK);
+        assert_int_equal(hone_engine_get_statistics(engine).rows - before, step == 1 ? 129 : 113);
+        assert_int_equal(answer.n_ids, had + 1);
+    }
+    assert_true(hone_ticket_is_done(second));
+    hone_engine_close_ticket(engine, first);
+    hone_engine_close_ticket(engine, second);
+    hone_response_clear(&answer);
+    hone_response_clear(&late);
+    hone_engine_close(engine);
+}
+
 static void test_requests_that_cannot_run_are_refused_with_the_numbers(void **state)
 {
     (void)state;
@@ -759,6 +790,7 @@ int main(void)
         cmocka_unit_test(test_a_list_of_requests_has_the_bits_of_each_alone),
         cmocka_unit_test(test_a_closed_ticket_frees_its_place_and_pages_at_once),
         cmocka_unit_test(test_a_long_request_is_not_overtaken_for_ever),
+        cmocka_unit_test(test_a_long_prompt_is_read_in_pieces_while_another_request_generates),
         cmocka_unit_test(test_requests_that_cannot_run_are_refused_with_the_numbers),
         cmocka_unit_test(test_the_choice_is_the_greatest_of_all_labels_scored_one_by_one),
         cmocka_unit_test(test_the_choice_does_not_depend_on_how_many_nodes_are_remembered),
