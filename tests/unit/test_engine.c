@@ -4,117 +4,13 @@
  *
  * Everything runs on a tiny model that the test writes. Expected values come from requests computed alone in a fresh
  * engine, whose arithmetic test_model.c and test_oracle.c compare with other software. */
-#include "engine/internal.h"
-#include "numbers.h"
-#include "tiny_model.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
-#include "unit/temporary.h"
-
-enum { N_REQUESTS = 12, PROMPT = 70, COMMON = 40 };
-
-static char model_path[256];
-static int32_t prompts[N_REQUESTS][PROMPT]; /* all of one half begin with the same COMMON tokens */
-/* As long as each other, or the shortest would always win. */
-static const char *const labels[] = {"card arrival", "card linking", "exchange fee", "cash is late",
-                                     "card is lost", "top up again", "top up by me", "top up fails"};
-enum { N_LABELS = sizeof labels / sizeof *labels };
-
-/* Pages of a tiny model hold 16 KiB. */
-static hone_engine *open_engine(int n_threads, int64_t n_pages)
-{
-    hone_error err;
-    hone_engine *engine;
-    size_t page = hone_kv_page_bytes(TINY_LAYERS, TINY_KV_HEADS, TINY_HEAD_DIM);
-    hone_engine_options options = {.n_threads = n_threads, .cache_bytes = (size_t)n_pages * page};
-    if (hone_engine_open(model_path, &options, &engine, &err) != HONE_OK)
-        fail_msg("%s", err.message);
-    return engine;
-}
-
-static hone_adapter *add_adapter(hone_engine *engine, int rank, double alpha, uint32_t stream)
-{
-    hone_adapter *a;
-    assert_int_equal(hone_adapter_create(&engine->model->config, rank, alpha, &a, NULL), HONE_OK);
-    hone_adapter_init(a, stream);
-    for (int i = 0; i < TINY_LAYERS * HONE_N_LINEARS; i++)
-        for (int64_t j = 0; j < rank * a->loras[i].n_out; j++)
-            a->loras[i].b_t[j] =
-                (float)(0.05 * hone_rng_normal((hone_rng_key){stream, HONE_RNG_TEST, (uint32_t)i}, (uint64_t)j));
-    hone_adapter_refresh(engine->ops, a);
-    hone_adapter_hash(a);
-    assert_int_equal(hone_engine_add_adapter(engine, a, NULL), HONE_OK);
-    return a;
-}
-
-/* Requests of every kind, of different lengths. */
-static hone_request make_request(int i, const hone_choices *choices)
-{
-    hone_request r = {.ids = prompts[i], .n_ids = (size_t)(PROMPT - 3 * i)};
-    switch (i % 4) {
-    case 0:
-        r.max_new_tokens = 5 + i;
-        break;
-    case 1:
-        r.want_prompt_logprobs = true;
-        r.n_top = 5;
-        break;
-    case 2:
-        r.choices = choices;
-        break;
-    default:
-        r.max_new_tokens = 9;
-        r.n_top = 3;
-        break;
-    }
-    return r;
-}
-
-static void assert_same(const hone_response *a, const hone_response *b, const hone_request *r)
-{
-    assert_int_equal(a->n_ids, b->n_ids);
-    assert_int_equal(a->finish, b->finish);
-    assert_int_equal(a->n_top, b->n_top);
-    assert_int_equal(a->choice, b->choice);
-    assert_string_equal(a->text, b->text);
-    assert_memory_equal(a->ids, b->ids, a->n_ids * sizeof *a->ids);
-    if (a->logprobs)
-        assert_true(same_bits(a->logprobs, b->logprobs, (int64_t)a->n_ids));
-    if (r->want_prompt_logprobs)
-        assert_true(same_bits(a->prompt_logprobs + 1, b->prompt_logprobs + 1, (int64_t)r->n_ids - 1));
-    if (a->n_top)
-        assert_memory_equal(a->top, b->top, (size_t)a->n_top * sizeof *a->top);
-    if (r->choices)
-        assert_memory_equal(&a->choice_logprob, &b->choice_logprob, sizeof a->choice_logprob);
-}
-
-typedef struct reference { /* each request alone in a fresh engine, on one thread */
-    hone_response responses[N_REQUESTS];
-} reference;
-
-static void compute_alone(reference *alone)
-{
-    for (int i = 0; i < N_REQUESTS; i++) {
-        hone_choices *choices;
-        hone_engine *engine = open_engine(1, 64);
-        assert_int_equal(hone_engine_create_choices(engine, labels, N_LABELS, &choices, NULL), HONE_OK);
-        hone_request r = make_request(i, choices);
-        assert_int_equal(hone_engine_run(engine, &r, 1, &alone->responses[i], NULL, NULL), HONE_OK);
-        hone_choices_free(choices);
-        hone_engine_close(engine);
-    }
-}
-
-static void clear_responses(hone_response *responses, int n)
-{
-    for (int i = 0; i < n; i++)
-        hone_response_clear(&responses[i]);
-}
+#include "engine_rig.h"
 
 static void test_requests_submitted_while_others_run_have_the_bits_of_each_alone(void **state)
 {
@@ -406,166 +302,6 @@ static void test_the_choice_does_not_depend_on_how_many_nodes_are_remembered(voi
     clear_responses(responses, 3);
 }
 
-/* ---- cached prefixes ---- */
-static void test_what_two_prompts_begin_with_is_computed_once_to_the_token(void **state)
-{
-    (void)state;
-    hone_engine *engine = open_engine(2, 64);
-    hone_response a, b, alone;
-    hone_request first = {.ids = prompts[1], .n_ids = 60, .max_new_tokens = 4},
-                 second = {.ids = prompts[3], .n_ids = 60, .max_new_tokens = 4}; /* COMMON tokens like the first */
-    assert_int_equal(hone_engine_run(engine, &second, 1, &alone, NULL, NULL), HONE_OK);
-    hone_engine_clear_cache(engine);
-    assert_int_equal(hone_engine_run(engine, &first, 1, &a, NULL, NULL), HONE_OK);
-    assert_int_equal(a.tokens_cached, 0);
-    assert_int_equal(hone_engine_run(engine, &second, 1, &b, NULL, NULL), HONE_OK);
-    assert_int_equal(b.tokens_cached, COMMON); /* two pages of 16 and 8 tokens of the third */
-    assert_same(&b, &alone, &second);
-    hone_response_clear(&b);
-    assert_int_equal(hone_engine_run(engine, &second, 1, &b, NULL, NULL), HONE_OK);
-    assert_int_equal(b.tokens_cached, 59); /* all but the last, whose logits are wanted */
-    assert_same(&b, &alone, &second);
-    assert_int_equal(hone_page_cache_available(engine->pages), 64);
-    hone_response_clear(&a);
-    hone_response_clear(&b);
-    hone_response_clear(&alone);
-    hone_engine_close(engine);
-}
-
-/* Log-probabilities wanted from the 50th token on: those before may come from the cache. */
-static void test_a_continuation_has_the_log_probabilities_of_the_whole_prompt(void **state)
-{
-    (void)state;
-    enum { FROM = 50 };
-    hone_engine *engine = open_engine(2, 64);
-    hone_response whole, other, part;
-    hone_request r = {.ids = prompts[1], .n_ids = PROMPT, .want_prompt_logprobs = true, .n_top_prompt = 2};
-    assert_int_equal(hone_engine_run(engine, &r, 1, &whole, NULL, NULL), HONE_OK);
-    hone_engine_clear_cache(engine);
-    hone_request begins_alike = {.ids = prompts[3], .n_ids = PROMPT, .max_new_tokens = 1};
-    assert_int_equal(hone_engine_run(engine, &begins_alike, 1, &other, NULL, NULL), HONE_OK);
-    for (int round = 0; round < 2; round++) {
-        static const int64_t cached[] = {COMMON, FROM - 1};
-        r.logprobs_from = FROM;
-        assert_int_equal(hone_engine_run(engine, &r, 1, &part, NULL, NULL), HONE_OK);
-        assert_int_equal(part.tokens_cached, cached[round]);
-        for (int i = 0; i < FROM; i++)
-            assert_true(isnan(part.prompt_logprobs[i]) && part.top_prompt[2 * i].id == -1);
-        assert_true(same_bits(part.prompt_logprobs + FROM, whole.prompt_logprobs + FROM, PROMPT - FROM));
-        assert_memory_equal(part.top_prompt + 2 * FROM, whole.top_prompt + 2 * FROM,
-                            2 * (PROMPT - FROM) * sizeof *part.top_prompt);
-        hone_response_clear(&part);
-    }
-    hone_error err;
-    r.logprobs_from = PROMPT + 1;
-    assert_int_equal(hone_engine_run(engine, &r, 1, &part, NULL, &err), HONE_BAD_INPUT);
-    assert_says(err, "from position 71 of a prompt of 70 tokens");
-    hone_response_clear(&whole);
-    hone_response_clear(&other);
-    hone_engine_close(engine);
-}
-
-/* Twelve pages for requests of five each, half of which begin with the same 40 tokens. */
-static void test_a_small_cache_under_pressure_gives_the_same_bits_and_keeps_what_is_used(void **state)
-{
-    (void)state;
-    enum { ROUNDS = 6 };
-    reference alone;
-    compute_alone(&alone);
-    hone_engine *engine = open_engine(1, 12);
-    int64_t found = 0;
-    for (int round = 0; round < ROUNDS; round++)
-        for (int i = 0; i < N_REQUESTS; i++) {
-            hone_response response;
-            hone_request r = make_request(i, NULL);
-            if (i % 4 == 2) /* a choice */
-                continue;
-            assert_int_equal(hone_engine_run(engine, &r, 1, &response, NULL, NULL), HONE_OK);
-            assert_same(&response, &alone.responses[i], &r);
-            if (i % 4 == 3 && round > 0) /* begins like another of the last few */
-                found += response.tokens_cached >= 32;
-            hone_response_clear(&response);
-        }
-    assert_int_equal(found, (ROUNDS - 1) * N_REQUESTS / 4);
-    assert_true(hone_engine_get_statistics(engine).evicted_pages > 20);
-    assert_int_equal(hone_page_cache_available(engine->pages), 12);
-    clear_responses(alone.responses, N_REQUESTS);
-    hone_engine_close(engine);
-}
-
-static void test_pages_are_found_by_parent_adapter_and_tokens(void **state)
-{
-    (void)state;
-    enum { T = 4 };
-    hone_page_cache *cache;
-    int32_t pages[3], a, b, c;
-    static const int32_t tokens[] = {7, 7, 7, 7, 7, 7, 7, 7, 1, 2, 9, 9};
-    assert_int_equal(hone_page_cache_create(3, T, &cache, NULL), HONE_OK);
-    a = hone_page_cache_take(cache);
-    b = hone_page_cache_take(cache);
-    c = hone_page_cache_take(cache);
-    assert_int_equal(hone_page_cache_take(cache), -1);
-    uint64_t at_a = hone_page_cache_register(cache, a, 0, 5, tokens, T),
-             at_b = hone_page_cache_register(cache, b, at_a, 5, tokens + 4, T); /* the same tokens, one page further */
-    assert_true(at_a != at_b);
-    hone_page_cache_register(cache, c, at_b, 5, tokens + 8, 3);
-    hone_page_cache_release(cache, c);
-    hone_page_cache_release(cache, b);
-    hone_page_cache_release(cache, a);
-    hone_page_match m = hone_page_cache_match(cache, 6, tokens, 12, 3, pages); /* another adapter */
-    assert_true(m.n_pages == 0 && m.part == -1);
-    m = hone_page_cache_match(cache, 5, tokens + 1, 7, 3,
-                              pages); /* 7 7 7 7 | 7 7 7: whole, and the beginning of the next */
-    assert_true(m.n_pages == 1 && pages[0] == a && m.part == b && m.part_tokens == 3);
-    assert_int_equal(hone_page_cache_available(cache), 1);
-    hone_page_cache_release(cache, b);
-    hone_page_cache_release(cache, a);
-    m = hone_page_cache_match(cache, 5, tokens, 12, 3, pages);
-    assert_true(m.n_pages == 2 && pages[0] == a && pages[1] == b && m.part == c && m.part_tokens == 3);
-    hone_page_cache_release(cache, c);
-    hone_page_cache_release(cache, b);
-    hone_page_cache_release(cache, a);
-    assert_int_equal(hone_page_cache_take(cache), c); /* the longest unused, and a way's end before its beginning */
-    m = hone_page_cache_match(cache, 5, tokens, 12, 3, pages);
-    assert_true(m.n_pages == 2 && m.part == -1);
-    assert_int_equal(hone_page_cache_evicted(cache), 1);
-    hone_page_cache_free(cache);
-}
-
-/* The same numbers at another alpha are another adapter. */
-static void test_the_cache_tells_adapters_apart_by_content_and_scale(void **state)
-{
-    (void)state;
-    hone_engine *engine = open_engine(2, 64);
-    hone_adapter *adapters[] = {NULL, add_adapter(engine, 3, 6, 11), add_adapter(engine, 3, 9, 11),
-                                add_adapter(engine, 3, 6, 12), add_adapter(engine, 3, 6, 11)};
-    hone_response cold[5], warm;
-    for (int i = 0; i < 5; i++) {
-        hone_request r = {
-            .ids = prompts[1], .n_ids = 60, .adapter = adapters[i], .want_prompt_logprobs = true, .logprobs_from = 59};
-        hone_engine_clear_cache(engine);
-        assert_int_equal(hone_engine_run(engine, &r, 1, &cold[i], NULL, NULL), HONE_OK);
-    }
-    hone_engine_clear_cache(engine);
-    for (int i = 0; i < 5; i++) {
-        hone_request r = {
-            .ids = prompts[1], .n_ids = 60, .adapter = adapters[i], .want_prompt_logprobs = true, .logprobs_from = 59};
-        assert_int_equal(hone_engine_run(engine, &r, 1, &warm, NULL, NULL), HONE_OK);
-        assert_int_equal(warm.tokens_cached, i == 4 ? 58 : 0); /* the last is equal to the second */
-        assert_true(same_bits(warm.prompt_logprobs + 59, cold[i].prompt_logprobs + 59, 1));
-        hone_response_clear(&warm);
-        for (int j = 0; j < i && i < 4; j++)
-            assert_true(cold[i].prompt_logprobs[59] != cold[j].prompt_logprobs[59]);
-    }
-    hone_error err;
-    hone_request unknown = {.ids = prompts[1], .n_ids = 60, .adapter = adapters[1], .max_new_tokens = 1};
-    adapters[1]->hash[0] = 0;
-    assert_int_equal(hone_engine_run(engine, &unknown, 1, &warm, NULL, &err), HONE_BAD_INPUT);
-    assert_says(err, "no hash");
-    clear_responses(cold, 5);
-    hone_engine_close(engine);
-}
-
 /* ---- the same bits, whatever is beside and before ---- */
 static void test_thirty_three_adapters_in_one_batch_give_the_bits_of_each_alone(void **state)
 {
@@ -766,23 +502,6 @@ static void test_text_that_is_too_long_keeps_its_end_and_a_bos(void **state)
     hone_engine_close(engine);
 }
 
-static int begin(void **state)
-{
-    hone_error err;
-    if (temporary_begin(state) != 0)
-        return -1;
-    snprintf(model_path, sizeof model_path, "%s", temporary_path("tiny.gguf"));
-    if (tiny_model_write(model_path, &err) != HONE_OK) {
-        print_error("%s\n", err.message);
-        return -1;
-    }
-    for (int i = 0; i < N_REQUESTS; i++)
-        for (int t = 0; t < PROMPT; t++)
-            prompts[i][t] = (int32_t)hone_rng_below(
-                (hone_rng_key){5, HONE_RNG_TEST, t < COMMON && i % 2 ? 0 : 1 + (uint32_t)i}, (uint64_t)t, 256);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -794,16 +513,11 @@ int main(void)
         cmocka_unit_test(test_requests_that_cannot_run_are_refused_with_the_numbers),
         cmocka_unit_test(test_the_choice_is_the_greatest_of_all_labels_scored_one_by_one),
         cmocka_unit_test(test_the_choice_does_not_depend_on_how_many_nodes_are_remembered),
-        cmocka_unit_test(test_what_two_prompts_begin_with_is_computed_once_to_the_token),
-        cmocka_unit_test(test_a_continuation_has_the_log_probabilities_of_the_whole_prompt),
-        cmocka_unit_test(test_a_small_cache_under_pressure_gives_the_same_bits_and_keeps_what_is_used),
-        cmocka_unit_test(test_pages_are_found_by_parent_adapter_and_tokens),
-        cmocka_unit_test(test_the_cache_tells_adapters_apart_by_content_and_scale),
         cmocka_unit_test(test_thirty_three_adapters_in_one_batch_give_the_bits_of_each_alone),
         cmocka_unit_test(test_a_model_file_that_changes_is_refused_and_harms_nothing_under_way),
         cmocka_unit_test(test_an_adapter_for_another_base_is_refused_by_its_recorded_hash),
         cmocka_unit_test(test_a_conversation_that_is_too_long_loses_its_oldest_turns),
         cmocka_unit_test(test_text_that_is_too_long_keeps_its_end_and_a_bos),
     };
-    return cmocka_run_group_tests_name("engine", tests, begin, temporary_end);
+    return cmocka_run_group_tests_name("engine", tests, engine_rig_begin, temporary_end);
 }
