@@ -14,6 +14,7 @@ extern const hone_command hone_command_score;
 extern const hone_command hone_command_embed;
 extern const hone_command hone_command_train;
 extern const hone_command hone_command_bench;
+extern const hone_command hone_command_doctor;
 extern const hone_command hone_command_model_inspect;
 extern const hone_command hone_command_init;
 extern const hone_command hone_command_check;
