@@ -86,7 +86,10 @@ static hone_status read_stops(hone_asked *a, const json_t *value, hone_error *er
             continue;
         if (a->n_stops == HONE_ASKED_MAX_STOPS)
             return hone_fail(err, HONE_BAD_INPUT, "\"stop\" has more than %d strings", HONE_ASKED_MAX_STOPS);
-        a->stops[a->n_stops++] = json_string_value(stop);
+        char *copy = strdup(json_string_value(stop));
+        if (!copy)
+            return hone_fail(err, HONE_NO_MEMORY, "out of memory");
+        a->stops[a->n_stops++] = copy;
     }
     return HONE_OK;
 }
@@ -173,7 +176,8 @@ static void name_it(hone_asked *a, bool seed_given)
         a->sampling.seed = random >> 11; /* up to 2^53, so that it survives a client's JSON */
 }
 
-static hone_status read_members(hone_server *server, hone_asked *a, const char **param, hone_error *err)
+static hone_status read_members(hone_server *server, hone_asked *a, const json_t *body, const char **param,
+                                hone_error *err)
 {
     hone_sampling *s = &a->sampling;
     int64_t completion_tokens = -1, top = 0, best_of = -1, prompt_logprobs = -1, top_k = 0, seed = INT64_MIN;
@@ -202,7 +206,7 @@ static hone_status read_members(hone_server *server, hone_asked *a, const char *
         {"stream", HONE_FIELD_BOOL, &a->stream, 0, 0},
         {"stream_options", HONE_FIELD_JSON, &stream_options, 0, 0},
     };
-    hone_status status = hone_fields_read(a->body, fields, sizeof fields / sizeof *fields, param, err);
+    hone_status status = hone_fields_read(body, fields, sizeof fields / sizeof *fields, param, err);
     if (status != HONE_OK)
         return status;
     if (completion_tokens >= 0)
@@ -249,14 +253,13 @@ hone_status hone_asked_read(hone_server *server, const hone_served_model *model,
     if (!a)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
     a->model = model;
-    a->body = json_incref((json_t *)(uintptr_t)body);
     a->chat = chat;
     a->n_choices = 1;
     a->max_tokens = a->n_logprobs = -1;
     a->sampling = (hone_sampling){.top_p = 1};
     hone_status status = refuse_what_cannot_be_kept(body, param, err);
     if (status == HONE_OK)
-        status = read_members(server, a, param, err);
+        status = read_members(server, a, body, param, err);
     return status;
 }
 
@@ -269,7 +272,8 @@ void hone_asked_free(void *asked)
         hone_token_list_clear(&a->prompts[i]);
     free(a->prompts);
     free(a->biases);
-    json_decref(a->body);
+    for (size_t i = 0; i < a->n_stops; i++)
+        free(a->stops[i]);
     free(a);
 }
 
@@ -299,7 +303,7 @@ hone_status hone_asked_request(const hone_asked *a, hone_engine *engine, size_t 
                           .adapter = a->model->adapter,
                           .max_new_tokens = (int)most,
                           .sampling = a->sampling,
-                          .stops = a->stops,
+                          .stops = (const char *const *)a->stops,
                           .n_stops = a->n_stops,
                           .want_prompt_logprobs = (a->echo && a->n_logprobs >= 0) || a->n_prompt_logprobs >= 0,
                           .n_top_output = n_top};

@@ -19,15 +19,15 @@ enum {
 
 typedef struct hone_asked {
     const hone_served_model *model;
-    json_t *body; /* keeps what is borrowed from it */
     bool chat;
     hone_token_list *prompts; /* [n_prompts], owned */
     size_t n_prompts;
-    int64_t n_choices;                       /* for each prompt */
-    int64_t max_tokens;                      /* -1: not said */
-    hone_sampling sampling;                  /* of choice 0 */
-    hone_logit_bias *biases;                 /* owned */
-    const char *stops[HONE_ASKED_MAX_STOPS]; /* borrowed from body */
+    int64_t n_choices;       /* for each prompt */
+    int64_t max_tokens;      /* -1: not said */
+    hone_sampling sampling;  /* of choice 0 */
+    hone_logit_bias *biases; /* owned */
+    char
+        *stops[HONE_ASKED_MAX_STOPS]; /* owned copies: the worker may be the last to let go, and JSON is one thread's */
     size_t n_stops;
     bool stream, include_usage, echo;
     int n_logprobs;        /* -1: none; else how many of the best to list for each token of the answer */
@@ -36,7 +36,7 @@ typedef struct hone_asked {
     char id[64];
 } hone_asked;
 
-/* Reads what both have; the prompts are the caller's to add. body is referenced. *out is to be freed also after a
+/* Reads what both have; the prompts are the caller's to add. body is not kept. *out is to be freed also after a
  * failure, with *param naming the member at fault. */
 hone_status hone_asked_read(hone_server *server, const hone_served_model *model, const json_t *body, bool chat,
                             hone_asked **out, const char **param, hone_error *err);
