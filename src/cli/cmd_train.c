@@ -18,7 +18,10 @@ enum { MOST_SELECT_ROWS = 200, LEAST_SELECT_ROWS = 8 };
 
 typedef struct settings {
     const char *model, *folder, *system, *schedule, *train_on, *too_long;
-    bool no_select, json;
+    bool no_select, json, rslora;
+    const char *targets;
+    hone_option_list rank_of;
+    double b_rate_ratio;
     int64_t rank, batch, seed, threads, max_tokens;
     double alpha, rate, epochs, max_seconds;
 } settings;
@@ -184,8 +187,9 @@ static hone_status check_settings(const settings *o, const hone_arguments *argum
     if (arguments->n != 1)
         return hone_fail(err, HONE_BAD_INPUT,
                          "name one file of examples, for instance: hone train -m smollm2-135m data.jsonl");
-    if (strcmp(o->schedule, "linear") != 0)
-        return hone_fail(err, HONE_UNSUPPORTED, "--schedule %s; hone has linear", o->schedule);
+    hone_schedule_kind schedule;
+    if (!hone_schedule_parse(o->schedule, &schedule))
+        return hone_fail(err, HONE_BAD_INPUT, "--schedule %s; it can be linear, cosine, constant or wsd", o->schedule);
     if (o->rank < 1 || o->rank > 4096 || o->batch < 1 || o->batch > 4096)
         return hone_fail(err, HONE_BAD_INPUT, "--rank %lld --batch %lld; both are 1 to 4096", (long long)o->rank,
                          (long long)o->batch);
@@ -200,6 +204,7 @@ static hone_status train(const settings *o, const char *path, hone_error *err)
     char *folder = o->folder ? strdup(o->folder) : default_folder(path);
     hone_train_options options;
     hone_train_result result;
+    hone_buffer rank_of = {0};
     hone_status status = folder ? hone_cli_open_engine(o->model, o->threads, 0, &engine, err)
                                 : hone_fail(err, HONE_NO_MEMORY, "out of memory");
     if (status == HONE_OK)
@@ -222,6 +227,13 @@ static hone_status train(const settings *o, const char *path, hone_error *err)
     options.learning_rate = o->rate;
     options.epochs = o->epochs;
     options.batch = (int)o->batch;
+    options.rslora = o->rslora;
+    options.targets = o->targets;
+    options.b_rate_ratio = o->b_rate_ratio;
+    hone_schedule_parse(o->schedule, &options.schedule);
+    for (size_t i = 0; i < o->rank_of.n; i++)
+        hone_buffer_printf(&rank_of, "%s%s", i ? ";" : "", o->rank_of.items[i]);
+    options.rank_of = rank_of.data;
     options.seed = (uint64_t)o->seed;
     options.max_seconds = o->max_seconds;
     options.description = o->system;
@@ -236,6 +248,7 @@ static hone_status train(const settings *o, const char *path, hone_error *err)
 done:
     hone_encoded_examples_clear(&d.examples);
     hone_conversations_clear(&d.rows);
+    hone_buffer_clear(&rank_of);
     free(examples);
     free(folder);
     hone_engine_close(engine);
@@ -274,11 +287,17 @@ static int run(int argc, char **argv)
         {"system", 0, HONE_OPTION_TEXT, &o.system, "TEXT", "system message before each input"},
         {"rank", 'r', HONE_OPTION_INTEGER, &o.rank, "R", "LoRA rank (default 16)"},
         {"alpha", 0, HONE_OPTION_NUMBER, &o.alpha, "A", "LoRA alpha; the delta is scaled by A/R (default 2R)"},
+        {"rslora", 0, HONE_OPTION_FLAG, &o.rslora, NULL, "scale the delta by A/sqrt(R) (rsLoRA)"},
+        {"targets", 0, HONE_OPTION_TEXT, &o.targets, "LAYERS",
+         "all (default), attention, mlp, names (q_proj,v_proj) or a regular expression"},
+        {"rank-of", 0, HONE_OPTION_LIST, &o.rank_of, "PATTERN=R", "another rank for some layers, as in down_proj=32"},
         {"lr", 0, HONE_OPTION_NUMBER, &o.rate, "X", "peak learning rate (default 1e-3)"},
+        {"lora-plus", 0, HONE_OPTION_NUMBER, &o.b_rate_ratio, "X", "B learns X times as fast as A (LoRA+; default 1)"},
         {"epochs", 'e', HONE_OPTION_NUMBER, &o.epochs, "E", "passes over the rows (default 3)"},
         {"batch", 'b', HONE_OPTION_INTEGER, &o.batch, "B", "examples a step (default 16)"},
         {"seed", 0, HONE_OPTION_INTEGER, &o.seed, "S", "of the order and the initial adapter (default 0)"},
-        {"schedule", 0, HONE_OPTION_TEXT, &o.schedule, "NAME", "linear: 5 % warm-up, then down to zero"},
+        {"schedule", 0, HONE_OPTION_TEXT, &o.schedule, "NAME",
+         "after 5 % warm-up: linear (default), cosine, constant or wsd"},
         {"budget", 0, HONE_OPTION_SECONDS, &o.max_seconds, "TIME", "end by then: fewer steps, same schedule"},
         {"train-on", 0, HONE_OPTION_TEXT, &o.train_on, "TURNS",
          "all assistant turns (default), the last, or each as an example of its own"},

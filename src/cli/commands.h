@@ -16,6 +16,7 @@ extern const hone_command hone_command_train;
 extern const hone_command hone_command_bench;
 extern const hone_command hone_command_doctor;
 extern const hone_command hone_command_model_inspect;
+extern const hone_command hone_command_model_export;
 extern const hone_command hone_command_init;
 extern const hone_command hone_command_check;
 extern const hone_command hone_command_report;

@@ -20,6 +20,7 @@ static const hone_command *const commands[] = {
     &hone_command_bench,
     &hone_command_doctor,
     &hone_command_model_inspect,
+    &hone_command_model_export,
     &hone_command_init,
     &hone_command_check,
     &hone_command_compare,

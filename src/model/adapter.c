@@ -5,6 +5,7 @@
 #include "base/rng.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -24,39 +25,63 @@ static float *new_floats(size_t n)
     return data;
 }
 
-hone_status hone_adapter_create(const hone_model_config *config, int rank, double alpha, hone_adapter **out,
-                                hone_error *err)
+void hone_adapter_module_name(int64_t layer, hone_linear which, char out[128])
+{
+    snprintf(out, 128, "model.layers.%lld.%s", (long long)layer, hone_linear_path(which));
+}
+
+static hone_status check_modules(const hone_model_config *config, const hone_adapter_module *modules, hone_error *err)
+{
+    bool any = false;
+    for (int64_t i = 0; i < config->n_layers * HONE_N_LINEARS; i++) {
+        int64_t n_out, n_in;
+        char name[128];
+        hone_model_linear_shape(config, (hone_linear)(i % HONE_N_LINEARS), &n_out, &n_in);
+        int64_t most = n_out < n_in ? n_out : n_in;
+        hone_adapter_module_name(i / HONE_N_LINEARS, (hone_linear)(i % HONE_N_LINEARS), name);
+        if (modules[i].rank < 0 || modules[i].rank > most)
+            return hone_fail(err, HONE_BAD_INPUT, "rank %d; %s is %lld x %lld, which allows 1 to %lld", modules[i].rank,
+                             name, (long long)n_out, (long long)n_in, (long long)most);
+        if (modules[i].rank > 0 && (!(modules[i].alpha > 0) || !isfinite(modules[i].alpha)))
+            return hone_fail(err, HONE_BAD_INPUT, "alpha %g for %s; it must be above 0", modules[i].alpha, name);
+        any |= modules[i].rank > 0;
+    }
+    return any ? HONE_OK : hone_fail(err, HONE_BAD_INPUT, "rank 0 everywhere: the adapter would change nothing");
+}
+
+static size_t copy_floats(const hone_lora *l)
+{
+    return l->rank ? (size_t)(l->rank * l->n_out) + hone_lora_panel_floats(l->rank, l->n_in) +
+                         hone_lora_panel_floats(l->n_out, l->rank)
+                   : 0;
+}
+
+hone_status hone_adapter_create_as(const hone_model_config *config, const hone_adapter_module *modules, double alpha,
+                                   bool rslora, hone_adapter **out, hone_error *err)
 {
     *out = NULL;
-    int64_t smallest = INT64_MAX;
-    for (int i = 0; i < HONE_N_LINEARS; i++) {
-        int64_t n_out, n_in;
-        hone_model_linear_shape(config, (hone_linear)i, &n_out, &n_in);
-        smallest = n_out < smallest ? n_out : smallest;
-        smallest = n_in < smallest ? n_in : smallest;
-    }
-    if (rank < 1 || rank > smallest)
-        return hone_fail(err, HONE_BAD_INPUT, "rank %d; this model's smallest matrix allows 1 to %lld", rank,
-                         (long long)smallest);
-    if (!(alpha > 0) || !isfinite(alpha))
-        return hone_fail(err, HONE_BAD_INPUT, "alpha %g; it must be above 0", alpha);
+    hone_status status = check_modules(config, modules, err);
+    if (status != HONE_OK)
+        return status;
     hone_adapter *a = calloc(1, sizeof *a);
     size_t n_loras = (size_t)config->n_layers * HONE_N_LINEARS;
     if (!a || !(a->loras = calloc(n_loras, sizeof *a->loras)))
         goto no_memory;
     a->config = *config;
-    a->rank = rank;
     a->alpha = alpha;
-    a->scale = (float)(alpha / rank);
+    a->rslora = rslora;
     size_t n = 0, n_copies = 0;
     for (size_t i = 0; i < n_loras; i++) {
         hone_lora *l = &a->loras[i];
         hone_model_linear_shape(config, (hone_linear)(i % HONE_N_LINEARS), &l->n_out, &l->n_in);
+        l->rank = modules[i].rank;
+        l->alpha = modules[i].alpha;
+        l->scale = l->rank ? (float)(l->alpha / (rslora ? sqrt((double)l->rank) : (double)l->rank)) : 0;
         l->a_at = n;
-        l->b_at = n + (size_t)(rank * l->n_in);
-        n = l->b_at + (size_t)(rank * l->n_out);
-        n_copies +=
-            (size_t)(rank * l->n_out) + hone_lora_panel_floats(rank, l->n_in) + hone_lora_panel_floats(l->n_out, rank);
+        l->b_at = n + (size_t)(l->rank * l->n_in);
+        n = l->b_at + (size_t)(l->rank * l->n_out);
+        n_copies += copy_floats(l);
+        a->rank = l->rank > a->rank ? l->rank : a->rank;
     }
     a->n_parameters = n;
     a->parameters = new_floats(n);
@@ -66,19 +91,38 @@ hone_status hone_adapter_create(const hone_model_config *config, int rank, doubl
     float *copy = a->copies; /* what serving reads, in the order in which it does; then what training alone reads */
     for (size_t i = 0; i < n_loras; i++) {
         hone_lora *l = &a->loras[i];
+        if (!l->rank)
+            continue;
         l->a = a->parameters + l->a_at;
         l->b_t = a->parameters + l->b_at;
         l->a_panels = copy;
-        l->b_panels = l->a_panels + hone_lora_panel_floats(rank, l->n_in);
-        copy = l->b_panels + hone_lora_panel_floats(l->n_out, rank);
+        l->b_panels = l->a_panels + hone_lora_panel_floats(l->rank, l->n_in);
+        copy = l->b_panels + hone_lora_panel_floats(l->n_out, l->rank);
     }
-    for (size_t i = 0; i < n_loras; i++, copy += rank * a->loras[i - 1].n_out)
-        a->loras[i].b = copy;
+    for (size_t i = 0; i < n_loras; i++) {
+        a->loras[i].b = a->loras[i].rank ? copy : NULL;
+        copy += a->loras[i].rank * a->loras[i].n_out;
+    }
     *out = a;
     return HONE_OK;
 no_memory:
     hone_adapter_free(a);
-    return hone_fail(err, HONE_NO_MEMORY, "out of memory for an adapter of rank %d", rank);
+    return hone_fail(err, HONE_NO_MEMORY, "out of memory for an adapter");
+}
+
+hone_status hone_adapter_create(const hone_model_config *config, int rank, double alpha, hone_adapter **out,
+                                hone_error *err)
+{
+    size_t n = (size_t)config->n_layers * HONE_N_LINEARS;
+    hone_adapter_module *modules = calloc(n, sizeof *modules);
+    *out = NULL;
+    if (!modules)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory for an adapter");
+    for (size_t i = 0; i < n; i++)
+        modules[i] = (hone_adapter_module){rank, alpha};
+    hone_status status = hone_adapter_create_as(config, modules, alpha, false, out, err);
+    free(modules);
+    return status;
 }
 
 void hone_adapter_free(hone_adapter *adapter)
@@ -99,7 +143,7 @@ void hone_adapter_init(hone_adapter *adapter, uint64_t seed)
         hone_lora *l = &adapter->loras[i];
         double bound = 1 / sqrt((double)l->n_in);
         hone_rng_key key = {seed, HONE_RNG_ADAPTER_INIT, (uint32_t)i};
-        for (int64_t j = 0; j < adapter->rank * l->n_in; j++)
+        for (int64_t j = 0; j < l->rank * l->n_in; j++)
             l->a[j] = (float)(bound * (2 * hone_rng_uniform(key, (uint64_t)j) - 1));
     }
 }
@@ -109,9 +153,11 @@ void hone_adapter_refresh(hone_ops *ops, hone_adapter *adapter)
     size_t n_loras = (size_t)adapter->config.n_layers * HONE_N_LINEARS;
     for (size_t i = 0; i < n_loras; i++) {
         hone_lora *l = &adapter->loras[i];
-        hone_op_lora_pack(ops, adapter->rank, l->n_in, l->a, l->n_in, 1, l->a_panels);
-        hone_op_lora_pack(ops, l->n_out, adapter->rank, l->b_t, 1, l->n_out, l->b_panels);
-        hone_op_transpose(ops, adapter->rank, l->n_out, l->b_t, l->b);
+        if (!l->rank)
+            continue;
+        hone_op_lora_pack(ops, l->rank, l->n_in, l->a, l->n_in, 1, l->a_panels);
+        hone_op_lora_pack(ops, l->n_out, l->rank, l->b_t, 1, l->n_out, l->b_panels);
+        hone_op_transpose(ops, l->rank, l->n_out, l->b_t, l->b);
     }
 }
 
@@ -121,8 +167,10 @@ void hone_adapter_hash(hone_adapter *adapter)
     adapter->hash[0] = 0;
     if (!h)
         return;
-    hone_sha256_update(h, &adapter->rank, sizeof adapter->rank);
-    hone_sha256_update(h, &adapter->alpha, sizeof adapter->alpha);
+    for (int64_t i = 0; i < adapter->config.n_layers * HONE_N_LINEARS; i++) {
+        hone_sha256_update(h, &adapter->loras[i].rank, sizeof adapter->loras[i].rank);
+        hone_sha256_update(h, &adapter->loras[i].scale, sizeof adapter->loras[i].scale);
+    }
     hone_sha256_update(h, adapter->parameters, adapter->n_parameters * sizeof *adapter->parameters);
     hone_sha256_finish(h, adapter->hash);
 }

@@ -5,10 +5,13 @@
  * their B are permuted on the way in and back on the way out. Reference: PEFT, "LoRA checkpoint format". */
 #include "model/adapter.h"
 
+#include "model/adapter_targets.h"
+
 #include "base/file.h"
 #include "format/safetensors.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,22 +31,84 @@ static void tensor_name(char out[160], int64_t layer, hone_linear which, const c
              part);
 }
 
-static json_t *config_json(const hone_adapter *a, const char *base_name)
+/* A linear layer's value of some kind: its rank, or its alpha. */
+typedef double (*module_value)(const hone_lora *l);
+
+static double rank_of(const hone_lora *l)
+{
+    return l->rank;
+}
+
+static double alpha_of(const hone_lora *l)
+{
+    return l->alpha;
+}
+
+/* Where the value differs from the adapter's own: {"q_proj": v} when all adapted layers of that kind have v, else the
+ * layer's full name. PEFT matches the keys as regular expressions at the end of a name. */
+static json_t *pattern_json(const hone_adapter *a, module_value value, double usual, bool whole_numbers)
+{
+    json_t *pattern = json_object();
+    for (int w = 0; w < HONE_N_LINEARS; w++) {
+        double first = NAN;
+        bool same = true;
+        for (int64_t l = 0; l < a->config.n_layers; l++) {
+            const hone_lora *lora = hone_adapter_at(a, l, (hone_linear)w);
+            if (!lora->rank)
+                continue;
+            same &= isnan(first) || value(lora) == first;
+            first = isnan(first) ? value(lora) : first;
+        }
+        for (int64_t l = 0; l < a->config.n_layers; l++) {
+            const hone_lora *lora = hone_adapter_at(a, l, (hone_linear)w);
+            char name[128];
+            if (!lora->rank || value(lora) == usual)
+                continue;
+            if (same)
+                snprintf(name, sizeof name, "%s", hone_linear_name((hone_linear)w));
+            else
+                hone_adapter_module_name(l, (hone_linear)w, name);
+            json_object_set_new(pattern, name,
+                                whole_numbers ? json_integer((json_int_t)value(lora)) : json_real(value(lora)));
+        }
+    }
+    return pattern;
+}
+
+/* Short names where a kind of layer is adapted in every block, full names where only in some. */
+static json_t *targets_json(const hone_adapter *a)
 {
     json_t *targets = json_array();
-    for (int i = 0; i < HONE_N_LINEARS; i++)
-        json_array_append_new(targets, json_string(hone_linear_name((hone_linear)i)));
-    return json_pack("{s:s, s:s, s:s, s:i, s:f, s:f, s:o, s:s, s:b, s:b, s:b, s:{}, s:{}, s:n, s:b, s:b, s:s}",
+    for (int w = 0; w < HONE_N_LINEARS; w++) {
+        int64_t n = 0;
+        for (int64_t l = 0; l < a->config.n_layers; l++)
+            n += hone_adapter_at(a, l, (hone_linear)w)->rank > 0;
+        if (n == a->config.n_layers)
+            json_array_append_new(targets, json_string(hone_linear_name((hone_linear)w)));
+        for (int64_t l = 0; l < a->config.n_layers && n < a->config.n_layers; l++) {
+            char name[128];
+            hone_adapter_module_name(l, (hone_linear)w, name);
+            if (hone_adapter_at(a, l, (hone_linear)w)->rank > 0)
+                json_array_append_new(targets, json_string(name));
+        }
+    }
+    return targets;
+}
+
+static json_t *config_json(const hone_adapter *a, const char *base_name)
+{
+    return json_pack("{s:s, s:s, s:s, s:i, s:f, s:f, s:o, s:s, s:b, s:b, s:b, s:o, s:o, s:n, s:b, s:b, s:s}",
                      "peft_type", "LORA", "task_type", "CAUSAL_LM", "base_model_name_or_path",
                      base_name ? base_name : "", "r", a->rank, "lora_alpha", a->alpha, "lora_dropout", 0.0,
-                     "target_modules", targets, "bias", "none", "fan_in_fan_out", 0, "use_rslora", 0, "use_dora", 0,
-                     "rank_pattern", "alpha_pattern", "modules_to_save", "inference_mode", 1, "init_lora_weights", 1,
-                     "hone_base_sha256", a->base_hash);
+                     "target_modules", targets_json(a), "bias", "none", "fan_in_fan_out", 0, "use_rslora", a->rslora,
+                     "use_dora", 0, "rank_pattern", pattern_json(a, rank_of, a->rank, true), "alpha_pattern",
+                     pattern_json(a, alpha_of, a->alpha, false), "modules_to_save", "inference_mode", 1,
+                     "init_lora_weights", 1, "hone_base_sha256", a->base_hash);
 }
 
 hone_status hone_adapter_save(const hone_adapter *a, const char *folder, const char *base_name, hone_error *err)
 {
-    size_t n_loras = (size_t)a->config.n_layers * HONE_N_LINEARS;
+    size_t n_loras = (size_t)a->config.n_layers * HONE_N_LINEARS, n = 0;
     hone_safetensor_out *tensors = calloc(2 * n_loras, sizeof *tensors);
     char(*names)[160] = calloc(2 * n_loras, sizeof *names);
     float *b = calloc(a->n_parameters, sizeof *b);
@@ -57,14 +122,17 @@ hone_status hone_adapter_save(const hone_adapter *a, const char *folder, const c
     for (size_t i = 0; i < n_loras; i++) {
         const hone_lora *l = &a->loras[i];
         hone_linear which = (hone_linear)(i % HONE_N_LINEARS);
-        tensor_name(names[2 * i], (int64_t)(i / HONE_N_LINEARS), which, "lora_A");
-        tensor_name(names[2 * i + 1], (int64_t)(i / HONE_N_LINEARS), which, "lora_B");
+        if (!l->rank)
+            continue;
+        tensor_name(names[n], (int64_t)(i / HONE_N_LINEARS), which, "lora_A");
+        tensor_name(names[n + 1], (int64_t)(i / HONE_N_LINEARS), which, "lora_B");
         float *rows = b + l->b_at;
         for (int64_t row = 0; row < l->n_out; row++)
-            for (int r = 0; r < a->rank; r++)
-                rows[row * a->rank + r] = l->b_t[r * l->n_out + model_row(&a->config, which, row)];
-        tensors[2 * i] = (hone_safetensor_out){names[2 * i], a->rank, l->n_in, l->a};
-        tensors[2 * i + 1] = (hone_safetensor_out){names[2 * i + 1], l->n_out, a->rank, rows};
+            for (int r = 0; r < l->rank; r++)
+                rows[row * l->rank + r] = l->b_t[r * l->n_out + model_row(&a->config, which, row)];
+        tensors[n] = (hone_safetensor_out){names[n], l->rank, l->n_in, l->a};
+        tensors[n + 1] = (hone_safetensor_out){names[n + 1], l->n_out, l->rank, rows};
+        n += 2;
     }
     if ((status = hone_folder_create(folder, err)) != HONE_OK)
         goto done;
@@ -75,7 +143,7 @@ hone_status hone_adapter_save(const hone_adapter *a, const char *folder, const c
         status = hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", folder);
         goto done;
     }
-    if ((status = hone_safetensors_write(path, tensors, 2 * n_loras, "pt", err)) != HONE_OK)
+    if ((status = hone_safetensors_write(path, tensors, n, "pt", err)) != HONE_OK)
         goto done;
     free(path);
     path = hone_path_join(folder, "adapter_config.json");
@@ -101,7 +169,31 @@ static hone_status refuse(const json_t *config, const char *path, const char *ke
                : hone_fail(err, HONE_UNSUPPORTED, "%s: \"%s\" is set; hone does not load such adapters", path, key);
 }
 
-static hone_status read_config(const char *path, int *rank, double *alpha, char base_hash[65], hone_error *err)
+typedef struct peft_config {
+    int rank;
+    double alpha;
+    bool rslora;
+    char base_hash[65];
+    json_t *rank_pattern, *alpha_pattern; /* objects or NULL; owned */
+} peft_config;
+
+/* {"pattern": number above 0}, or nothing. */
+static hone_status read_pattern(const json_t *config, const char *path, const char *key, json_t **out, hone_error *err)
+{
+    json_t *pattern = json_object_get(config, key), *value;
+    const char *name;
+    *out = NULL;
+    if (!pattern || json_is_null(pattern))
+        return HONE_OK;
+    bool good = json_is_object(pattern);
+    json_object_foreach(pattern, name, value) good &= json_is_number(value) && json_number_value(value) > 0;
+    if (!good)
+        return hone_fail(err, HONE_BAD_FORMAT, "%s: \"%s\" must be an object of numbers above 0", path, key);
+    *out = json_incref(pattern);
+    return HONE_OK;
+}
+
+static hone_status read_config(const char *path, peft_config *out, hone_error *err)
 {
     hone_buffer text = {0};
     json_error_t where;
@@ -121,20 +213,69 @@ static hone_status read_config(const char *path, int *rank, double *alpha, char 
             hone_fail(err, HONE_UNSUPPORTED, "%s: peft_type is %s; hone loads LORA", path, type ? type : "missing");
         goto done;
     }
-    static const char *const refused[] = {"use_dora",        "use_rslora",     "rank_pattern", "alpha_pattern",
-                                          "modules_to_save", "fan_in_fan_out", "bias"};
+    static const char *const refused[] = {"use_dora", "modules_to_save", "fan_in_fan_out", "bias"};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         if ((status = refuse(config, path, refused[i], err)) != HONE_OK)
             goto done;
     json_int_t r = json_integer_value(json_object_get(config, "r"));
-    *rank = r < 0 || r > INT32_MAX ? 0 : (int)r;
-    *alpha = json_number_value(json_object_get(config, "lora_alpha"));
+    out->rank = r < 0 || r > INT32_MAX ? 0 : (int)r;
+    out->alpha = json_number_value(json_object_get(config, "lora_alpha"));
+    out->rslora = json_is_true(json_object_get(config, "use_rslora"));
     const char *hash = json_string_value(json_object_get(config, "hone_base_sha256"));
-    snprintf(base_hash, 65, "%s", hash ? hash : "");
+    snprintf(out->base_hash, sizeof out->base_hash, "%s", hash ? hash : "");
+    if ((status = read_pattern(config, path, "rank_pattern", &out->rank_pattern, err)) == HONE_OK)
+        status = read_pattern(config, path, "alpha_pattern", &out->alpha_pattern, err);
 done:
     json_decref(config);
     hone_buffer_clear(&text);
     return status;
+}
+
+/* The value that a pattern of PEFT's gives a module, else `usual`. The first key that matches counts. */
+static hone_status pattern_value(const json_t *pattern, const char *module, double usual, double *out, hone_error *err)
+{
+    const char *key;
+    json_t *value;
+    *out = usual;
+    json_object_foreach((json_t *)(uintptr_t)pattern, key, value)
+    {
+        bool matches;
+        hone_status status = hone_adapter_pattern_matches(key, true, module, &matches, err);
+        if (status != HONE_OK)
+            return status;
+        if (matches) {
+            *out = json_number_value(value);
+            return HONE_OK;
+        }
+    }
+    return HONE_OK;
+}
+
+/* Which layers the file adapts; the configuration says with which rank and alpha, the tensors must agree. */
+static hone_status plan_modules(const hone_model_config *c, const peft_config *config, const hone_safetensors *file,
+                                hone_adapter_module *modules, hone_error *err)
+{
+    for (int64_t i = 0; i < c->n_layers * HONE_N_LINEARS; i++) {
+        hone_linear which = (hone_linear)(i % HONE_N_LINEARS);
+        char module[128], name[160];
+        double rank;
+        hone_adapter_module_name(i / HONE_N_LINEARS, which, module);
+        tensor_name(name, i / HONE_N_LINEARS, which, "lora_A");
+        const hone_safetensor *a = hone_safetensors_find(file, name);
+        tensor_name(name, i / HONE_N_LINEARS, which, "lora_B");
+        if (!a && !hone_safetensors_find(file, name))
+            continue;
+        hone_status status = pattern_value(config->rank_pattern, module, config->rank, &rank, err);
+        if (status == HONE_OK)
+            status = pattern_value(config->alpha_pattern, module, config->alpha, &modules[i].alpha, err);
+        if (status != HONE_OK)
+            return status;
+        modules[i].rank = rank >= 1 && rank <= INT32_MAX ? (int)rank : 0;
+        if (!modules[i].rank)
+            return hone_fail(err, HONE_BAD_INPUT, "%s: rank %g for %s; it must be above 0", file->map.path, rank,
+                             module);
+    }
+    return HONE_OK;
 }
 
 static hone_status read_pair(const hone_adapter *a, const hone_safetensors *file, int64_t layer, hone_linear which,
@@ -146,22 +287,22 @@ static hone_status read_pair(const hone_adapter *a, const hone_safetensors *file
     tensor_name(name_b, layer, which, "lora_B");
     const hone_safetensor *ta = hone_safetensors_find(file, name_a), *tb = hone_safetensors_find(file, name_b);
     if (!ta && !tb)
-        return HONE_OK; /* this layer is not adapted: zeros */
+        return HONE_OK; /* this layer is not adapted */
     if (!ta || !tb)
         return hone_fail(err, HONE_BAD_FORMAT, "%s: only one of \"%s\" and its partner is there", file->map.path,
                          ta ? name_a : name_b);
-    if (ta->shape[0] != a->rank || ta->shape[1] != l->n_in || tb->shape[0] != l->n_out || tb->shape[1] != a->rank)
+    if (ta->shape[0] != l->rank || ta->shape[1] != l->n_in || tb->shape[0] != l->n_out || tb->shape[1] != l->rank)
         return hone_fail(err, HONE_BAD_INPUT,
                          "%s: layer %lld %s is %lld x %lld at rank %lld; this model needs %lld x %lld at rank %d: the "
                          "adapter was made for another base",
                          file->map.path, (long long)layer, hone_linear_name(which), (long long)tb->shape[0],
                          (long long)ta->shape[1], (long long)ta->shape[0], (long long)l->n_out, (long long)l->n_in,
-                         a->rank);
-    for (int64_t i = 0; i < a->rank * l->n_in; i++)
+                         l->rank);
+    for (int64_t i = 0; i < l->rank * l->n_in; i++)
         l->a[i] = hone_safetensor_at(ta, i);
     for (int64_t row = 0; row < l->n_out; row++)
-        for (int r = 0; r < a->rank; r++)
-            l->b_t[r * l->n_out + model_row(&a->config, which, row)] = hone_safetensor_at(tb, row * a->rank + r);
+        for (int r = 0; r < l->rank; r++)
+            l->b_t[r * l->n_out + model_row(&a->config, which, row)] = hone_safetensor_at(tb, row * l->rank + r);
     *n_read += 2;
     return HONE_OK;
 }
@@ -169,21 +310,24 @@ static hone_status read_pair(const hone_adapter *a, const hone_safetensors *file
 hone_status hone_adapter_load(const hone_model *model, const char *folder, hone_adapter **out, hone_error *err)
 {
     *out = NULL;
-    int rank = 0;
-    double alpha = 0;
-    char base_hash[65] = "";
+    peft_config config = {0};
+    hone_adapter_module *modules = calloc((size_t)model->config.n_layers * HONE_N_LINEARS, sizeof *modules);
     hone_adapter *a = NULL;
     hone_safetensors file = {0};
     size_t n_read = 0;
     char *config_path = hone_path_join(folder, "adapter_config.json"),
          *path = hone_path_join(folder, "adapter_model.safetensors");
-    hone_status status = config_path && path ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", folder);
+    hone_status status =
+        config_path && path && modules ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", folder);
     if (status == HONE_OK)
-        status = read_config(config_path, &rank, &alpha, base_hash, err);
-    if (status == HONE_OK)
-        status = hone_adapter_create(&model->config, rank, alpha, &a, err);
+        status = read_config(config_path, &config, err);
     if (status == HONE_OK)
         status = hone_safetensors_open(path, &file, err);
+    if (status == HONE_OK)
+        status = plan_modules(&model->config, &config, &file, modules, err);
+    if (status == HONE_OK &&
+        (status = hone_adapter_create_as(&model->config, modules, config.alpha, config.rslora, &a, err)) != HONE_OK)
+        status = hone_fail_within(err, status, "%s", folder);
     for (int64_t l = 0; l < model->config.n_layers && status == HONE_OK; l++)
         for (int i = 0; i < HONE_N_LINEARS && status == HONE_OK; i++)
             status = read_pair(a, &file, l, (hone_linear)i, &n_read, err);
@@ -207,7 +351,7 @@ hone_status hone_adapter_load(const hone_model *model, const char *folder, hone_
                            i < file.n_tensors ? file.tensors[i].name : "?");
     }
     if (status == HONE_OK) {
-        memcpy(a->base_hash, base_hash, sizeof a->base_hash);
+        memcpy(a->base_hash, config.base_hash, sizeof a->base_hash);
         hone_adapter_refresh(model->ops, a);
         hone_adapter_hash(a);
         *out = a;
@@ -215,6 +359,9 @@ hone_status hone_adapter_load(const hone_model *model, const char *folder, hone_
         hone_adapter_free(a);
     if (file.arena)
         hone_safetensors_close(&file);
+    json_decref(config.rank_pattern);
+    json_decref(config.alpha_pattern);
+    free(modules);
     free(config_path);
     free(path);
     return status;

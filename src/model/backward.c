@@ -2,8 +2,8 @@
  *
  * For y = W x + s B A x with W frozen, low = s A x kept on the tape:
  *     dB^T += low^T dy      dlow = s dy B      dA += dlow^T x      dx = dy W + dlow A
- * Activations that are cheap to make again (norm outputs, the gated activation) are not kept. Below the lowest adapter
- * (the first layer's input) no gradient is computed. */
+ * Activations that are cheap to make again (norm outputs, the gated activation) are not kept. Below the lowest adapted
+ * layer no gradient is computed. */
 #include "model/workspace.h"
 
 #include <math.h>
@@ -15,7 +15,8 @@ typedef struct backward {
     const hone_adapter *adapter;
     hone_workspace *ws;
     hone_tape *tape;
-    int64_t n; /* rows */
+    int64_t n;      /* rows */
+    int64_t lowest; /* layer with an adapter; below it no gradient is wanted */
     float *gradient;
 } backward;
 
@@ -27,11 +28,16 @@ static void linear_backward(const backward *b, int64_t l, hone_linear which, con
     const hone_lora *lora = hone_adapter_at(b->adapter, l, which);
     const float *low = b->tape->layers[l].low[which];
     float *d_low = b->tape->d_low;
-    int64_t rank = b->adapter->rank, n = b->n;
+    int64_t rank = lora->rank, n = b->n;
+    if (rank == 0) {
+        if (dx)
+            hone_op_linear_backward(ops, b->model->layers[l].linear[which], n, dy, lora->n_out, dx, lora->n_in, add);
+        return;
+    }
     hone_op_matmul(ops, rank, lora->n_out, n, low, 1, rank, dy, lora->n_out, b->gradient + lora->b_at, lora->n_out,
                    true);
     hone_op_matmul(ops, n, rank, lora->n_out, dy, lora->n_out, 1, lora->b, rank, d_low, rank, false);
-    hone_op_scale(ops, n * rank, b->adapter->scale, d_low);
+    hone_op_scale(ops, n * rank, lora->scale, d_low);
     hone_op_matmul(ops, rank, lora->n_in, n, d_low, 1, rank, x, lora->n_in, b->gradient + lora->a_at, lora->n_in, true);
     if (!dx)
         return;
@@ -94,7 +100,7 @@ static void attention_backward(const backward *b, int64_t l, const hone_kv_pool 
     const hone_model_config *c = &b->model->config;
     const hone_layer_tape *t = &b->tape->layers[l];
     hone_ops *ops = b->model->ops;
-    float *normed = b->ws->normed, *d_x = l > 0 ? b->tape->d_narrow : NULL;
+    float *normed = b->ws->normed, *d_x = l > b->lowest ? b->tape->d_narrow : NULL;
     linear_backward(b, l, HONE_ATTN_OUTPUT, t->attended, b->tape->dx, b->tape->d_narrow, false);
     hone_op_attention_backward(ops, pool, l, batch->spans, batch->n_spans, b->n, c->n_heads,
                                1.0f / sqrtf((float)c->head_dim), t->q, t->attended, b->tape->d_narrow, b->tape->d_q,
@@ -110,13 +116,22 @@ static void attention_backward(const backward *b, int64_t l, const hone_kv_pool 
                                   b->tape->dx);
 }
 
+static int64_t lowest_adapted(const hone_adapter *adapter)
+{
+    for (int64_t i = 0; i < adapter->config.n_layers * HONE_N_LINEARS; i++)
+        if (adapter->loras[i].rank > 0)
+            return i / HONE_N_LINEARS;
+    return adapter->config.n_layers;
+}
+
 double hone_model_backward(const hone_model *model, const hone_kv_pool *pool, const hone_batch *batch,
                            hone_workspace *ws, hone_tape *tape, const hone_label *labels, int64_t n_labels,
                            float *gradient)
 {
-    backward b = {model, batch->adapters[0].adapter, ws, tape, batch->n_rows, gradient};
+    const hone_adapter *adapter = batch->adapters[0].adapter;
+    backward b = {model, adapter, ws, tape, batch->n_rows, lowest_adapted(adapter), gradient};
     double loss = output_backward(&b, labels, n_labels);
-    for (int64_t l = model->config.n_layers - 1; l >= 0; l--) {
+    for (int64_t l = model->config.n_layers - 1; l >= b.lowest; l--) {
         mlp_backward(&b, l);
         attention_backward(&b, l, pool, batch);
     }

@@ -175,13 +175,15 @@ static void project(const hone_model *model, int64_t l, const projection *p, int
         const hone_adapter *adapter = rows->adapter;
         for (int i = 0; i < n; i++) {
             const hone_lora *lora = hone_adapter_at(adapter, l, p[i].which);
-            float *low = tape ? tape->low[p[i].which] + rows->first_row * adapter->rank
+            if (!lora->rank)
+                continue;
+            float *low = tape ? tape->low[p[i].which] + rows->first_row * lora->rank
                               : ws->low + (i * ws->max_rows + rows->first_row) * ws->max_rank;
             deltas[n_deltas++] = (hone_lora_job){.n_rows = rows->n_rows,
                                                  .n_in = lora->n_in,
                                                  .n_out = lora->n_out,
-                                                 .rank = adapter->rank,
-                                                 .scale = adapter->scale,
+                                                 .rank = lora->rank,
+                                                 .scale = lora->scale,
                                                  .x = x + rows->first_row * lora->n_in,
                                                  .a_panels = lora->a_panels,
                                                  .b_panels = lora->b_panels,
@@ -189,7 +191,8 @@ static void project(const hone_model *model, int64_t l, const projection *p, int
                                                  .y = p[i].y + rows->first_row * lora->n_out};
         }
         if (n_deltas + HONE_SHARING_INPUT > LORAS_AT_ONCE || g + 1 == batch->n_adapters) {
-            hone_op_lora(ops, deltas, n_deltas);
+            if (n_deltas > 0)
+                hone_op_lora(ops, deltas, n_deltas);
             n_deltas = 0;
         }
     }

@@ -35,6 +35,11 @@ const char *hone_linear_path(hone_linear which)
     return linears[which].path;
 }
 
+const char *hone_linear_gguf_name(hone_linear which)
+{
+    return linears[which].gguf;
+}
+
 void hone_model_linear_shape(const hone_model_config *c, hone_linear which, int64_t *n_out, int64_t *n_in)
 {
     int64_t q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim;

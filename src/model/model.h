@@ -54,5 +54,7 @@ void hone_model_linear_shape(const hone_model_config *config, hone_linear which,
 /* "q_proj": PEFT's and Hugging Face's name; "self_attn.q_proj" with the module. */
 const char *hone_linear_name(hone_linear which);
 const char *hone_linear_path(hone_linear which);
+/* "attn_q": its name in GGUF files. */
+const char *hone_linear_gguf_name(hone_linear which);
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char magic[8] = "HONECKP2";
+static const char magic[8] = "HONECKP3";
 
 typedef struct header {
     char magic[8];
@@ -87,6 +87,14 @@ hone_status hone_checkpoint_read(const char *path, hone_train_state *state, hone
     header h;
     size_t bytes = adapter->n_parameters * sizeof(float);
     char digest[65];
+    if (map.size_bytes >= sizeof magic && memcmp(map.data, magic, sizeof magic - 1) == 0 &&
+        map.data[sizeof magic - 1] != (unsigned char)magic[sizeof magic - 1]) {
+        status = hone_fail(err, HONE_BAD_FORMAT,
+                           "%s: a checkpoint of another version of hone (format %c, this one writes %c); continue with "
+                           "that version, or remove it to start again",
+                           path, map.data[sizeof magic - 1], magic[sizeof magic - 1]);
+        goto done;
+    }
     if (map.size_bytes < sizeof h + 64 || memcmp(map.data, magic, sizeof magic) != 0) {
         status = hone_fail(err, HONE_BAD_FORMAT, "%s: not a checkpoint; remove it to start again", path);
         goto done;

@@ -9,7 +9,7 @@
 
 typedef struct hone_train_state {
     char fingerprint[65];      /* of model, examples and settings: what must be equal to continue */
-    char settings[704];        /* the same in words, "name value, name value": to say what differs */
+    char settings[960];        /* the same in words, "name value, name value": to say what differs */
     int64_t step, total_steps; /* done, planned */
     int64_t tokens;
     double seconds, score_seconds, best_score;

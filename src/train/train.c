@@ -5,6 +5,10 @@
  * is computed in several micro-batches. */
 #include "train/batch.h"
 #include "train/checkpoint.h"
+#include "train/optimise.h"
+#include "train/record.h"
+
+#include "model/adapter_targets.h"
 
 #include "base/cancel.h"
 #include "base/clock.h"
@@ -26,6 +30,7 @@ void hone_train_options_defaults(hone_train_options *options)
 {
     *options = (hone_train_options){.rank = 16,
                                     .alpha = 32,
+                                    .b_rate_ratio = 1,
                                     .learning_rate = 1e-3,
                                     .epochs = 3,
                                     .batch = 16,
@@ -55,7 +60,9 @@ typedef struct run {
     size_t *order;
     int64_t order_epoch, steps_per_epoch;
     char *checkpoint_path;
+    char data_hash[65]; /* of the examples' tokens and weights */
     double last_checkpoint, started;
+    double norm; /* of the last step's gradient, before clipping */
 } run;
 
 static hone_status check(const run *r)
@@ -65,7 +72,8 @@ static hone_status check(const run *r)
     if (r->n_examples < 1)
         return hone_fail(r->err, HONE_BAD_INPUT, "no examples to train on");
     if (!(o->learning_rate > 0) || !(o->learning_rate < 1) || !(o->epochs > 0) || !(o->epochs <= 10000) ||
-        o->batch < 1 || o->batch > 4096 || !(o->warmup_fraction >= 0) || !(o->warmup_fraction <= 1))
+        !(o->b_rate_ratio > 0) || !(o->b_rate_ratio <= 1000) || o->batch < 1 || o->batch > 4096 ||
+        !(o->warmup_fraction >= 0) || !(o->warmup_fraction <= 1))
         return hone_fail(r->err, HONE_BAD_INPUT,
                          "learning rate %g, %g epochs, batch %d, warm-up %g: outside what makes sense",
                          o->learning_rate, o->epochs, o->batch, o->warmup_fraction);
@@ -109,17 +117,25 @@ static void take_fingerprint(run *r)
     }
     if (data)
         hone_sha256_finish(data, digest);
+    memcpy(r->data_hash, digest, sizeof digest);
     snprintf(r->state.settings, sizeof r->state.settings,
-             "model %.12s, numbers %s %s, examples %zu, content %.12s, rank %d, alpha %.9g, learning rate %.9g, epochs "
+             "model %.12s, numbers %s %s, examples %zu, content %.12s, rank %d, alpha %.9g, rsLoRA %d, targets %.60s, "
+             "other ranks %.60s, rate ratio %.9g, schedule %s, learning rate %.9g, epochs "
              "%.9g, batch %d, warm-up %.9g, "
              "clipping %.9g, weight decay %.9g, seed %llu, scores an epoch %d, time limit %.9g, rows a micro-batch %d",
              model, hone_engine_numerics_class(r->engine), hone_engine_isa(r->engine), r->n_examples, digest, o->rank,
-             o->alpha, o->learning_rate, o->epochs, o->batch, o->warmup_fraction, o->clip_norm, o->weight_decay,
-             (unsigned long long)o->seed, r->score ? o->scores_per_epoch : 0, o->max_seconds, MICRO_BATCH_ROWS);
+             o->alpha, o->rslora, o->targets ? o->targets : "all", o->rank_of ? o->rank_of : "none", o->b_rate_ratio,
+             hone_schedule_name(o->schedule), o->learning_rate, o->epochs, o->batch, o->warmup_fraction, o->clip_norm,
+             o->weight_decay, (unsigned long long)o->seed, r->score ? o->scores_per_epoch : 0, o->max_seconds,
+             MICRO_BATCH_ROWS);
     if (!h)
         return;
-    const double exact[] = {o->alpha,     o->learning_rate, o->epochs,     o->warmup_fraction,
-                            o->clip_norm, o->weight_decay,  o->max_seconds};
+    const double exact[] = {o->alpha,     o->learning_rate, o->epochs,      o->warmup_fraction,
+                            o->clip_norm, o->weight_decay,  o->max_seconds, o->b_rate_ratio};
+    if (o->targets) /* whole, however long */
+        hone_sha256_update(h, o->targets, strlen(o->targets) + 1);
+    if (o->rank_of)
+        hone_sha256_update(h, o->rank_of, strlen(o->rank_of) + 1);
     hone_sha256_update(h, exact, sizeof exact);
     hone_sha256_update(h, r->state.settings, strlen(r->state.settings));
     hone_sha256_update(h, model, strlen(model));
@@ -146,12 +162,15 @@ static hone_status prepare(run *r)
     r->state.best_score = NAN;
     r->order_epoch = -1;
     hone_status status;
-    if ((status = hone_adapter_create(c, o->rank, o->alpha, &r->adapter, r->err)) != HONE_OK ||
-        (status = hone_train_batch_create(rows, examples, &r->batch, r->err)) != HONE_OK ||
+    hone_adapter_choice choice = {o->rank, o->alpha, o->rslora, o->targets, o->rank_of};
+    if ((status = hone_adapter_create_chosen(c, &choice, &r->adapter, r->err)) != HONE_OK)
+        return status;
+    int rank = r->adapter->rank;
+    if ((status = hone_train_batch_create(rows, examples, &r->batch, r->err)) != HONE_OK ||
         (status = hone_kv_pool_create(r->batch->max_pages, c->n_layers, c->n_kv_heads, c->head_dim, &r->pool,
                                       r->err)) != HONE_OK ||
-        (status = hone_workspace_create(r->model, rows, o->rank, &r->workspace, r->err)) != HONE_OK ||
-        (status = hone_tape_create(r->model, rows, o->rank, &r->tape, r->err)) != HONE_OK)
+        (status = hone_workspace_create(r->model, rows, rank, &r->workspace, r->err)) != HONE_OK ||
+        (status = hone_tape_create(r->model, rows, rank, &r->tape, r->err)) != HONE_OK)
         return status;
     size_t n = r->adapter->n_parameters;
     r->gradient = calloc(n, sizeof(float));
@@ -168,9 +187,36 @@ static hone_status prepare(run *r)
 
 static double learning_rate(const run *r, int64_t step)
 {
-    double total = (double)r->state.total_steps, warmup = floor(r->options->warmup_fraction * total), s = (double)step;
-    double factor = s < warmup ? (s + 1) / (warmup + 1) : (total - s) / (total - warmup);
-    return r->options->learning_rate * factor;
+    const hone_train_options *o = r->options;
+    return o->learning_rate * hone_schedule_factor(o->schedule, o->warmup_fraction, step, r->state.total_steps);
+}
+
+enum { EXPLODED = 3 }; /* times the first loss, or that of guessing every token alike */
+
+static bool has_exploded(const run *r, double loss)
+{
+    double guessing = log((double)r->model->config.n_vocab);
+    return r->state.step > 0 && loss > EXPLODED * fmax((double)r->state.losses[0], guessing);
+}
+
+/* Names the batch: the rows' lines where they are known. */
+static hone_status refuse_broken(const run *r, double loss, double norm, int64_t first, int64_t n)
+{
+    hone_buffer lines = {0};
+    for (int64_t i = 0; i < n && i < 32; i++) {
+        const hone_train_example *e = &r->examples[r->order[first + i]];
+        if (e->line > 0)
+            hone_buffer_printf(&lines, "%s%lld", lines.length ? ", " : "; lines ", (long long)e->line);
+    }
+    hone_status status = hone_fail(
+        r->err, HONE_BAD_INPUT,
+        "training broke down at step %lld (loss %g, gradient norm %g; examples %lld to %lld of epoch "
+        "%lld%.300s); the last checkpoint is kept. Use a "
+        "lower learning rate than %g",
+        (long long)r->state.step + 1, loss, norm, (long long)first + 1, (long long)(first + n),
+        (long long)(r->state.step / r->steps_per_epoch) + 1, lines.data ? lines.data : "", r->options->learning_rate);
+    hone_buffer_clear(&lines);
+    return status;
 }
 
 /* One optimiser step; the loss is the mean over the labelled tokens of the batch, by weight. */
@@ -201,13 +247,8 @@ static hone_status train_step(run *r, double *loss)
         r->state.tokens += r->batch->n_tokens;
     }
     double norm = sqrt(hone_op_sum_squares(ops, (int64_t)n_parameters, r->gradient)), clip = r->options->clip_norm;
-    if (!isfinite(*loss) || !isfinite(norm))
-        return hone_fail(r->err, HONE_BAD_INPUT,
-                         "training broke down at step %lld (loss %g, gradient norm %g; examples %lld to %lld of epoch "
-                         "%lld); the last checkpoint is kept. Use a "
-                         "lower learning rate than %g",
-                         (long long)step + 1, *loss, norm, (long long)first + 1, (long long)(first + n),
-                         (long long)epoch + 1, r->options->learning_rate);
+    if (!isfinite(*loss) || !isfinite(norm) || has_exploded(r, *loss))
+        return refuse_broken(r, *loss, norm, first, n);
     hone_adamw settings = {.learning_rate = (float)learning_rate(r, step),
                            .beta1 = 0.9f,
                            .beta2 = 0.999f,
@@ -215,10 +256,11 @@ static hone_status train_step(run *r, double *loss)
                            .weight_decay = (float)r->options->weight_decay,
                            .step = step + 1,
                            .gradient_scale = clip > 0 && norm > clip ? (float)(clip / (norm + 1e-6)) : 1.0f};
-    hone_op_adamw(ops, &settings, (int64_t)n_parameters, r->gradient, r->state.first_moment, r->state.second_moment,
-                  r->adapter->parameters);
+    hone_optimise_adapter(ops, r->adapter, settings, r->options->b_rate_ratio, r->gradient, r->state.first_moment,
+                          r->state.second_moment);
     r->state.losses[step] = (float)*loss;
     r->state.step++;
+    r->norm = norm;
     return HONE_OK;
 }
 
@@ -228,8 +270,14 @@ static hone_status save_adapter(run *r)
     return hone_adapter_save(r->adapter, r->options->folder, slash ? slash + 1 : path, r->err);
 }
 
+/* Parameters that are no numbers any more never replace the last good state. */
 static hone_status checkpoint(run *r)
 {
+    if (!isfinite(hone_op_sum_squares(r->model->ops, (int64_t)r->adapter->n_parameters, r->adapter->parameters)))
+        return hone_fail(r->err, HONE_BAD_INPUT,
+                         "training broke down at step %lld (the adapter is no longer finite); the last checkpoint is "
+                         "kept. Use a lower learning rate than %g",
+                         (long long)r->state.step, r->options->learning_rate);
     r->last_checkpoint = hone_clock_seconds();
     return hone_checkpoint_write(r->checkpoint_path, &r->state, r->adapter, r->err);
 }
@@ -291,6 +339,10 @@ static hone_status train_steps(run *r)
         plan_for_time(r);
         snprintf(detail, sizeof detail, "loss %.3f  %.0f tok/s", loss, (double)r->state.tokens / r->state.seconds);
         hone_progress_update(r->progress, r->state.step, detail);
+        hone_train_metrics metrics = {r->state.step, loss, learning_rate(r, r->state.step - 1), r->norm,
+                                      (double)r->state.tokens / r->state.seconds};
+        if ((status = hone_train_metrics_append(r->options->folder, &metrics, r->err)) != HONE_OK)
+            return status;
         bool scored = score_is_due(r);
         if (scored && (status = score_checkpoint(r)) != HONE_OK)
             return status;
@@ -323,43 +375,22 @@ static void fill_result(const run *r, hone_train_result *result)
                             .best_step = r->score ? r->state.best_step : r->state.step};
 }
 
-/* hone.json: what the adapter was made from, and the mark that the run ended. */
-static hone_status write_record(const run *r, const hone_train_result *result)
+static hone_train_record make_record(const run *r, const hone_train_result *result)
 {
-    const hone_train_options *o = r->options;
-    char now[32];
-    hone_clock_iso8601(now, sizeof now);
-    json_t *record =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:f, s:f, s:f, s:i, s:f, s:f, s:f, s:I, s:s}",
-                  "hone_version", HONE_VERSION, "finished", now, "base_sha256", hone_engine_model_hash(r->engine),
-                  "run_fingerprint", r->state.fingerprint, "numerics_class", hone_engine_numerics_class(r->engine),
-                  "template", hone_engine_template_name(r->engine), "examples", (json_int_t)r->n_examples, "rank",
-                  o->rank, "alpha", o->alpha, "learning_rate", o->learning_rate, "epochs", o->epochs, "batch", o->batch,
-                  "warmup_fraction", o->warmup_fraction, "clip_norm", o->clip_norm, "weight_decay", o->weight_decay,
-                  "seed", (json_int_t)o->seed, "description", o->description ? o->description : "");
-    json_t *outcome =
-        json_pack("{s:I, s:I, s:f, s:f, s:f, s:I}", "steps", (json_int_t)result->steps, "tokens",
-                  (json_int_t)result->tokens, "seconds", result->seconds, "score_seconds", result->score_seconds,
-                  "final_loss", result->final_loss, "best_step", (json_int_t)result->best_step);
-    if (record && outcome && !isnan(result->best_score))
-        json_object_set_new(outcome, "best_score", json_real(result->best_score));
-    if (record && outcome)
-        json_object_set(record, "result", outcome);
-    char *text = record ? json_dumps(record, JSON_INDENT(2)) : NULL, *path = hone_path_join(o->folder, "hone.json");
-    hone_status status = text && path ? hone_file_write_atomic(path, text, strlen(text), r->err)
-                                      : hone_fail(r->err, HONE_NO_MEMORY, "out of memory");
-    free(text);
-    free(path);
-    json_decref(outcome);
-    json_decref(record);
-    return status;
+    return (hone_train_record){.engine = r->engine,
+                               .options = r->options,
+                               .result = result,
+                               .n_examples = r->n_examples,
+                               .fingerprint = r->state.fingerprint,
+                               .data_hash = r->data_hash};
 }
 
 /* Temporary files of writers that were killed. The caller holds the folder's lock, so nobody is writing them. */
 static void remove_leftovers(const char *folder)
 {
-    static const char *const files[] = {"checkpoint.bin.tmp-", "adapter_model.safetensors.tmp-",
-                                        "adapter_config.json.tmp-", "hone.json.tmp-"};
+    static const char *const files[] = {"checkpoint.bin.tmp-",      "adapter_model.safetensors.tmp-",
+                                        "adapter_config.json.tmp-", "hone.json.tmp-",
+                                        "metrics.jsonl.tmp-",       "README.md.tmp-"};
     DIR *entries = opendir(folder);
     for (struct dirent *e; entries && (e = readdir(entries));)
         for (size_t i = 0; i < sizeof files / sizeof *files; i++)
@@ -445,6 +476,7 @@ hone_status hone_train(hone_engine *engine, const hone_train_example *examples, 
              .progress = progress,
              .err = err};
     hone_lock lock = {-1};
+    hone_train_record record;
     char *lock_path = NULL;
     bool resumed = false;
     hone_error ignored;
@@ -476,6 +508,8 @@ hone_status hone_train(hone_engine *engine, const hone_train_example *examples, 
     resumed = status == HONE_OK;
     if (status != HONE_OK && status != HONE_NOT_FOUND)
         goto done;
+    if ((status = hone_train_metrics_cut(options->folder, r.state.step, r.err)) != HONE_OK)
+        goto done;
     r.last_checkpoint = hone_clock_seconds();
     hone_progress_begin(progress, "training", "steps", r.state.total_steps);
     status = train_steps(&r);
@@ -486,7 +520,8 @@ hone_status hone_train(hone_engine *engine, const hone_train_example *examples, 
         goto done;
     fill_result(&r, result);
     result->resumed = resumed;
-    status = write_record(&r, result);
+    record = make_record(&r, result);
+    status = hone_train_record_write(&record, r.err);
     if (status == HONE_OK)
         remove(r.checkpoint_path);
 done:

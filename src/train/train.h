@@ -12,17 +12,34 @@ typedef struct hone_train_example {
     int64_t line;         /* of the row it was made from, for messages; 0: not known */
 } hone_train_example;
 
+typedef enum hone_schedule_kind {
+    HONE_SCHEDULE_LINEAR,   /* after the warm-up in equal steps to zero */
+    HONE_SCHEDULE_COSINE,   /* half a cosine to zero */
+    HONE_SCHEDULE_CONSTANT, /* stays */
+    HONE_SCHEDULE_WSD       /* stays, and falls to zero in the last fifth (warm-up, stable, decay) */
+} hone_schedule_kind;
+/* "linear", "cosine", "constant", "wsd"; false for another word. */
+bool hone_schedule_parse(const char *word, hone_schedule_kind *out);
+const char *hone_schedule_name(hone_schedule_kind schedule);
+/* The factor of the peak rate at a step counted from 0: rises over floor(warmup_fraction * total) steps, then as the
+ * schedule says. */
+double hone_schedule_factor(hone_schedule_kind schedule, double warmup_fraction, int64_t step, int64_t total);
+
 typedef struct hone_train_options {
     const char *folder; /* where checkpoints and the adapter are written; resumed from when it holds a checkpoint of the
                            same run */
     int rank;           /* 16 */
     double alpha;       /* 32 */
-    double learning_rate;   /* 1e-3 */
-    double epochs;          /* 3 */
-    int batch;              /* examples a step, 16 */
-    double warmup_fraction; /* 0.05 of all steps, then linear decay to zero */
-    double clip_norm;       /* 1.0 */
-    double weight_decay;    /* 0 */
+    bool rslora;        /* scale alpha / sqrt(rank) instead of alpha / rank */
+    const char *targets, *rank_of; /* which layers, and other ranks for some (model/adapter_targets.h); NULL: all */
+    double b_rate_ratio;           /* LoRA+ (arXiv 2402.12354): B learns at so many times the rate of A; 1 */
+    hone_schedule_kind schedule;   /* linear */
+    double learning_rate;          /* 1e-3 */
+    double epochs;                 /* 3 */
+    int batch;                     /* examples a step, 16 */
+    double warmup_fraction;        /* 0.05 of all steps, before the schedule */
+    double clip_norm;              /* 1.0 */
+    double weight_decay;           /* 0 */
     uint64_t seed;
     int scores_per_epoch;      /* how often score() is asked, 1 */
     double checkpoint_seconds; /* 30: how often the state is written besides at scores */
@@ -50,8 +67,8 @@ typedef struct hone_train_result {
 /* Trains, keeps the best checkpoint by score() (the last one when score is NULL) and leaves a PEFT adapter in
  * options->folder (adapter_config.json, adapter_model.safetensors, hone.json). Killed at any instant, the same call
  * continues from the last checkpoint with the same bits as if it had never stopped. HONE_CANCELLED: state saved.
- * HONE_BAD_INPUT: an example longer than the context, nothing labelled; a checkpoint of another run (the difference is
- * named) or its finished adapter; HONE_BUSY: another process trains in that folder. */
+ * HONE_BAD_INPUT: an example longer than the context, nothing labelled; targets that match no layer; a checkpoint of
+ * another run (the difference is named) or its finished adapter; HONE_BUSY: another process trains in that folder. */
 hone_status hone_train(hone_engine *engine, const hone_train_example *examples, size_t n_examples,
                        const hone_train_options *options, hone_train_score score, void *score_context,
                        hone_progress *progress, hone_train_result *result, hone_error *err);

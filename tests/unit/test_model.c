@@ -610,8 +610,14 @@ static void test_adapters_that_hone_cannot_load_are_refused_by_name(void **state
     assert_int_equal(load_changed(r, "\"bias\": \"none\"", "\"bias\": \"all\"", &err), HONE_UNSUPPORTED);
     assert_says(err, "bias");
     assert_int_equal(load_changed(r, "\"rank_pattern\": {}", "\"rank_pattern\": {\"q_proj\": 8}", &err),
-                     HONE_UNSUPPORTED);
-    assert_says(err, "rank_pattern");
+                     HONE_BAD_INPUT); /* the tensors have rank 3 */
+    assert_says(err, "q_proj");
+    assert_int_equal(load_changed(r, "\"rank_pattern\": {}", "\"rank_pattern\": {\"q_proj(\": 3}", &err),
+                     HONE_BAD_INPUT);
+    assert_says(err, "not a regular expression");
+    assert_int_equal(load_changed(r, "\"alpha_pattern\": {}", "\"alpha_pattern\": {\"q_proj\": -1}", &err),
+                     HONE_BAD_FORMAT);
+    assert_says(err, "alpha_pattern");
     assert_int_equal(load_changed(r, "\"modules_to_save\": null", "\"modules_to_save\": [\"lm_head\"]", &err),
                      HONE_UNSUPPORTED);
     assert_says(err, "modules_to_save");

@@ -12,6 +12,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -199,6 +200,41 @@ static void test_a_run_is_the_steps_that_its_header_promises(void **state)
     hone_kv_pool_free(pool);
     hone_workspace_free(ws);
     hone_tape_free(tape);
+}
+
+/* One line a step, also after a stop; the rates by hand as above: 6 steps without warm-up fall from 1e-2 in sixths. */
+static void test_metrics_and_records_are_left_beside_the_adapter(void **state)
+{
+    (void)state;
+    hone_train_options o = options_for("records");
+    hone_train_result result;
+    hone_error err;
+    o.warmup_fraction = 0;
+    hone_train_options first = o;
+    assert_int_equal(train(engine, &first, &result, &err), HONE_OK);
+    hone_buffer text = {0}, card = {0};
+    assert_int_equal(hone_file_read(temporary_path("records/metrics.jsonl"), 0, &text, &err), HONE_OK);
+    int step = 0;
+    for (char *line = strtok(text.data, "\n"); line; line = strtok(NULL, "\n"), step++) {
+        json_t *m = json_loads(line, 0, NULL);
+        assert_int_equal(json_integer_value(json_object_get(m, "step")), step + 1);
+        double rate = json_number_value(json_object_get(m, "learning_rate"));
+        assert_true(fabs(rate - 1e-2 * (STEPS - step) / STEPS) < 1e-9);
+        assert_true(json_number_value(json_object_get(m, "gradient_norm")) > 0);
+        if (step == STEPS - 1) /* the last tenth of six steps: the last */
+            assert_true(fabs(json_number_value(json_object_get(m, "loss")) - result.final_loss) < 1e-6);
+        json_decref(m);
+    }
+    assert_int_equal(step, STEPS);
+    assert_int_equal(hone_file_read(temporary_path("records/README.md"), 0, &card, &err), HONE_OK);
+    assert_non_null(strstr(card.data, hone_engine_model_hash(engine)));
+    json_t *record = json_load_file(temporary_path("records/hone.json"), 0, NULL);
+    assert_int_equal(strlen(json_string_value(json_object_get(record, "data_sha256"))), 64);
+    assert_int_equal(strlen(json_string_value(json_object_get(record, "template_sha256"))), 64);
+    assert_string_equal(json_string_value(json_object_get(record, "schedule")), "linear");
+    json_decref(record);
+    hone_buffer_clear(&text);
+    hone_buffer_clear(&card);
 }
 
 static void test_same_seed_same_bits_with_any_number_of_threads(void **state)
@@ -673,8 +709,13 @@ static void test_a_run_that_breaks_down_stops_with_a_message(void **state)
     assert_int_equal(hone_engine_open(broken, NULL, &e, &err), HONE_OK);
     hone_train_options o = options_for("broken");
     hone_train_result result;
+    for (int i = 0; i < N_EXAMPLES; i++)
+        examples[i].line = 100 + i;
     assert_int_equal(train(e, &o, &result, &err), HONE_BAD_INPUT);
     assert_says(err, "training broke down at step 1");
+    for (int i = 0; i < N_EXAMPLES; i++)
+        examples[i].line = 0;
+    assert_says(err, "; lines 1"); /* the batch is named by its rows */
     assert_says(err, "lower learning rate than 0.01");
     assert_false(hone_file_exists(temporary_path("broken/adapter_model.safetensors")));
     hone_engine_close(e);
@@ -724,6 +765,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_training_lowers_the_loss_and_leaves_a_loadable_adapter),
         cmocka_unit_test(test_a_run_is_the_steps_that_its_header_promises),
+        cmocka_unit_test(test_metrics_and_records_are_left_beside_the_adapter),
         cmocka_unit_test(test_same_seed_same_bits_with_any_number_of_threads),
         cmocka_unit_test(test_what_is_finished_is_not_done_again),
         cmocka_unit_test(test_killed_at_any_instant_and_continued_it_ends_with_the_same_bits),

@@ -1,0 +1,146 @@
+/* record.c - metrics, hone.json and the model card. The card's head is Hugging Face's (hub docs, "Model cards"). */
+#include "train/record.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define METRICS_FILE "metrics.jsonl"
+
+hone_status hone_train_metrics_append(const char *folder, const hone_train_metrics *m, hone_error *err)
+{
+    char *path = hone_path_join(folder, METRICS_FILE);
+    if (!path)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    FILE *file = fopen(path, "a");
+    bool written =
+        file && fprintf(file,
+                        "{\"step\": %lld, \"loss\": %.9g, \"learning_rate\": %.9g, \"gradient_norm\": "
+                        "%.9g, \"tokens_per_second\": %.1f}\n",
+                        (long long)m->step, m->loss, m->learning_rate, m->gradient_norm, m->tokens_per_second) > 0;
+    if (file && fclose(file) != 0)
+        written = false;
+    hone_status status = written ? HONE_OK : hone_file_fail_errno(err, path, "write");
+    free(path);
+    return status;
+}
+
+hone_status hone_train_metrics_cut(const char *folder, int64_t n_steps, hone_error *err)
+{
+    char *path = hone_path_join(folder, METRICS_FILE);
+    hone_buffer text = {0}, kept = {0};
+    hone_status status = path ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    if (status == HONE_OK && hone_file_exists(path))
+        status = hone_file_read(path, 0, &text, err);
+    for (char *line = text.data, *end; status == HONE_OK && line && (end = strchr(line, '\n')); line = end + 1) {
+        long long step;
+        if (sscanf(line, "{\"step\": %lld,", &step) == 1 && step <= n_steps)
+            hone_buffer_append(&kept, line, (size_t)(end + 1 - line));
+    }
+    if (status == HONE_OK && text.data && kept.length != text.length)
+        status = hone_file_write_atomic(path, kept.data ? kept.data : "", kept.length, err);
+    hone_buffer_clear(&text);
+    hone_buffer_clear(&kept);
+    free(path);
+    return status;
+}
+
+static hone_status write_file(const char *folder, const char *name, const char *text, hone_error *err)
+{
+    char *path = hone_path_join(folder, name);
+    hone_status status = text && path ? hone_file_write_atomic(path, text, strlen(text), err)
+                                      : hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    free(path);
+    return status;
+}
+
+static json_t *record_json(const hone_train_record *r)
+{
+    const hone_train_options *o = r->options;
+    const hone_train_result *result = r->result;
+    char now[32], template[65] = "";
+    hone_clock_iso8601(now, sizeof now);
+    hone_engine_template_hash(r->engine, template);
+    json_t *record =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:f, s:f, s:f, s:i, s:f, s:f, s:f, s:I, s:s}",
+                  "hone_version", HONE_VERSION, "finished", now, "base_sha256", hone_engine_model_hash(r->engine),
+                  "run_fingerprint", r->fingerprint, "numerics_class", hone_engine_numerics_class(r->engine),
+                  "template", hone_engine_template_name(r->engine), "examples", (json_int_t)r->n_examples, "rank",
+                  o->rank, "alpha", o->alpha, "learning_rate", o->learning_rate, "epochs", o->epochs, "batch", o->batch,
+                  "warmup_fraction", o->warmup_fraction, "clip_norm", o->clip_norm, "weight_decay", o->weight_decay,
+                  "seed", (json_int_t)o->seed, "description", o->description ? o->description : "");
+    json_t *more = json_pack("{s:s, s:s, s:s, s:b, s:s, s:s, s:f, s:s}", "template_sha256", template, "data_sha256",
+                             r->data_hash, "instruction_set", hone_engine_isa(r->engine), "rslora", o->rslora,
+                             "targets", o->targets ? o->targets : "all", "rank_of", o->rank_of ? o->rank_of : "",
+                             "b_rate_ratio", o->b_rate_ratio, "schedule", hone_schedule_name(o->schedule));
+    json_t *outcome =
+        json_pack("{s:I, s:I, s:f, s:f, s:f, s:I}", "steps", (json_int_t)result->steps, "tokens",
+                  (json_int_t)result->tokens, "seconds", result->seconds, "score_seconds", result->score_seconds,
+                  "final_loss", result->final_loss, "best_step", (json_int_t)result->best_step);
+    if (record && more && outcome) {
+        if (!isnan(result->best_score))
+            json_object_set_new(outcome, "best_score", json_real(result->best_score));
+        json_object_update(record, more);
+        json_object_set(record, "result", outcome);
+    } else {
+        json_decref(record);
+        record = NULL;
+    }
+    json_decref(more);
+    json_decref(outcome);
+    return record;
+}
+
+static hone_status write_card(const hone_train_record *r, hone_error *err)
+{
+    const hone_train_options *o = r->options;
+    const char *path = hone_engine_model_path(r->engine), *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    char template[65] = "";
+    hone_buffer b = {0};
+    hone_engine_template_hash(r->engine, template);
+    hone_buffer_printf(&b, "---\nlibrary_name: peft\npipeline_tag: text-generation\ntags: [lora, hone]\n---\n\n");
+    hone_buffer_printf(&b, "# A LoRA adapter for %s\n\n", base);
+    hone_buffer_printf(&b,
+                       "Trained by hone %s on a CPU, on %zu examples. Use it with the model it was trained on:\n\n"
+                       "```sh\nhone run -m %s --adapter FOLDER\n```\n\n",
+                       HONE_VERSION, r->n_examples, base);
+    hone_buffer_printf(&b, "| setting | value |\n|---|---|\n| rank | %d |\n| alpha | %g%s |\n| layers | %s%s%s |\n",
+                       o->rank, o->alpha, o->rslora ? ", by the root of the rank (rsLoRA)" : "",
+                       o->targets ? o->targets : "all", o->rank_of ? "; other ranks: " : "",
+                       o->rank_of ? o->rank_of : "");
+    hone_buffer_printf(&b,
+                       "| learning rate | %g, %s, warm-up %g, B %g times as fast |\n| epochs | %g |\n"
+                       "| batch | %d |\n| seed | %llu |\n\n",
+                       o->learning_rate, hone_schedule_name(o->schedule), o->warmup_fraction, o->b_rate_ratio,
+                       o->epochs, o->batch, (unsigned long long)o->seed);
+    hone_buffer_printf(&b, "| result | value |\n|---|---|\n| steps | %lld |\n| final loss | %.4f |\n",
+                       (long long)r->result->steps, r->result->final_loss);
+    if (!isnan(r->result->best_score))
+        hone_buffer_printf(&b, "| score of the kept checkpoint, on rows held out | %.4f (step %lld) |\n",
+                           r->result->best_score, (long long)r->result->best_step);
+    hone_buffer_printf(&b,
+                       "\n| made from | sha256 |\n|---|---|\n| base | %s |\n| data | %s |\n| chat template | %s |\n",
+                       hone_engine_model_hash(r->engine), r->data_hash, template);
+    hone_status status =
+        b.failed ? hone_fail(err, HONE_NO_MEMORY, "out of memory") : write_file(o->folder, "README.md", b.data, err);
+    hone_buffer_clear(&b);
+    return status;
+}
+
+hone_status hone_train_record_write(const hone_train_record *r, hone_error *err)
+{
+    hone_status status = write_card(r, err);
+    if (status != HONE_OK)
+        return status;
+    json_t *record = record_json(r);
+    char *text = record ? json_dumps(record, JSON_INDENT(2)) : NULL;
+    status = write_file(r->options->folder, "hone.json", text, err);
+    free(text);
+    json_decref(record);
+    return status;
+}

@@ -1,0 +1,28 @@
+/* record.h - what a run leaves beside the adapter, for people and programs.
+ *
+ * metrics.jsonl: a line a step. hone.json: what the adapter was made from, and the mark that the run ended. README.md:
+ * the same as a model card. */
+#ifndef HONE_TRAIN_RECORD_H
+#define HONE_TRAIN_RECORD_H
+
+#include "train/train.h"
+
+typedef struct hone_train_metrics {
+    int64_t step; /* from 1 */
+    double loss, learning_rate, gradient_norm, tokens_per_second;
+} hone_train_metrics;
+hone_status hone_train_metrics_append(const char *folder, const hone_train_metrics *metrics, hone_error *err);
+/* Keeps the lines of the first n_steps steps: those after the checkpoint are computed again. */
+hone_status hone_train_metrics_cut(const char *folder, int64_t n_steps, hone_error *err);
+
+typedef struct hone_train_record {
+    hone_engine *engine;
+    const hone_train_options *options;
+    const hone_train_result *result;
+    size_t n_examples;
+    const char *fingerprint, *data_hash;
+} hone_train_record;
+/* README.md, then hone.json. */
+hone_status hone_train_record_write(const hone_train_record *record, hone_error *err);
+
+#endif
