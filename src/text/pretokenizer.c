@@ -19,8 +19,9 @@
 enum { MAX_PATTERNS = 5 };
 
 #define SPACE "\\t-\\r \\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
-#define GAP "[" SPACE "]+(?![^" SPACE "])|[" SPACE "]+" /* a run of space; its last one is left for the word after it  \
-                                                         */
+#define GAP                                                                                                            \
+    "[" SPACE "]+(?![^" SPACE "])|[" SPACE "]+" /* a run of space; its last one is left for the word after it          \
+                                                 */
 #define SHORT_FORMS "'s|'t|'re|'ve|'m|'ll|'d"
 #define GPT_2 SHORT_FORMS "| ?\\p{L}+| ?\\p{N}+| ?[^" SPACE "\\p{L}\\p{N}]+|" GAP
 #define LLAMA_3(digits)                                                                                                \
