@@ -1,9 +1,11 @@
 /* test_approach.c - approaches that need no model, the memory of answers, and a whole comparison of baselines. */
 #include "approach/approach.h"
+#include "approach/embeddings.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "decide/verdict.h"
 #include "evidence/compare.h"
+#include "support/tiny_encoder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -134,6 +136,145 @@ static void test_word_baselines_solve_a_task_that_one_word_decides(void **state)
         assert_float_equal(mean_of(f, a, f->rows, 9), 1, 1e-12);
         hone_approach_free(a);
     }
+}
+
+/* ---- sentence embeddings, by an encoder of two small layers with counted random values ---- */
+
+static hone_embedder *tiny_embedder(fixture *f, char *path, size_t size)
+{
+    hone_error err = {.code = HONE_OK};
+    hone_embedder *e;
+    snprintf(path, size, "%s/encoder", f->folder);
+    assert_int_equal(hone_folder_create(path, &err), HONE_OK);
+    assert_true(tiny_encoder(path));
+    if (hone_embedder_open(path, NULL, &e, &err) != HONE_OK)
+        fail_msg("%s", err.message);
+    return e;
+}
+
+static void use_embeddings(fixture *f)
+{
+    char path[128];
+    hone_error err = {.code = HONE_OK};
+    assert_int_equal(
+        hone_embeddings_create(tiny_embedder(f, path, sizeof path), "tiny", f->ledger, &f->bench.embeddings, &err),
+        HONE_OK);
+}
+
+static void test_the_embedding_neighbour_is_the_row_of_greatest_cosine(void **state)
+{
+    fixture *f = *state;
+    char path[128];
+    hone_error err = {.code = HONE_OK};
+    float train[N_TRAIN][TINY_DIM], rows[N_ROWS][TINY_DIM];
+    hone_embedder *e = tiny_embedder(f, path, sizeof path);
+    for (int i = 0; i < N_TRAIN; i++) /* one by one, beside the store */
+        assert_int_equal(hone_embedder_run(e, &(hone_embed_text){train_inputs[i], strlen(train_inputs[i])}, 1, train[i],
+                                           NULL, NULL, &err),
+                         HONE_OK);
+    for (int i = 0; i < N_ROWS; i++)
+        assert_int_equal(hone_embedder_run(e, &(hone_embed_text){f->rows[i].input, strlen(f->rows[i].input)}, 1,
+                                           rows[i], NULL, NULL, &err),
+                         HONE_OK);
+    hone_embedder_close(e);
+    use_embeddings(f);
+    hone_approach *a = built(f, &hone_approach_embedding_neighbour);
+    hone_arena *arena = hone_arena_create();
+    hone_answer answers[N_ROWS];
+    double mean;
+    assert_int_equal(hone_approach_evaluate(a, "test", f->rows, N_ROWS, arena, answers, &mean, NULL, NULL, &err),
+                     HONE_OK);
+    for (int r = 0; r < N_ROWS; r++) {
+        int best = 0;
+        double greatest = -2;
+        for (int i = 0; i < N_TRAIN; i++) {
+            double cosine = 0;
+            for (int d = 0; d < TINY_DIM; d++)
+                cosine += (double)train[i][d] * (double)rows[r][d];
+            if (cosine > greatest) {
+                greatest = cosine;
+                best = i;
+            }
+        }
+        assert_string_equal(answers[r].raw, train_outputs[best]);
+        assert_true(answers[r].tokens_in ==
+                    (r % 3 == 0 ? 5 : 4)); /* [CLS] parcel is late [SEP]; [CLS] card lost [SEP] */
+    }
+    hone_arena_free(arena);
+    hone_approach_free(a);
+    hone_embeddings_free(f->bench.embeddings);
+}
+
+static void test_the_embedding_regression_learns_what_one_word_decides(void **state)
+{
+    fixture *f = *state;
+    use_embeddings(f);
+    hone_approach *a = built(f, &hone_approach_embedding_logistic);
+    assert_true(mean_of(f, a, f->train, N_TRAIN) > 0.99); /* nine rows in 32 dimensions can be told apart */
+    assert_true(json_number_value(json_object_get(a->settings, "c")) > 0);
+    assert_string_equal(json_string_value(json_object_get(a->settings, "embedder")),
+                        hone_embeddings_hash(f->bench.embeddings));
+    assert_int_equal(a->labels_used, N_TRAIN + 6);
+    hone_approach_free(a);
+    hone_embeddings_free(f->bench.embeddings);
+}
+
+static void test_an_embedding_is_computed_once_and_found_again(void **state)
+{
+    fixture *f = *state;
+    hone_error err = {.code = HONE_OK};
+    const hone_row *rows[N_TRAIN];
+    hone_embedding first[N_TRAIN], again[N_TRAIN], fresh[N_TRAIN];
+    static float kept[N_TRAIN][TINY_DIM];
+    double seconds[N_TRAIN];
+    for (int i = 0; i < N_TRAIN; i++)
+        rows[i] = &f->train[i];
+    use_embeddings(f);
+    assert_int_equal(hone_embeddings_get(f->bench.embeddings, rows, N_TRAIN, first, NULL, &err), HONE_OK);
+    for (int i = 0; i < N_TRAIN; i++) {
+        memcpy(kept[i], first[i].vector, sizeof kept[i]);
+        seconds[i] = first[i].seconds;
+        assert_true(seconds[i] > 0);
+    }
+    hone_embeddings_free(f->bench.embeddings);
+    use_embeddings(f); /* as a second process does */
+    assert_int_equal(hone_embeddings_get(f->bench.embeddings, rows, N_TRAIN, again, NULL, &err), HONE_OK);
+    for (int i = 0; i < N_TRAIN; i++) {
+        assert_memory_equal(again[i].vector, kept[i], sizeof kept[i]);
+        assert_true(again[i].seconds == seconds[i]); /* the time it took then: it was not computed anew */
+        assert_int_equal(again[i].n_tokens, first[i].n_tokens);
+    }
+    assert_int_equal(hone_embeddings_recompute(f->bench.embeddings, rows, N_TRAIN, fresh, &err), HONE_OK);
+    for (int i = 0; i < N_TRAIN; i++)
+        assert_memory_equal(fresh[i].vector, kept[i], sizeof kept[i]);
+    hone_embeddings_free(f->bench.embeddings);
+    f->bench.embeddings = NULL;
+}
+
+static void test_without_the_embedder_its_approaches_are_left_out_and_that_is_said(void **state)
+{
+    fixture *f = *state;
+    hone_error err = {.code = HONE_OK};
+    int64_t run_id;
+    hone_comparison c;
+    f->task.embedder = "minilm-l6-v2"; /* HONE_HOME is an empty folder */
+    if (hone_compare(&f->task, NULL, f->ledger, &(hone_compare_options){.seed = 1}, &c, &run_id, &err) != HONE_OK)
+        fail_msg("%s", err.message);
+    bool said = false;
+    for (size_t i = 0; i < c.n_warnings; i++)
+        said = said || (strstr(c.warnings[i], "2 approaches by sentence embeddings left out") &&
+                        strstr(c.warnings[i], "run: hone model pull minilm-l6-v2"));
+    assert_true(said);
+    for (size_t i = 0; i < c.n_approaches; i++)
+        assert_null(strstr(c.approaches[i].name, "embedding"));
+    hone_arena_free(c.arena);
+    const char *named[] = {"embedding-logistic"};
+    assert_int_equal(hone_compare(&f->task, NULL, f->ledger,
+                                  &(hone_compare_options){.seed = 1, .approaches = named, .n_approaches = 1}, &c,
+                                  &run_id, &err),
+                     HONE_NOT_FOUND);
+    assert_non_null(strstr(err.message, "hone model pull minilm-l6-v2"));
+    hone_arena_free(c.arena);
 }
 
 static int n_predicted;
@@ -275,6 +416,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_majority_has_the_share_of_the_most_frequent_answer),
         CASE(test_word_baselines_solve_a_task_that_one_word_decides),
+        CASE(test_the_embedding_neighbour_is_the_row_of_greatest_cosine),
+        CASE(test_the_embedding_regression_learns_what_one_word_decides),
+        CASE(test_an_embedding_is_computed_once_and_found_again),
+        CASE(test_without_the_embedder_its_approaches_are_left_out_and_that_is_said),
         CASE(test_rows_answered_before_are_not_asked_again),
         CASE(test_a_key_changes_with_everything_an_answer_depends_on),
         CASE(test_approaches_are_found_by_word_and_name),

@@ -378,6 +378,25 @@ static void check_adamw(const hone_kernels *kernels)
     }
 }
 
+static void check_encoder(const hone_kernels *kernels)
+{
+    for (int64_t n = 1; n >= 0; n = next_length(n)) {
+        const float *x = wild(0, n, 1), *residual = wild(1, n, 2), *bias = wild(2, n, 3), *w = wild(3, n, 4),
+                    *b = wild(4, n, 5);
+        float *y = wild(5, n, 6), *expected = twin_of(6, y, n);
+        kernels->layer_norm(n, 1e-12f, x, residual, bias, w, b, y);
+        reference.layer_norm(n, 1e-12f, x, residual, bias, w, b, expected);
+        assert_same(y, expected, n, "layer_norm", n);
+        float *in_place = twin_of(7, residual, n);
+        kernels->layer_norm(n, 1e-12f, x, in_place, bias, w, b, in_place);
+        assert_same(in_place, expected, n, "layer_norm in place", n);
+        float *activated = twin_of(8, x, n), *by_reference = twin_of(9, x, n);
+        kernels->gelu(n, bias, activated);
+        reference.gelu(n, bias, by_reference);
+        assert_same(activated, by_reference, n, "gelu", n);
+    }
+}
+
 typedef struct kernel_check {
     const char *name;
     void (*check)(const hone_kernels *kernels);
@@ -395,7 +414,8 @@ static const kernel_check checks[] = {{"tile", check_tile},
                                       {"softmax", check_softmax},
                                       {"reductions", check_reductions},
                                       {"cross entropy", check_cross_entropy},
-                                      {"adamw", check_adamw}};
+                                      {"adamw", check_adamw},
+                                      {"layer norm and gelu", check_encoder}};
 
 enum { N_SETS = sizeof sets / sizeof *sets, N_CHECKS = sizeof checks / sizeof *checks };
 
@@ -496,6 +516,37 @@ static void test_softmax_agrees_with_double_precision(void **state)
         free(x);
         free(p);
     }
+}
+
+/* erf is the C library's. Three units in the last place of the larger of |x| and 1 would be 4e-7. */
+static void test_gelu_agrees_with_double_precision(void **state)
+{
+    (void)state;
+    const float zero = 0;
+    for (int i = -200000; i <= 200000; i++) {
+        float x = (float)i * 1e-4f, y = x;
+        reference.gelu(1, &zero, &y);
+        double expected = (double)x * 0.5 * erfc(-(double)x / sqrt(2));
+        if (!(fabs((double)y - expected) <= 3e-7 * fmax(1, fabs((double)x))))
+            fail_msg("gelu(%.9g) is %.9g, exactly %.9g", (double)x, (double)y, expected);
+    }
+}
+
+static void test_layer_norm_agrees_with_double_precision(void **state)
+{
+    (void)state;
+    enum { N = 384 };
+    const float *x = normal(0, N, 1, 3), *residual = normal(1, N, 2, 1), *bias = normal(2, N, 3, 1),
+                *w = normal(3, N, 4, 1), *b = normal(4, N, 5, 1);
+    float *y = wild(5, N, 6);
+    double s[N], mean = 0, variance = 0;
+    for (int i = 0; i < N; i++)
+        mean += (s[i] = (double)x[i] + (double)residual[i] + (double)bias[i]) / N;
+    for (int i = 0; i < N; i++)
+        variance += (s[i] - mean) * (s[i] - mean) / N;
+    reference.layer_norm(N, 1e-5f, x, residual, bias, w, b, y);
+    for (int i = 0; i < N; i++)
+        assert_float_equal(y[i], (s[i] - mean) / sqrt(variance + 1e-5) * (double)w[i] + (double)b[i], 5e-6);
 }
 
 static void test_rms_norm_agrees_with_double_precision(void **state)
@@ -663,6 +714,8 @@ int main(void)
         cmocka_unit_test(test_exp_is_within_two_units_in_the_last_place),
         cmocka_unit_test(test_softmax_agrees_with_double_precision),
         cmocka_unit_test(test_rms_norm_agrees_with_double_precision),
+        cmocka_unit_test(test_gelu_agrees_with_double_precision),
+        cmocka_unit_test(test_layer_norm_agrees_with_double_precision),
         cmocka_unit_test(test_log_sum_exp_agrees_with_double_precision),
         cmocka_unit_test(test_sum_exp_and_max_ignore_nothing),
         cmocka_unit_test(test_half_precision_agrees_with_the_processor),
