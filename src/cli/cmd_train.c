@@ -280,7 +280,8 @@ static int run(int argc, char **argv)
                   .rank = 16,
                   .batch = 16,
                   .rate = 1e-3,
-                  .epochs = 3};
+                  .epochs = 3,
+                  .b_rate_ratio = 1};
     const hone_option options[] = {
         {"model", 'm', HONE_OPTION_TEXT, &o.model, "MODEL", "catalogue name or GGUF file"},
         {"output", 'o', HONE_OPTION_TEXT, &o.folder, "FOLDER", "where the adapter goes (default adapters/<data name>)"},

@@ -72,11 +72,13 @@ static hone_status check(const run *r)
     if (r->n_examples < 1)
         return hone_fail(r->err, HONE_BAD_INPUT, "no examples to train on");
     if (!(o->learning_rate > 0) || !(o->learning_rate < 1) || !(o->epochs > 0) || !(o->epochs <= 10000) ||
-        !(o->b_rate_ratio > 0) || !(o->b_rate_ratio <= 1000) || o->batch < 1 || o->batch > 4096 ||
-        !(o->warmup_fraction >= 0) || !(o->warmup_fraction <= 1))
+        o->batch < 1 || o->batch > 4096 || !(o->warmup_fraction >= 0) || !(o->warmup_fraction <= 1))
         return hone_fail(r->err, HONE_BAD_INPUT,
                          "learning rate %g, %g epochs, batch %d, warm-up %g: outside what makes sense",
                          o->learning_rate, o->epochs, o->batch, o->warmup_fraction);
+    if (!(o->b_rate_ratio > 0) || !(o->b_rate_ratio <= 1000))
+        return hone_fail(r->err, HONE_BAD_INPUT, "B at %g times the rate of A; above 0 and up to 1000 are possible",
+                         o->b_rate_ratio);
     for (size_t i = 0; i < r->n_examples; i++) {
         const hone_train_example *e = &r->examples[i];
         if (e->n_prompt < 1 || e->n_prompt >= e->n_ids)
