@@ -169,7 +169,7 @@ static void build_why(const hone_view *v, hone_buffer *b)
 /* "(312 prompt tokens, of which 0 can be cached)", nothing for what has no prompt. */
 static void add_tokens(const hone_view_approach *a, hone_buffer *b)
 {
-    if (a->tokens_in > 0)
+    if (a->sends_prompt && a->tokens_in > 0)
         hone_buffer_printf(b, " (%s prompt tokens, of which %s can be cached)", hone_number_count(a->tokens_in).text,
                            hone_number_count(or_zero(a->tokens_static)).text);
 }
