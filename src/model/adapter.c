@@ -11,12 +11,12 @@
 #include <sys/mman.h>
 
 /* Zeros; in huge pages where the system has them: a step with many adapters reads them at the pace of memory. */
-static float *new_floats(size_t n)
+static hone_real *new_floats(size_t n)
 {
     const size_t huge = (size_t)2 << 20;
-    size_t align = n * sizeof(float) >= huge ? huge : 64;
-    size_t bytes = (n * sizeof(float) + align - 1) / align * align;
-    float *data = aligned_alloc(align, bytes);
+    size_t align = n * sizeof(hone_real) >= huge ? huge : 64;
+    size_t bytes = (n * sizeof(hone_real) + align - 1) / align * align;
+    hone_real *data = aligned_alloc(align, bytes);
     if (!data)
         return NULL;
     if (align == huge)
@@ -76,7 +76,7 @@ hone_status hone_adapter_create_as(const hone_model_config *config, const hone_a
         hone_model_linear_shape(config, (hone_linear)(i % HONE_N_LINEARS), &l->n_out, &l->n_in);
         l->rank = modules[i].rank;
         l->alpha = modules[i].alpha;
-        l->scale = l->rank ? (float)(l->alpha / (rslora ? sqrt((double)l->rank) : (double)l->rank)) : 0;
+        l->scale = l->rank ? (hone_real)(l->alpha / (rslora ? sqrt((double)l->rank) : (double)l->rank)) : 0;
         l->a_at = n;
         l->b_at = n + (size_t)(l->rank * l->n_in);
         n = l->b_at + (size_t)(l->rank * l->n_out);
@@ -88,7 +88,7 @@ hone_status hone_adapter_create_as(const hone_model_config *config, const hone_a
     a->copies = new_floats(n_copies);
     if (!a->parameters || !a->copies)
         goto no_memory;
-    float *copy = a->copies; /* what serving reads, in the order in which it does; then what training alone reads */
+    hone_real *copy = a->copies; /* what serving reads, in the order in which it does; then what training alone reads */
     for (size_t i = 0; i < n_loras; i++) {
         hone_lora *l = &a->loras[i];
         if (!l->rank)
@@ -144,7 +144,7 @@ void hone_adapter_init(hone_adapter *adapter, uint64_t seed)
         double bound = 1 / sqrt((double)l->n_in);
         hone_rng_key key = {seed, HONE_RNG_ADAPTER_INIT, (uint32_t)i};
         for (int64_t j = 0; j < l->rank * l->n_in; j++)
-            l->a[j] = (float)(bound * (2 * hone_rng_uniform(key, (uint64_t)j) - 1));
+            l->a[j] = (hone_real)(bound * (2 * hone_rng_uniform(key, (uint64_t)j) - 1));
     }
 }
 

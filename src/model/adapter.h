@@ -15,11 +15,11 @@ typedef struct hone_lora {
     int64_t n_in, n_out;
     int rank; /* 0: not adapted, everything below is empty */
     double alpha;
-    float scale;
-    size_t a_at, b_at;          /* offsets of A and of B transposed in the parameters */
-    float *a, *b_t;             /* views: [rank, n_in], [rank, n_out] */
-    float *b;                   /* copy: [n_out, rank], for the backward pass */
-    float *a_panels, *b_panels; /* copies in the order of hone_op_lora */
+    hone_real scale;
+    size_t a_at, b_at;              /* offsets of A and of B transposed in the parameters */
+    hone_real *a, *b_t;             /* views: [rank, n_in], [rank, n_out] */
+    hone_real *b;                   /* copy: [n_out, rank], for the backward pass */
+    hone_real *a_panels, *b_panels; /* copies in the order of hone_op_lora */
 } hone_lora;
 
 typedef struct hone_adapter {
@@ -28,9 +28,9 @@ typedef struct hone_adapter {
     double alpha;             /* of those layers that do not say otherwise */
     bool rslora;
     hone_lora *loras; /* [n_layers * HONE_N_LINEARS] */
-    float *parameters;
+    hone_real *parameters;
     size_t n_parameters;
-    float *copies;
+    hone_real *copies;
     char hash[65];      /* of ranks, scales and parameters: part of every cache key; hone_adapter_hash fills it */
     char base_hash[65]; /* model the adapter was trained on, or "" when unknown */
 } hone_adapter;

@@ -17,17 +17,17 @@ typedef struct backward {
     hone_tape *tape;
     int64_t n;      /* rows */
     int64_t lowest; /* layer with an adapter; below it no gradient is wanted */
-    float *gradient;
+    hone_real *gradient;
 } backward;
 
 /* One linear layer: adds its adapter's gradients; dx (may be NULL) is set, or added to when `add`. */
-static void linear_backward(const backward *b, int64_t l, hone_linear which, const float *x, const float *dy, float *dx,
-                            bool add)
+static void linear_backward(const backward *b, int64_t l, hone_linear which, const hone_real *x, const hone_real *dy,
+                            hone_real *dx, bool add)
 {
     hone_ops *ops = b->model->ops;
     const hone_lora *lora = hone_adapter_at(b->adapter, l, which);
-    const float *low = b->tape->layers[l].low[which];
-    float *d_low = b->tape->d_low;
+    const hone_real *low = b->tape->layers[l].low[which];
+    hone_real *d_low = b->tape->d_low;
     int64_t rank = lora->rank, n = b->n;
     if (rank == 0) {
         if (dx)
@@ -51,9 +51,9 @@ static double output_backward(const backward *b, const hone_label *labels, int64
     const hone_model_config *c = &b->model->config;
     hone_ops *ops = b->model->ops;
     double loss = 0, lse[HONE_LOGIT_ROWS], logprob[HONE_LOGIT_ROWS];
-    float weight[HONE_LOGIT_ROWS], rrms[HONE_LOGIT_ROWS];
+    hone_real weight[HONE_LOGIT_ROWS], rrms[HONE_LOGIT_ROWS];
     int32_t rows[HONE_LOGIT_ROWS], targets[HONE_LOGIT_ROWS];
-    memset(b->tape->dx, 0, (size_t)(b->n * c->n_embd) * sizeof(float));
+    memset(b->tape->dx, 0, (size_t)(b->n * c->n_embd) * sizeof(hone_real));
     for (int64_t start = 0; start < n_labels; start += HONE_LOGIT_ROWS) {
         int64_t m = n_labels - start < HONE_LOGIT_ROWS ? n_labels - start : HONE_LOGIT_ROWS;
         for (int64_t i = 0; i < m; i++) {
@@ -61,15 +61,16 @@ static double output_backward(const backward *b, const hone_label *labels, int64
             targets[i] = labels[start + i].target;
             weight[i] = labels[start + i].weight;
         }
-        float *logits = hone_model_logits(b->model, b->ws, rows, m);
+        hone_real *logits = hone_model_logits(b->model, b->ws, rows, m);
         hone_op_log_softmax_stats(ops, m, c->n_vocab, logits, targets, lse, logprob);
         for (int64_t i = 0; i < m; i++)
             loss -= (double)weight[i] * logprob[i];
         hone_op_cross_entropy_backward(ops, m, c->n_vocab, logits, targets, lse, weight);
-        float *d_normed = b->ws->projected; /* free at this point; max_rows may be less than m only when n_labels is */
+        hone_real *d_normed =
+            b->ws->projected; /* free at this point; max_rows may be less than m only when n_labels is */
         hone_op_linear_backward(ops, b->model->output, m, logits, c->n_vocab, d_normed, c->n_embd, false);
         for (int64_t i = 0; i < m; i++) {
-            const float *x = b->ws->x + rows[i] * c->n_embd;
+            const hone_real *x = b->ws->x + rows[i] * c->n_embd;
             hone_op_rms_norm(ops, 1, c->n_embd, c->norm_epsilon, x, b->model->output_norm, b->ws->hidden, rrms);
             hone_op_rms_norm_backward(ops, 1, c->n_embd, x, b->model->output_norm, rrms, d_normed + i * c->n_embd,
                                       b->tape->dx + rows[i] * c->n_embd);
@@ -83,8 +84,8 @@ static void mlp_backward(const backward *b, int64_t l)
     const hone_model_config *c = &b->model->config;
     const hone_layer_tape *t = &b->tape->layers[l];
     hone_ops *ops = b->model->ops;
-    float *activated = b->ws->activated, *normed = b->ws->normed, *d_activated = b->tape->d_wide_a,
-          *d_up = b->tape->d_wide_b;
+    hone_real *activated = b->ws->activated, *normed = b->ws->normed, *d_activated = b->tape->d_wide_a,
+              *d_up = b->tape->d_wide_b;
     hone_op_swiglu(ops, b->n * c->n_ff, t->gate, t->up, activated);
     linear_backward(b, l, HONE_FFN_DOWN, activated, b->tape->dx, d_activated, false);
     hone_op_swiglu_backward(ops, b->n * c->n_ff, t->gate, t->up, d_activated, d_activated, d_up);
@@ -100,10 +101,10 @@ static void attention_backward(const backward *b, int64_t l, const hone_kv_pool 
     const hone_model_config *c = &b->model->config;
     const hone_layer_tape *t = &b->tape->layers[l];
     hone_ops *ops = b->model->ops;
-    float *normed = b->ws->normed, *d_x = l > b->lowest ? b->tape->d_narrow : NULL;
+    hone_real *normed = b->ws->normed, *d_x = l > b->lowest ? b->tape->d_narrow : NULL;
     linear_backward(b, l, HONE_ATTN_OUTPUT, t->attended, b->tape->dx, b->tape->d_narrow, false);
     hone_op_attention_backward(ops, pool, l, batch->spans, batch->n_spans, b->n, c->n_heads,
-                               1.0f / sqrtf((float)c->head_dim), t->q, t->attended, b->tape->d_narrow, b->tape->d_q,
+                               1.0f / sqrtf((hone_real)c->head_dim), t->q, t->attended, b->tape->d_narrow, b->tape->d_q,
                                b->tape->d_k, b->tape->d_v, b->tape->attention_work);
     hone_op_rope(ops, b->model->rope, b->n, c->n_heads, batch->positions, b->tape->d_q, true);
     hone_op_rope(ops, b->model->rope, b->n, c->n_kv_heads, batch->positions, b->tape->d_k, true);
@@ -126,7 +127,7 @@ static int64_t lowest_adapted(const hone_adapter *adapter)
 
 double hone_model_backward(const hone_model *model, const hone_kv_pool *pool, const hone_batch *batch,
                            hone_workspace *ws, hone_tape *tape, const hone_label *labels, int64_t n_labels,
-                           float *gradient)
+                           hone_real *gradient)
 {
     const hone_adapter *adapter = batch->adapters[0].adapter;
     backward b = {model, adapter, ws, tape, batch->n_rows, lowest_adapted(adapter), gradient};

@@ -8,13 +8,13 @@
 
 /* Hands out consecutive 64-byte aligned pieces of one array; with memory NULL it only adds up. */
 typedef struct carver {
-    float *memory;
+    hone_real *memory;
     size_t at;
 } carver;
 
-static float *carve(carver *c, int64_t rows, int64_t columns)
+static hone_real *carve(carver *c, int64_t rows, int64_t columns)
 {
-    float *p = c->memory ? c->memory + c->at : NULL;
+    hone_real *p = c->memory ? c->memory + c->at : NULL;
     c->at += ((size_t)(rows * columns) + 15) / 16 * 16;
     return p;
 }
@@ -48,7 +48,7 @@ hone_status hone_workspace_create(const hone_model *model, int64_t max_rows, int
     *ws = (hone_workspace){.model = model, .max_rows = max_rows, .max_rank = max_rank};
     carver c = {NULL, 0};
     layout_workspace(ws, &c);
-    ws->bytes = c.at * sizeof(float);
+    ws->bytes = c.at * sizeof(hone_real);
     ws->memory = aligned_alloc(64, ws->bytes);
     if (!ws->memory) {
         size_t bytes = ws->bytes;
@@ -111,7 +111,7 @@ size_t hone_tape_bytes(const hone_model *model, int64_t max_rows, int rank)
     hone_tape tape = {.max_rows = max_rows, .rank = rank};
     carver c = {NULL, 0};
     layout_tape(&model->config, &tape, NULL, &c);
-    return c.at * sizeof(float);
+    return c.at * sizeof(hone_real);
 }
 
 hone_status hone_tape_create(const hone_model *model, int64_t max_rows, int rank, hone_tape **out, hone_error *err)
@@ -127,7 +127,7 @@ hone_status hone_tape_create(const hone_model *model, int64_t max_rows, int rank
         tape->attention_work_floats =
             hone_attention_backward_work(max_rows, model->config.n_heads, model->config.head_dim,
                                          model->config.n_context, hone_thread_pool_size(hone_ops_pool(model->ops)));
-        tape->attention_work = malloc(tape->attention_work_floats * sizeof(float));
+        tape->attention_work = malloc(tape->attention_work_floats * sizeof(hone_real));
     }
     if (!tape || !tape->layers || !tape->memory || !tape->attention_work) {
         hone_tape_free(tape);
@@ -153,13 +153,13 @@ void hone_tape_free(hone_tape *tape)
 /* Linear layers of one layer that read the same input: y[i] = W x + scale * B (A x). */
 typedef struct projection {
     hone_linear which;
-    float *y;
+    hone_real *y;
 } projection;
 
 enum { LORAS_AT_ONCE = 192 };
 
 static void project(const hone_model *model, int64_t l, const projection *p, int n, const hone_batch *batch,
-                    const float *x, hone_workspace *ws, const hone_layer_tape *tape)
+                    const hone_real *x, hone_workspace *ws, const hone_layer_tape *tape)
 {
     hone_ops *ops = model->ops;
     hone_linear_job jobs[HONE_N_LINEARS];
@@ -177,8 +177,8 @@ static void project(const hone_model *model, int64_t l, const projection *p, int
             const hone_lora *lora = hone_adapter_at(adapter, l, p[i].which);
             if (!lora->rank)
                 continue;
-            float *low = tape ? tape->low[p[i].which] + rows->first_row * lora->rank
-                              : ws->low + (i * ws->max_rows + rows->first_row) * ws->max_rank;
+            hone_real *low = tape ? tape->low[p[i].which] + rows->first_row * lora->rank
+                                  : ws->low + (i * ws->max_rows + rows->first_row) * ws->max_rank;
             deltas[n_deltas++] = (hone_lora_job){.n_rows = rows->n_rows,
                                                  .n_in = lora->n_in,
                                                  .n_out = lora->n_out,
@@ -198,21 +198,21 @@ static void project(const hone_model *model, int64_t l, const projection *p, int
     }
 }
 
-const float *hone_model_forward(const hone_model *model, hone_kv_pool *pool, const hone_batch *batch,
-                                hone_workspace *ws, hone_tape *tape)
+const hone_real *hone_model_forward(const hone_model *model, hone_kv_pool *pool, const hone_batch *batch,
+                                    hone_workspace *ws, hone_tape *tape)
 {
     const hone_model_config *c = &model->config;
     hone_ops *ops = model->ops;
     int64_t n = batch->n_rows;
-    float scale = 1.0f / sqrtf((float)c->head_dim);
+    hone_real scale = 1.0f / sqrtf((hone_real)c->head_dim);
     hone_op_embed(ops, model->token_embd, n, batch->tokens, ws->x);
     for (int64_t l = 0; l < c->n_layers; l++) {
         const hone_layer *layer = &model->layers[l];
         hone_layer_tape *t = tape ? &tape->layers[l] : NULL;
-        float *q = t ? t->q : ws->q, *attended = t ? t->attended : ws->attended, *gate = t ? t->gate : ws->gate,
-              *up = t ? t->up : ws->up;
+        hone_real *q = t ? t->q : ws->q, *attended = t ? t->attended : ws->attended, *gate = t ? t->gate : ws->gate,
+                  *up = t ? t->up : ws->up;
         if (t)
-            memcpy(t->x_in, ws->x, (size_t)(n * c->n_embd) * sizeof(float));
+            memcpy(t->x_in, ws->x, (size_t)(n * c->n_embd) * sizeof(hone_real));
         hone_op_rms_norm(ops, n, c->n_embd, c->norm_epsilon, ws->x, layer->attn_norm, ws->normed,
                          t ? t->attn_rrms : NULL);
         const projection qkv[] = {{HONE_ATTN_Q, q}, {HONE_ATTN_K, ws->k}, {HONE_ATTN_V, ws->v}};
@@ -226,7 +226,7 @@ const float *hone_model_forward(const hone_model *model, hone_kv_pool *pool, con
         hone_op_add(ops, n * c->n_embd, ws->projected, ws->x);
 
         if (t)
-            memcpy(t->x_mid, ws->x, (size_t)(n * c->n_embd) * sizeof(float));
+            memcpy(t->x_mid, ws->x, (size_t)(n * c->n_embd) * sizeof(hone_real));
         hone_op_rms_norm(ops, n, c->n_embd, c->norm_epsilon, ws->x, layer->ffn_norm, ws->normed,
                          t ? t->ffn_rrms : NULL);
         const projection wide[] = {{HONE_FFN_GATE, gate}, {HONE_FFN_UP, up}};
@@ -239,11 +239,11 @@ const float *hone_model_forward(const hone_model *model, hone_kv_pool *pool, con
     return ws->x;
 }
 
-float *hone_model_logits(const hone_model *model, hone_workspace *ws, const int32_t *rows, int64_t n)
+hone_real *hone_model_logits(const hone_model *model, hone_workspace *ws, const int32_t *rows, int64_t n)
 {
     const hone_model_config *c = &model->config;
     for (int64_t i = 0; i < n; i++)
-        memcpy(ws->hidden + i * c->n_embd, ws->x + rows[i] * c->n_embd, (size_t)c->n_embd * sizeof(float));
+        memcpy(ws->hidden + i * c->n_embd, ws->x + rows[i] * c->n_embd, (size_t)c->n_embd * sizeof(hone_real));
     hone_op_rms_norm(model->ops, n, c->n_embd, c->norm_epsilon, ws->hidden, model->output_norm, ws->hidden, NULL);
     hone_linear_job job = {model->output, ws->hidden, c->n_embd, ws->logits, c->n_vocab};
     hone_op_linear(model->ops, &job, 1, n);

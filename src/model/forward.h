@@ -40,20 +40,20 @@ size_t hone_tape_bytes(const hone_model *model, int64_t max_rows, int rank);
 
 /* Runs all blocks; the result is the hidden state of every row before the output norm: [n_rows, n_embd], in the
  * workspace until the next call. tape NULL: inference. With a tape the batch has exactly one adapter over all rows. */
-const float *hone_model_forward(const hone_model *model, hone_kv_pool *pool, const hone_batch *batch,
-                                hone_workspace *ws, hone_tape *tape);
+const hone_real *hone_model_forward(const hone_model *model, hone_kv_pool *pool, const hone_batch *batch,
+                                    hone_workspace *ws, hone_tape *tape);
 
 enum { HONE_LOGIT_ROWS = 64 }; /* rows of logits computed at once */
 /* Logits [n, n_vocab] of the rows named (n <= HONE_LOGIT_ROWS) of the last forward's hidden state; in the workspace. */
-float *hone_model_logits(const hone_model *model, hone_workspace *ws, const int32_t *rows, int64_t n);
+hone_real *hone_model_logits(const hone_model *model, hone_workspace *ws, const int32_t *rows, int64_t n);
 
 typedef struct hone_label { /* row `row` should predict token `target`; its loss counts `weight` times */
     int32_t row, target;
-    float weight;
+    hone_real weight;
 } hone_label;
 /* After a forward with a tape: the summed weighted loss, and gradients added to `gradient` [adapter->n_parameters]. */
 double hone_model_backward(const hone_model *model, const hone_kv_pool *pool, const hone_batch *batch,
                            hone_workspace *ws, hone_tape *tape, const hone_label *labels, int64_t n_labels,
-                           float *gradient);
+                           hone_real *gradient);
 
 #endif

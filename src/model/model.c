@@ -118,7 +118,7 @@ static hone_status read_config(const hone_gguf *file, hone_model_config *c, hone
     double epsilon = 1e-5;
     snprintf(key, sizeof key, "%s.attention.layer_norm_rms_epsilon", a);
     hone_gguf_get_float(file, key, &epsilon);
-    c->norm_epsilon = (float)epsilon;
+    c->norm_epsilon = (hone_real)epsilon;
     c->rope_base = 10000;
     snprintf(key, sizeof key, "%s.rope.freq_base", a);
     hone_gguf_get_float(file, key, &c->rope_base);
@@ -141,7 +141,7 @@ static hone_status find_tensor(const hone_gguf *file, const char *name, int64_t 
     return HONE_OK;
 }
 
-static hone_status read_vector(hone_model *model, const hone_gguf *file, const char *name, int64_t n, float **out,
+static hone_status read_vector(hone_model *model, const hone_gguf *file, const char *name, int64_t n, hone_real **out,
                                hone_error *err)
 {
     const hone_gguf_tensor *t;

@@ -21,14 +21,14 @@ typedef enum hone_linear { /* the linear layers of a block, in PEFT's order of n
 typedef struct hone_model_config {
     char architecture[32];
     int64_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab, n_context;
-    float norm_epsilon;
+    hone_real norm_epsilon;
     double rope_base;
     bool rope_half_split; /* pairs (i, i + head_dim/2); otherwise (2i, 2i+1), the row order of llama-architecture files
                            */
 } hone_model_config;
 
 typedef struct hone_layer {
-    float *attn_norm, *ffn_norm;         /* [n_embd] */
+    hone_real *attn_norm, *ffn_norm;     /* [n_embd] */
     hone_weight *linear[HONE_N_LINEARS]; /* [n_out, n_in] */
 } hone_layer;
 
@@ -39,7 +39,7 @@ typedef struct hone_model {
     hone_layer *layers;
     hone_weight *token_embd;
     hone_weight *output; /* token_embd itself when tied */
-    float *output_norm;
+    hone_real *output_norm;
     hone_rope_table *rope;
     size_t weight_bytes;
 } hone_model;

@@ -11,25 +11,25 @@ struct hone_workspace {
     int64_t max_rows;
     int max_rank;
     size_t bytes;
-    float *memory;
-    float *x, *normed, *q, *k, *v, *attended, *projected, *gate, *up, *activated; /* [max_rows, ...] */
-    float *low;    /* [HONE_SHARING_INPUT, max_rows, max_rank]: A x of each linear layer that reads x */
-    float *hidden; /* [HONE_LOGIT_ROWS, n_embd] */
-    float *logits; /* [HONE_LOGIT_ROWS, n_vocab] */
+    hone_real *memory;
+    hone_real *x, *normed, *q, *k, *v, *attended, *projected, *gate, *up, *activated; /* [max_rows, ...] */
+    hone_real *low;    /* [HONE_SHARING_INPUT, max_rows, max_rank]: A x of each linear layer that reads x */
+    hone_real *hidden; /* [HONE_LOGIT_ROWS, n_embd] */
+    hone_real *logits; /* [HONE_LOGIT_ROWS, n_vocab] */
 };
 
 typedef struct hone_layer_tape {
-    float *x_in, *attn_rrms, *q, *attended, *x_mid, *ffn_rrms, *gate, *up;
-    float *low[HONE_N_LINEARS]; /* [rows, rank]: scale * A x */
+    hone_real *x_in, *attn_rrms, *q, *attended, *x_mid, *ffn_rrms, *gate, *up;
+    hone_real *low[HONE_N_LINEARS]; /* [rows, rank]: scale * A x */
 } hone_layer_tape;
 
 struct hone_tape {
     int64_t max_rows;
     int rank;
     hone_layer_tape *layers;
-    float *memory;
-    float *dx, *d_wide_a, *d_wide_b, *d_narrow, *d_q, *d_k, *d_v, *d_low; /* gradients of a layer in progress */
-    float *attention_work;
+    hone_real *memory;
+    hone_real *dx, *d_wide_a, *d_wide_b, *d_narrow, *d_q, *d_k, *d_v, *d_low; /* gradients of a layer in progress */
+    hone_real *attention_work;
     size_t attention_work_floats;
 };
 

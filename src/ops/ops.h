@@ -1,6 +1,7 @@
 /* ops.h - every operation on tensor data: forward, backward, optimiser. One implementation per device (cpu/).
  *
- * All tensors are row-major float arrays; a row is one token. Rules that every implementation keeps (docs/design.md):
+ * All tensors are row-major arrays of hone_real (float); a row is one token. Rules that every implementation keeps
+ * (docs/design.md):
  *  - an output row depends on its own input row(s) and the weights alone, never on how many rows are computed with it
  *    or on how many threads compute them;
  *  - a dot product over K runs in increasing k with one fused multiply-add accumulator an output, in chunks of
@@ -15,6 +16,7 @@
 #include "base/status.h"
 #include "base/thread_pool.h"
 #include "tensor/dtype.h"
+#include "tensor/real.h"
 
 enum { HONE_K_CHUNK = 256, HONE_PANEL = 16, HONE_PAGE_TOKENS = 16 };
 
@@ -43,58 +45,58 @@ size_t hone_weight_bytes(const hone_weight *w);
 
 typedef struct hone_linear_job { /* y = x W^T, x: [n_rows, n_in] with row stride x_stride, y: [n_rows, n_out] */
     const hone_weight *w;
-    const float *x;
+    const hone_real *x;
     int64_t x_stride;
-    float *y;
+    hone_real *y;
     int64_t y_stride;
 } hone_linear_job;
 /* Several products over the same number of rows in one go. */
 void hone_op_linear(hone_ops *ops, const hone_linear_job *jobs, int n_jobs, int64_t n_rows);
 /* dx = dy W (add: dx += dy W), dy: [n_rows, n_out], dx: [n_rows, n_in]. */
-void hone_op_linear_backward(hone_ops *ops, const hone_weight *w, int64_t n_rows, const float *dy, int64_t dy_stride,
-                             float *dx, int64_t dx_stride, bool add);
+void hone_op_linear_backward(hone_ops *ops, const hone_weight *w, int64_t n_rows, const hone_real *dy,
+                             int64_t dy_stride, hone_real *dx, int64_t dx_stride, bool add);
 /* Row ids[i] of W to y[i]: token embeddings. */
-void hone_op_embed(hone_ops *ops, const hone_weight *w, int64_t n_rows, const int32_t *ids, float *y);
+void hone_op_embed(hone_ops *ops, const hone_weight *w, int64_t n_rows, const int32_t *ids, hone_real *y);
 
 /* ---- adapters: y += scale * (x A^T) B^T, A [rank, n_in], B [n_out, rank], on n_rows consecutive rows ---- */
 typedef struct hone_lora_job {
     int64_t n_rows, n_in, n_out, rank;
-    float scale;
-    const float *x;                   /* [n_rows, n_in] */
-    const float *a_panels, *b_panels; /* from hone_op_lora_pack */
-    float *low;                       /* [n_rows, rank]: scale * x A^T, left for the backward pass */
-    float *y;                         /* [n_rows, n_out] */
+    hone_real scale;
+    const hone_real *x;                   /* [n_rows, n_in] */
+    const hone_real *a_panels, *b_panels; /* from hone_op_lora_pack */
+    hone_real *low;                       /* [n_rows, rank]: scale * x A^T, left for the backward pass */
+    hone_real *y;                         /* [n_rows, n_out] */
 } hone_lora_job;
 /* All jobs at once; no two may share low or rows of y. A row's bits are those of its job alone. */
 void hone_op_lora(hone_ops *ops, const hone_lora_job *jobs, int n_jobs);
 size_t hone_lora_panel_floats(int64_t n_out, int64_t n_in);
 /* W, element (o, i) at w[o*w_out + i*w_in], as panels [n_out / 16, rounded up][n_in][16], padded with zeros. */
-void hone_op_lora_pack(hone_ops *ops, int64_t n_out, int64_t n_in, const float *w, int64_t w_out, int64_t w_in,
-                       float *panels);
+void hone_op_lora_pack(hone_ops *ops, int64_t n_out, int64_t n_in, const hone_real *w, int64_t w_out, int64_t w_in,
+                       hone_real *panels);
 
 /* C = A B (add: C += A B): A element (i,k) at a[i*a_row + k*a_k], B [K,N] at b[k*b_k + j], C [M,N] at c[i*c_row + j].
  */
-void hone_op_matmul(hone_ops *ops, int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, int64_t a_k,
-                    const float *b, int64_t b_k, float *c, int64_t c_row, bool add);
+void hone_op_matmul(hone_ops *ops, int64_t m, int64_t n, int64_t k, const hone_real *a, int64_t a_row, int64_t a_k,
+                    const hone_real *b, int64_t b_k, hone_real *c, int64_t c_row, bool add);
 /* y [n, m] = transpose of x [m, n]. */
-void hone_op_transpose(hone_ops *ops, int64_t m, int64_t n, const float *x, float *y);
+void hone_op_transpose(hone_ops *ops, int64_t m, int64_t n, const hone_real *x, hone_real *y);
 
 /* ---- rows ---- */
 /* y[t] = x[t] * w / rms(x[t]); rrms: [n_rows] = 1/rms, kept for the backward pass, may be NULL. Zhang & Sennrich 2019,
  * arXiv 1910.07467, eq. 4. y may alias x. */
-void hone_op_rms_norm(hone_ops *ops, int64_t n_rows, int64_t dim, float eps, const float *x, const float *w, float *y,
-                      float *rrms);
+void hone_op_rms_norm(hone_ops *ops, int64_t n_rows, int64_t dim, hone_real eps, const hone_real *x, const hone_real *w,
+                      hone_real *y, hone_real *rrms);
 /* dx += gradient through the norm; w is frozen. */
-void hone_op_rms_norm_backward(hone_ops *ops, int64_t n_rows, int64_t dim, const float *x, const float *w,
-                               const float *rrms, const float *dy, float *dx);
+void hone_op_rms_norm_backward(hone_ops *ops, int64_t n_rows, int64_t dim, const hone_real *x, const hone_real *w,
+                               const hone_real *rrms, const hone_real *dy, hone_real *dx);
 /* y += x, over n values. */
-void hone_op_add(hone_ops *ops, int64_t n, const float *x, float *y);
-void hone_op_scale(hone_ops *ops, int64_t n, float factor, float *x);
+void hone_op_add(hone_ops *ops, int64_t n, const hone_real *x, hone_real *y);
+void hone_op_scale(hone_ops *ops, int64_t n, hone_real factor, hone_real *x);
 /* y = silu(gate) * up (Shazeer 2020, arXiv 2002.05202). */
-void hone_op_swiglu(hone_ops *ops, int64_t n, const float *gate, const float *up, float *y);
+void hone_op_swiglu(hone_ops *ops, int64_t n, const hone_real *gate, const hone_real *up, hone_real *y);
 /* Given dy: dgate and dup; they may alias gate and up. */
-void hone_op_swiglu_backward(hone_ops *ops, int64_t n, const float *gate, const float *up, const float *dy,
-                             float *dgate, float *dup);
+void hone_op_swiglu_backward(hone_ops *ops, int64_t n, const hone_real *gate, const hone_real *up, const hone_real *dy,
+                             hone_real *dgate, hone_real *dup);
 
 /* Rotary position embedding of pairs (x[2i], x[2i+1]) ("adjacent") or (x[i], x[i+d/2]) ("half"). Su et al. 2021, arXiv
  * 2104.09864, eq. 34. table: [max_position][head_dim] cos and sin interleaved, from hone_rope_table_create. */
@@ -104,7 +106,7 @@ hone_status hone_rope_table_create(int64_t n_positions, int64_t head_dim, double
 void hone_rope_table_free(hone_rope_table *table);
 /* x: [n_rows, n_heads*head_dim] in place; backward turns the other way. */
 void hone_op_rope(hone_ops *ops, const hone_rope_table *table, int64_t n_rows, int64_t n_heads,
-                  const int32_t *positions, float *x, bool backward);
+                  const int32_t *positions, hone_real *x, bool backward);
 
 /* ---- attention over a paged key-value pool ---- */
 typedef struct hone_kv_pool hone_kv_pool;
@@ -121,7 +123,7 @@ typedef struct hone_kv_write { /* row `row` of this step goes to slot `slot` of 
 } hone_kv_write;
 /* k, v: [n_rows, n_kv_heads*head_dim]. */
 void hone_op_kv_write(hone_ops *ops, hone_kv_pool *pool, int64_t layer, const hone_kv_write *writes, int64_t n_writes,
-                      const float *k, const float *v);
+                      const hone_real *k, const hone_real *v);
 /* Page `to` becomes a copy of page `from`, for all layers. */
 void hone_op_kv_copy(hone_ops *ops, hone_kv_pool *pool, int32_t from, int32_t to);
 
@@ -143,33 +145,35 @@ hone_status hone_ops_reserve_attention(hone_ops *ops, int64_t longest, int64_t n
                                        int64_t head_dim, hone_error *err);
 /* Causal grouped-query attention (Ainslie et al. 2023, arXiv 2305.13245): q, o: [n_rows, n_heads*head_dim]. */
 void hone_op_attention(hone_ops *ops, const hone_kv_pool *pool, int64_t layer, const hone_span *spans, int64_t n_spans,
-                       int64_t n_heads, float scale, const float *q, float *o);
+                       int64_t n_heads, hone_real scale, const hone_real *q, hone_real *o);
 /* Gradients of q, k, v (all [n_rows, ...], set, not added) from that of o. Every position of a span must be a row of
  * this step: its own rows, or the prefix's. work: hone_attention_backward_work(...) floats. */
 size_t hone_attention_backward_work(int64_t n_rows, int64_t n_heads, int64_t head_dim, int64_t longest, int n_threads);
 void hone_op_attention_backward(hone_ops *ops, const hone_kv_pool *pool, int64_t layer, const hone_span *spans,
-                                int64_t n_spans, int64_t n_rows, int64_t n_heads, float scale, const float *q,
-                                const float *o, const float *d_o, float *dq, float *dk, float *dv, float *work);
+                                int64_t n_spans, int64_t n_rows, int64_t n_heads, hone_real scale, const hone_real *q,
+                                const hone_real *o, const hone_real *d_o, hone_real *dq, hone_real *dk, hone_real *dv,
+                                hone_real *work);
 
 /* ---- encoders: sequences whose tokens all see each other ---- */
 /* y[t] = layer_norm(x[t] + residual[t] + bias) * w + b (Ba et al. 2016, arXiv 1607.06450). y may alias x or residual.
  */
-void hone_op_layer_norm(hone_ops *ops, int64_t n_rows, int64_t dim, float eps, const float *x, const float *residual,
-                        const float *bias, const float *w, const float *b, float *y);
+void hone_op_layer_norm(hone_ops *ops, int64_t n_rows, int64_t dim, hone_real eps, const hone_real *x,
+                        const hone_real *residual, const hone_real *bias, const hone_real *w, const hone_real *b,
+                        hone_real *y);
 /* As above with x = table[ids[t]] and residual = places[positions[t]]: how BERT's input is made. table [.., dim]. */
-void hone_op_embed_layer_norm(hone_ops *ops, int64_t n_rows, int64_t dim, float eps, const float *table,
-                              const int32_t *ids, const float *places, const int32_t *positions, const float *bias,
-                              const float *w, const float *b, float *y);
+void hone_op_embed_layer_norm(hone_ops *ops, int64_t n_rows, int64_t dim, hone_real eps, const hone_real *table,
+                              const int32_t *ids, const hone_real *places, const int32_t *positions,
+                              const hone_real *bias, const hone_real *w, const hone_real *b, hone_real *y);
 /* x[t] += bias, and x[t] = gelu(x[t] + bias) with the exact GELU (by the error function). bias: [dim]. */
-void hone_op_add_bias(hone_ops *ops, int64_t n_rows, int64_t dim, const float *bias, float *x);
-void hone_op_gelu(hone_ops *ops, int64_t n_rows, int64_t dim, const float *bias, float *x);
+void hone_op_add_bias(hone_ops *ops, int64_t n_rows, int64_t dim, const hone_real *bias, hone_real *x);
+void hone_op_gelu(hone_ops *ops, int64_t n_rows, int64_t dim, const hone_real *bias, hone_real *x);
 /* Attention within each sequence, without a mask; sequence s is rows [starts[s], starts[s + 1]). q, k, v, o: [n_rows,
  * n_heads*head_dim], head_dim a multiple of 16. k must be readable for HONE_PANEL - 1 rows past the last (their values
  * do not matter). work: hone_attention_within_work(...) floats for each thread, 64-byte aligned. */
 size_t hone_attention_within_work(int64_t longest, int64_t head_dim);
 void hone_op_attention_within(hone_ops *ops, const int64_t *starts, int64_t n_sequences, int64_t longest,
-                              int64_t n_heads, int64_t head_dim, float scale, const float *q, const float *k,
-                              const float *v, float *o, float *work);
+                              int64_t n_heads, int64_t head_dim, hone_real scale, const hone_real *q,
+                              const hone_real *k, const hone_real *v, hone_real *o, hone_real *work);
 typedef enum hone_pooling {
     HONE_POOL_MEAN, /* over all tokens, in order */
     HONE_POOL_FIRST,
@@ -177,27 +181,28 @@ typedef enum hone_pooling {
 } hone_pooling;
 /* One vector of length 1 for each sequence: y [n_sequences, dim]. A zero vector stays zero. */
 void hone_op_pool(hone_ops *ops, const int64_t *starts, int64_t n_sequences, int64_t dim, hone_pooling pooling,
-                  const float *x, float *y);
+                  const hone_real *x, hone_real *y);
 
 /* ---- output ---- */
 /* For each row of logits [n_rows, n_vocab]: log_sum_exp[t] (natural log) and, when targets is not NULL,
  * target_logprob[t] = logits[t][targets[t]] - log_sum_exp[t]. */
-void hone_op_log_softmax_stats(hone_ops *ops, int64_t n_rows, int64_t n_vocab, const float *logits,
+void hone_op_log_softmax_stats(hone_ops *ops, int64_t n_rows, int64_t n_vocab, const hone_real *logits,
                                const int32_t *targets, double *log_sum_exp, double *target_logprob);
 /* logits -> gradient of -weight[t] * log p(target[t]), in place; log_sum_exp from above. */
-void hone_op_cross_entropy_backward(hone_ops *ops, int64_t n_rows, int64_t n_vocab, float *logits,
-                                    const int32_t *targets, const double *log_sum_exp, const float *weight);
+void hone_op_cross_entropy_backward(hone_ops *ops, int64_t n_rows, int64_t n_vocab, hone_real *logits,
+                                    const int32_t *targets, const double *log_sum_exp, const hone_real *weight);
 /* Index of the greatest value of each row (the lowest index among equals). */
-void hone_op_argmax(hone_ops *ops, int64_t n_rows, int64_t n, const float *x, int32_t *index);
+void hone_op_argmax(hone_ops *ops, int64_t n_rows, int64_t n, const hone_real *x, int32_t *index);
 
 /* ---- optimiser ---- */
 /* Sum of squares in double, in a fixed order. */
-double hone_op_sum_squares(hone_ops *ops, int64_t n, const float *x);
+double hone_op_sum_squares(hone_ops *ops, int64_t n, const hone_real *x);
 typedef struct hone_adamw { /* Loshchilov & Hutter 2019, arXiv 1711.05101; as in PyTorch */
-    float learning_rate, beta1, beta2, epsilon, weight_decay;
-    int64_t step;         /* 1 for the first */
-    float gradient_scale; /* the clipping factor, applied to g */
+    hone_real learning_rate, beta1, beta2, epsilon, weight_decay;
+    int64_t step;             /* 1 for the first */
+    hone_real gradient_scale; /* the clipping factor, applied to g */
 } hone_adamw;
-void hone_op_adamw(hone_ops *ops, const hone_adamw *settings, int64_t n, const float *g, float *m, float *v, float *x);
+void hone_op_adamw(hone_ops *ops, const hone_adamw *settings, int64_t n, const hone_real *g, hone_real *m, hone_real *v,
+                   hone_real *x);
 
 #endif

@@ -89,7 +89,7 @@ double hone_train_example_weight(const hone_train_example *e)
 }
 
 int64_t hone_train_batch_fill(hone_train_batch *b, const hone_train_example *examples, const size_t *order, int64_t n,
-                              float label_weight, const hone_adapter *adapter)
+                              hone_real label_weight, const hone_adapter *adapter)
 {
     int64_t prefix, taken = choose(b, examples, order, n, &prefix), row = 0, n_writes = 0, n_spans = 0;
     int64_t table = b->max_rows / HONE_PAGE_TOKENS + 2;
@@ -125,7 +125,7 @@ int64_t hone_train_batch_fill(hone_train_batch *b, const hone_train_example *exa
                 continue;
             b->tokens[row] = e->ids[p];
             b->positions[row] = (int32_t)p;
-            float weight = p + 1 < (int64_t)e->n_prompt ? 0 : e->weights ? e->weights[p + 1] : 1;
+            hone_real weight = p + 1 < (int64_t)e->n_prompt ? 0 : e->weights ? e->weights[p + 1] : 1;
             if (weight > 0)
                 b->labels[b->n_labels++] = (hone_label){(int32_t)row, e->ids[p + 1], label_weight * weight};
             row++;

@@ -2,14 +2,14 @@
 #include "train/optimise.h"
 
 void hone_optimise_adapter(hone_ops *ops, hone_adapter *a, hone_adamw settings, double b_rate_ratio,
-                           const float *gradient, float *m, float *v)
+                           const hone_real *gradient, hone_real *m, hone_real *v)
 {
     if (b_rate_ratio == 1) {
         hone_op_adamw(ops, &settings, (int64_t)a->n_parameters, gradient, m, v, a->parameters);
         return;
     }
     hone_adamw faster = settings;
-    faster.learning_rate = (float)((double)settings.learning_rate * b_rate_ratio);
+    faster.learning_rate = (hone_real)((double)settings.learning_rate * b_rate_ratio);
     for (int64_t i = 0; i < a->config.n_layers * HONE_N_LINEARS; i++) {
         const hone_lora *l = &a->loras[i];
         if (!l->rank)

@@ -23,12 +23,12 @@ enum { QUERY_BLOCK = 16, TARGET_SCORES = 48 * 1024 };
 struct hone_kv_pool {
     int64_t n_pages, n_layers, n_kv_heads, head_dim;
     size_t layer_floats, page_floats, bytes;
-    float *data;
+    hone_real *data;
 };
 
 size_t hone_kv_page_bytes(int64_t n_layers, int64_t n_kv_heads, int64_t head_dim)
 {
-    return (size_t)(n_layers * n_kv_heads * head_dim * HONE_PAGE_TOKENS * 2) * sizeof(float);
+    return (size_t)(n_layers * n_kv_heads * head_dim * HONE_PAGE_TOKENS * 2) * sizeof(hone_real);
 }
 
 hone_status hone_kv_pool_create(int64_t n_pages, int64_t n_layers, int64_t n_kv_heads, int64_t head_dim,
@@ -42,11 +42,11 @@ hone_status hone_kv_pool_create(int64_t n_pages, int64_t n_layers, int64_t n_kv_
     pool->layer_floats = (size_t)(n_kv_heads * head_dim * HONE_PAGE_TOKENS) * 2;
     pool->page_floats = pool->layer_floats * (size_t)n_layers;
     void *data = MAP_FAILED;
-    if (!__builtin_mul_overflow(pool->page_floats * sizeof(float), (size_t)n_pages, &pool->bytes))
+    if (!__builtin_mul_overflow(pool->page_floats * sizeof(hone_real), (size_t)n_pages, &pool->bytes))
         data = mmap(NULL, pool->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (data == MAP_FAILED) {
         hone_fail(err, HONE_NO_MEMORY, "out of memory for %lld key-value pages of %zu bytes (%lld tokens)",
-                  (long long)n_pages, pool->page_floats * sizeof(float), (long long)n_pages * HONE_PAGE_TOKENS);
+                  (long long)n_pages, pool->page_floats * sizeof(hone_real), (long long)n_pages * HONE_PAGE_TOKENS);
         free(pool);
         return HONE_NO_MEMORY;
     }
@@ -69,13 +69,13 @@ int64_t hone_kv_pool_pages(const hone_kv_pool *pool)
     return pool->n_pages;
 }
 
-static float *k_panel(const hone_kv_pool *pool, int64_t page, int64_t layer, int64_t head)
+static hone_real *k_panel(const hone_kv_pool *pool, int64_t page, int64_t layer, int64_t head)
 {
     return pool->data + (size_t)page * pool->page_floats + (size_t)layer * pool->layer_floats +
            (size_t)(head * pool->head_dim * HONE_PAGE_TOKENS);
 }
 
-static float *v_panel(const hone_kv_pool *pool, int64_t page, int64_t layer, int64_t head)
+static hone_real *v_panel(const hone_kv_pool *pool, int64_t page, int64_t layer, int64_t head)
 {
     return k_panel(pool, page, layer, pool->n_kv_heads + head);
 }
@@ -84,7 +84,7 @@ typedef struct kv_write_run {
     hone_kv_pool *pool;
     int64_t layer, n_writes;
     const hone_kv_write *writes;
-    const float *k, *v;
+    const hone_real *k, *v;
 } kv_write_run;
 
 enum { WRITES_A_PIECE = 8 };
@@ -97,17 +97,17 @@ static void kv_write_piece(void *context, int64_t piece, int thread)
     for (int64_t i = piece * WRITES_A_PIECE; i < (piece + 1) * WRITES_A_PIECE && i < run->n_writes; i++)
         for (int64_t h = 0; h < n_heads; h++) {
             const hone_kv_write *w = &run->writes[i];
-            float *kp = k_panel(run->pool, w->page, run->layer, h) + w->slot;
-            const float *from = run->k + w->row * width + h * dim;
+            hone_real *kp = k_panel(run->pool, w->page, run->layer, h) + w->slot;
+            const hone_real *from = run->k + w->row * width + h * dim;
             for (int64_t d = 0; d < dim; d++)
                 kp[d * HONE_PAGE_TOKENS] = from[d];
             memcpy(v_panel(run->pool, w->page, run->layer, h) + w->slot * dim, run->v + w->row * width + h * dim,
-                   (size_t)dim * sizeof(float));
+                   (size_t)dim * sizeof(hone_real));
         }
 }
 
 void hone_op_kv_write(hone_ops *ops, hone_kv_pool *pool, int64_t layer, const hone_kv_write *writes, int64_t n_writes,
-                      const float *k, const float *v)
+                      const hone_real *k, const hone_real *v)
 {
     kv_write_run run = {pool, layer, n_writes, writes, k, v};
     hone_thread_pool_run(ops->pool, (n_writes + WRITES_A_PIECE - 1) / WRITES_A_PIECE, kv_write_piece, &run);
@@ -127,9 +127,9 @@ typedef struct attention_run {
     const hone_span *spans;
     const int64_t *first_block; /* of each span */
     int64_t n_spans, block_rows;
-    float scale;
-    const float *q;
-    float *o;
+    hone_real scale;
+    const hone_real *q;
+    hone_real *o;
 } attention_run;
 
 static int64_t min64(int64_t a, int64_t b)
@@ -145,7 +145,7 @@ static int64_t round_up(int64_t n, int64_t to)
 enum { PAGES_AHEAD = 2 };
 
 /* Few rows are done with a page before the next has come from memory: it is asked for in time. */
-static void prefetch_panel(const float *panel, int64_t n_rows, int64_t row_floats, int64_t stride)
+static void prefetch_panel(const hone_real *panel, int64_t n_rows, int64_t row_floats, int64_t stride)
 {
     for (int64_t i = 0; i < n_rows; i++)
         for (int64_t j = 0; j < row_floats; j += 16)
@@ -153,8 +153,8 @@ static void prefetch_panel(const float *panel, int64_t n_rows, int64_t row_float
 }
 
 /* scores[m][n_padded] for the rows and pages [page0,page1). */
-static void score_pages(const attention_run *run, const hone_span *span, int64_t kv_head, int64_t m, const float *q,
-                        int64_t page0, int64_t page1, float *scores, int64_t stride)
+static void score_pages(const attention_run *run, const hone_span *span, int64_t kv_head, int64_t m, const hone_real *q,
+                        int64_t page0, int64_t page1, hone_real *scores, int64_t stride)
 {
     for (int64_t page = page0; page < page1; page++) {
         if (m <= HONE_TILE_ROWS && page + PAGES_AHEAD < page1)
@@ -168,7 +168,7 @@ static void score_pages(const attention_run *run, const hone_span *span, int64_t
 
 /* o[m][d0..d1) = probabilities times values, page after page. */
 static void weigh_pages(const attention_run *run, const hone_span *span, int64_t kv_head, int64_t m, int64_t seen,
-                        const float *scores, int64_t stride, int64_t d0, int64_t d1, float *o)
+                        const hone_real *scores, int64_t stride, int64_t d0, int64_t d1, hone_real *o)
 {
     int64_t dim = run->pool->head_dim, n_pages = stride / HONE_PAGE_TOKENS;
     for (int64_t page = 0; page < n_pages; page++) {
@@ -183,7 +183,7 @@ static void weigh_pages(const attention_run *run, const hone_span *span, int64_t
 }
 
 static void consecutive_block(const attention_run *run, const hone_span *span, int64_t kv_head, int64_t t0, int64_t t1,
-                              const float *q, float *o, float *scores, int64_t stride)
+                              const hone_real *q, hone_real *o, hone_real *scores, int64_t stride)
 {
     const hone_kernels *kernels = &run->ops->kernels;
     int64_t dim = run->pool->head_dim, m = (t1 - t0) * run->group, seen = span->first_position + t1;
@@ -215,10 +215,10 @@ static int64_t span_end(const hone_span *span)
 
 /* Page number `page` as row t sees it: keys as [head_dim][16 positions] or values as [16 positions][head_dim]. */
 static void gather_page(const attention_run *run, const hone_span *span, int64_t t, int64_t depth, int64_t page,
-                        int64_t kv_head, bool values, float *out)
+                        int64_t kv_head, bool values, hone_real *out)
 {
     const hone_kv_pool *pool = run->pool;
-    float *(*panel)(const hone_kv_pool *, int64_t, int64_t, int64_t) = values ? v_panel : k_panel;
+    hone_real *(*panel)(const hone_kv_pool *, int64_t, int64_t, int64_t) = values ? v_panel : k_panel;
     int64_t dim = pool->head_dim, at = span->first_position + depth - 1;
     if (page * HONE_PAGE_TOKENS < span->first_position)
         memcpy(out, panel(pool, span->pages[page], run->layer, kv_head),
@@ -226,7 +226,7 @@ static void gather_page(const attention_run *run, const hone_span *span, int64_t
     for (int32_t node = span->tree_rows[t]; node >= 0 && at >= page * HONE_PAGE_TOKENS;
          node = span->tree[node].parent, at--) {
         const hone_tree_place *place = &span->tree[node];
-        const float *from = panel(pool, place->page, run->layer, kv_head);
+        const hone_real *from = panel(pool, place->page, run->layer, kv_head);
         int64_t slot = at - page * HONE_PAGE_TOKENS;
         if (slot >= HONE_PAGE_TOKENS)
             continue;
@@ -239,14 +239,14 @@ static void gather_page(const attention_run *run, const hone_span *span, int64_t
 }
 
 static void tree_block(const attention_run *run, const hone_span *span, int64_t kv_head, int64_t t0, int64_t t1,
-                       const float *q, float *o, float *scores, int64_t stride, float *gathered)
+                       const hone_real *q, hone_real *o, hone_real *scores, int64_t stride, hone_real *gathered)
 {
     const hone_kernels *kernels = &run->ops->kernels;
     int64_t dim = run->pool->head_dim, group = run->group, m = (t1 - t0) * group;
     int64_t n_shared = span->first_position / HONE_PAGE_TOKENS;
     score_pages(run, span, kv_head, m, q, 0, n_shared, scores, stride);
     for (int64_t t = t0; t < t1; t++) {
-        float *own = scores + (t - t0) * group * stride;
+        hone_real *own = scores + (t - t0) * group * stride;
         int64_t depth = tree_depth(span, t), seen = span->first_position + depth;
         for (int64_t page = n_shared; page * HONE_PAGE_TOKENS < seen; page++) {
             gather_page(run, span, t, depth, page, kv_head, false, gathered);
@@ -283,8 +283,8 @@ static void attention_piece(void *context, int64_t piece, int thread)
     int64_t t0 = (block - run->first_block[s]) * run->block_rows, t1 = min64(t0 + run->block_rows, span->n_rows);
     int64_t m = (t1 - t0) * run->group, seen = span->tree ? span_end(span) : span->first_position + t1;
     int64_t stride = round_up(seen, HONE_PAGE_TOKENS);
-    float *q = run->ops->attention + (size_t)thread * (size_t)run->ops->attention_floats, *o = q + m * dim,
-          *scores = o + m * dim;
+    hone_real *q = run->ops->attention + (size_t)thread * (size_t)run->ops->attention_floats, *o = q + m * dim,
+              *scores = o + m * dim;
     for (int64_t t = t0; t < t1; t++)
         memcpy(q + (t - t0) * run->group * dim, run->q + (span->first_row + t) * width + kv_head * run->group * dim,
                (size_t)(run->group * dim) * sizeof *q);
@@ -304,8 +304,8 @@ typedef struct split_run {
     const attention_run *run;
     const hone_span *span;
     int64_t seen, stride, n_ranges;
-    const float *q;
-    float *o, *scores; /* scores: [n_heads][stride] */
+    const hone_real *q;
+    hone_real *o, *scores; /* scores: [n_heads][stride] */
 } split_run;
 
 enum { SPLIT_FROM_TOKENS = 256, RANGE_PAGES = 16, SPLIT_DIMS = 2 * HONE_PANEL };
@@ -376,7 +376,7 @@ hone_status hone_ops_reserve_attention(hone_ops *ops, int64_t longest, int64_t n
         TARGET_SCORES > group * longest ? TARGET_SCORES : group * longest; /* floats of scores at any length */
     int64_t need = round_up(most + QUERY_BLOCK * group * 2 * head_dim, 16);
     if (need > ops->attention_floats) {
-        float *data = aligned_alloc(64, (size_t)(need * ops->n_threads) * sizeof *data);
+        hone_real *data = aligned_alloc(64, (size_t)(need * ops->n_threads) * sizeof *data);
         if (!data)
             return hone_fail(err, HONE_NO_MEMORY, "out of memory for attention over %lld tokens", (long long)longest);
         free(ops->attention);
@@ -384,7 +384,8 @@ hone_status hone_ops_reserve_attention(hone_ops *ops, int64_t longest, int64_t n
         ops->attention_floats = need;
     }
     if (n_heads * longest > ops->split_floats) {
-        float *data = aligned_alloc(64, (size_t)(n_heads * longest) * sizeof *data); /* longest: whole cache lines */
+        hone_real *data =
+            aligned_alloc(64, (size_t)(n_heads * longest) * sizeof *data); /* longest: whole cache lines */
         if (!data)
             return hone_fail(err, HONE_NO_MEMORY, "out of memory for attention over %lld tokens", (long long)longest);
         free(ops->split_scores);
@@ -395,7 +396,7 @@ hone_status hone_ops_reserve_attention(hone_ops *ops, int64_t longest, int64_t n
 }
 
 void hone_op_attention(hone_ops *ops, const hone_kv_pool *pool, int64_t layer, const hone_span *spans, int64_t n_spans,
-                       int64_t n_heads, float scale, const float *q, float *o)
+                       int64_t n_heads, hone_real scale, const hone_real *q, hone_real *o)
 {
     int64_t group = n_heads / pool->n_kv_heads, longest = 1;
     for (int64_t s = 0; s < n_spans; s++)
@@ -440,11 +441,11 @@ enum { BACKWARD_QUERIES = 64 };
 typedef struct attention_backward_run {
     attention_run forward;
     int64_t n_rows, longest;
-    const float *d_o;
-    float *dq, *dk_part, *dv_part; /* parts: [n_heads][n_rows][head_dim] */
-    float *thread_work;
+    const hone_real *d_o;
+    hone_real *dq, *dk_part, *dv_part; /* parts: [n_heads][n_rows][head_dim] */
+    hone_real *thread_work;
     size_t thread_floats;
-    float *dk, *dv;
+    hone_real *dk, *dv;
 } attention_backward_run;
 
 static size_t backward_thread_floats(int64_t head_dim, int64_t longest)
@@ -459,7 +460,7 @@ size_t hone_attention_backward_work(int64_t n_rows, int64_t n_heads, int64_t hea
 
 /* Gradients that queries t0..t1 of a span send to the keys and values of positions p0..p1, which are rows row0... */
 static void backward_keys(const attention_backward_run *run, const hone_span *span, int64_t head, int64_t t0,
-                          int64_t t1, int64_t p0, int64_t p1, int64_t row0, const float *p, const float *ds,
+                          int64_t t1, int64_t p0, int64_t p1, int64_t row0, const hone_real *p, const hone_real *ds,
                           int64_t stride)
 {
     const attention_run *f = &run->forward;
@@ -474,19 +475,19 @@ static void backward_keys(const attention_backward_run *run, const hone_span *sp
 }
 
 static void backward_block(const attention_backward_run *run, const hone_span *span, int64_t head, int64_t t0,
-                           int64_t t1, float *work)
+                           int64_t t1, hone_real *work)
 {
     const attention_run *f = &run->forward;
     const hone_kernels *kernels = &f->ops->kernels;
     int64_t dim = f->pool->head_dim, width = f->n_heads * dim, kv_head = head / f->group, m = t1 - t0;
     int64_t seen = span->first_position + t1, stride = round_up(seen, HONE_PAGE_TOKENS),
             n_pages = stride / HONE_PAGE_TOKENS;
-    float *p = work, *ds = p + BACKWARD_QUERIES * stride, *turned = ds + BACKWARD_QUERIES * stride;
+    hone_real *p = work, *ds = p + BACKWARD_QUERIES * stride, *turned = ds + BACKWARD_QUERIES * stride;
     int64_t first = (span->first_row + t0) * width + head * dim;
     for (int64_t page = 0; page < n_pages; page++) {
         hone_tile_rows(kernels, m, dim, f->q + first, width, 1, k_panel(f->pool, span->pages[page], f->layer, kv_head),
                        HONE_PAGE_TOKENS, p + page * HONE_PAGE_TOKENS, stride, false);
-        const float *v = v_panel(f->pool, span->pages[page], f->layer, kv_head);
+        const hone_real *v = v_panel(f->pool, span->pages[page], f->layer, kv_head);
         for (int64_t d = 0; d < dim; d += 16)
             kernels->transpose16(v + d, dim, turned + d * HONE_PAGE_TOKENS, HONE_PAGE_TOKENS);
         hone_tile_rows(kernels, m, dim, run->d_o + first, width, 1, turned, HONE_PAGE_TOKENS,
@@ -495,12 +496,12 @@ static void backward_block(const attention_backward_run *run, const hone_span *s
     for (int64_t i = 0; i < m; i++) {
         int64_t valid = span->first_position + t0 + i + 1;
         kernels->softmax(valid, stride, f->scale, p + i * stride);
-        float delta = kernels->dot(dim, run->d_o + first + i * width, f->o + first + i * width);
+        hone_real delta = kernels->dot(dim, run->d_o + first + i * width, f->o + first + i * width);
         kernels->softmax_backward(valid, delta, f->scale, p + i * stride, ds + i * stride, ds + i * stride);
         memset(ds + i * stride + valid, 0, (size_t)(stride - valid) * sizeof *ds);
     }
     for (int64_t page = 0; page < n_pages; page++) {
-        const float *k = k_panel(f->pool, span->pages[page], f->layer, kv_head);
+        const hone_real *k = k_panel(f->pool, span->pages[page], f->layer, kv_head);
         int64_t slots = min64(HONE_PAGE_TOKENS, seen - page * HONE_PAGE_TOKENS);
         for (int64_t d = 0; d < dim; d += 16)
             kernels->transpose16(k + d * HONE_PAGE_TOKENS, HONE_PAGE_TOKENS, turned + d, dim);
@@ -517,8 +518,8 @@ static void backward_head(void *context, int64_t head, int thread)
 {
     const attention_backward_run *run = context;
     size_t part = (size_t)(run->n_rows * run->forward.pool->head_dim);
-    memset(run->dk_part + (size_t)head * part, 0, part * sizeof(float));
-    memset(run->dv_part + (size_t)head * part, 0, part * sizeof(float));
+    memset(run->dk_part + (size_t)head * part, 0, part * sizeof(hone_real));
+    memset(run->dv_part + (size_t)head * part, 0, part * sizeof(hone_real));
     for (int64_t s = 0; s < run->forward.n_spans; s++) {
         const hone_span *span = &run->forward.spans[s];
         for (int64_t t = 0; t < span->n_rows; t += BACKWARD_QUERIES)
@@ -537,8 +538,8 @@ static void add_parts(void *context, int64_t row, int thread)
     for (int64_t h = 0; h < f->n_heads; h++) {
         size_t from = (size_t)((h * run->n_rows + row) * dim), to = (size_t)((row * kv_heads + h / f->group) * dim);
         if (h % f->group == 0) {
-            memcpy(run->dk + to, run->dk_part + from, (size_t)dim * sizeof(float));
-            memcpy(run->dv + to, run->dv_part + from, (size_t)dim * sizeof(float));
+            memcpy(run->dk + to, run->dk_part + from, (size_t)dim * sizeof(hone_real));
+            memcpy(run->dv + to, run->dv_part + from, (size_t)dim * sizeof(hone_real));
         } else {
             f->ops->kernels.add(dim, run->dk_part + from, run->dk + to);
             f->ops->kernels.add(dim, run->dv_part + from, run->dv + to);
@@ -547,8 +548,9 @@ static void add_parts(void *context, int64_t row, int thread)
 }
 
 void hone_op_attention_backward(hone_ops *ops, const hone_kv_pool *pool, int64_t layer, const hone_span *spans,
-                                int64_t n_spans, int64_t n_rows, int64_t n_heads, float scale, const float *q,
-                                const float *o, const float *d_o, float *dq, float *dk, float *dv, float *work)
+                                int64_t n_spans, int64_t n_rows, int64_t n_heads, hone_real scale, const hone_real *q,
+                                const hone_real *o, const hone_real *d_o, hone_real *dq, hone_real *dk, hone_real *dv,
+                                hone_real *work)
 {
     int64_t longest = 0;
     for (int64_t s = 0; s < n_spans; s++)
@@ -556,7 +558,7 @@ void hone_op_attention_backward(hone_ops *ops, const hone_kv_pool *pool, int64_t
             longest = spans[s].first_position + spans[s].n_rows;
     size_t part = (size_t)(n_heads * n_rows * pool->head_dim);
     attention_backward_run run = {.forward = {ops, pool, layer, n_heads, n_heads / pool->n_kv_heads, spans, NULL,
-                                              n_spans, 0, scale, q, (float *)(uintptr_t)o},
+                                              n_spans, 0, scale, q, (hone_real *)(uintptr_t)o},
                                   .n_rows = n_rows,
                                   .longest = longest,
                                   .d_o = d_o,

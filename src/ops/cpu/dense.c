@@ -8,8 +8,8 @@ enum { ROWS = 96, COLUMNS = 64 }; /* of C in one task */
 typedef struct matmul_run {
     hone_ops *ops;
     int64_t m, n, k, a_row, a_k, b_k, c_row, row_blocks;
-    const float *a, *b;
-    float *c;
+    const hone_real *a, *b;
+    hone_real *c;
     bool add;
 } matmul_run;
 
@@ -20,16 +20,16 @@ static int64_t min64(int64_t a, int64_t b)
 
 /* The last columns when they do not fill a panel: B is copied into a padded scratch, C goes through an edge row. */
 static void edge_columns(const matmul_run *run, int64_t row0, int64_t row1, int64_t j, int64_t k0, int64_t k1,
-                         float *scratch)
+                         hone_real *scratch)
 {
     int64_t columns = run->n - j;
-    float edge[HONE_PANEL] __attribute__((aligned(32)));
+    hone_real edge[HONE_PANEL] __attribute__((aligned(32)));
     for (int64_t p = k0; p < k1; p++) {
-        memcpy(scratch + (p - k0) * HONE_PANEL, run->b + p * run->b_k + j, (size_t)columns * sizeof(float));
-        memset(scratch + (p - k0) * HONE_PANEL + columns, 0, (size_t)(HONE_PANEL - columns) * sizeof(float));
+        memcpy(scratch + (p - k0) * HONE_PANEL, run->b + p * run->b_k + j, (size_t)columns * sizeof(hone_real));
+        memset(scratch + (p - k0) * HONE_PANEL + columns, 0, (size_t)(HONE_PANEL - columns) * sizeof(hone_real));
     }
     for (int64_t i = row0; i < row1; i++) {
-        float *c = run->c + i * run->c_row + j;
+        hone_real *c = run->c + i * run->c_row + j;
         run->ops->kernels.tile[1](k1 - k0, run->a + i * run->a_row + k0 * run->a_k, 0, run->a_k, scratch, HONE_PANEL,
                                   edge, HONE_PANEL, false);
         for (int64_t t = 0; t < columns; t++)
@@ -42,7 +42,7 @@ static void matmul_piece(void *context, int64_t piece, int thread)
     const matmul_run *run = context;
     int64_t row0 = piece % run->row_blocks * ROWS, row1 = min64(row0 + ROWS, run->m);
     int64_t col0 = piece / run->row_blocks * COLUMNS, col1 = min64(col0 + COLUMNS, run->n);
-    float *scratch = run->ops->scratch + (size_t)thread * HONE_SCRATCH_FLOATS;
+    hone_real *scratch = run->ops->scratch + (size_t)thread * HONE_SCRATCH_FLOATS;
     for (int64_t k0 = 0; k0 < run->k || k0 == 0; k0 += HONE_K_CHUNK) {
         int64_t k1 = min64(k0 + HONE_K_CHUNK, run->k);
         for (int64_t j = col0; j < col1; j += HONE_PANEL) {
@@ -56,8 +56,8 @@ static void matmul_piece(void *context, int64_t piece, int thread)
     }
 }
 
-void hone_op_matmul(hone_ops *ops, int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, int64_t a_k,
-                    const float *b, int64_t b_k, float *c, int64_t c_row, bool add)
+void hone_op_matmul(hone_ops *ops, int64_t m, int64_t n, int64_t k, const hone_real *a, int64_t a_row, int64_t a_k,
+                    const hone_real *b, int64_t b_k, hone_real *c, int64_t c_row, bool add)
 {
     if (m < 1 || n < 1)
         return;
@@ -65,7 +65,7 @@ void hone_op_matmul(hone_ops *ops, int64_t m, int64_t n, int64_t k, const float 
     hone_thread_pool_run(ops->pool, run.row_blocks * ((n + COLUMNS - 1) / COLUMNS), matmul_piece, &run);
 }
 
-void hone_op_transpose(hone_ops *ops, int64_t m, int64_t n, const float *x, float *y)
+void hone_op_transpose(hone_ops *ops, int64_t m, int64_t n, const hone_real *x, hone_real *y)
 {
     int64_t full_m = m / 16 * 16, full_n = n / 16 * 16;
     for (int64_t i = 0; i < full_m; i += 16)

@@ -64,7 +64,7 @@ hone_status hone_ops_create(int n_threads, hone_ops **out, hone_error *err)
     if (status != HONE_OK)
         goto done;
     ops->n_threads = hone_thread_pool_size(ops->pool);
-    size_t scratch_bytes = (size_t)ops->n_threads * HONE_SCRATCH_FLOATS * sizeof(float);
+    size_t scratch_bytes = (size_t)ops->n_threads * HONE_SCRATCH_FLOATS * sizeof(hone_real);
     ops->scratch = aligned_alloc(64, (scratch_bytes + 63) / 64 * 64);
     if (!ops->scratch)
         status = hone_fail(err, HONE_NO_MEMORY, "out of memory for %d threads", ops->n_threads);
@@ -105,7 +105,7 @@ static void burn_piece(void *context, int64_t piece, int thread)
     (void)piece;
     (void)thread;
     hone_ops *ops = context;
-    float sink = 0;
+    hone_real sink = 0;
     ops->kernels.fma_burn(BURN_ROUNDS, &sink); /* through a pointer, so the compiler cannot drop it */
 }
 

@@ -25,10 +25,10 @@ static int64_t round_up(int64_t n, int64_t to)
 typedef struct rows_run {
     const hone_kernels *kernels;
     int64_t n_rows, dim;
-    float eps;
-    const float *x, *residual, *bias, *w, *b;
+    hone_real eps;
+    const hone_real *x, *residual, *bias, *w, *b;
     const int32_t *ids, *positions;
-    float *y;
+    hone_real *y;
 } rows_run;
 
 static void run_rows(hone_ops *ops, hone_piece piece, rows_run *run)
@@ -47,17 +47,18 @@ static void layer_norm_piece(void *context, int64_t piece, int thread)
                                r->y + t * r->dim);
 }
 
-void hone_op_layer_norm(hone_ops *ops, int64_t n_rows, int64_t dim, float eps, const float *x, const float *residual,
-                        const float *bias, const float *w, const float *b, float *y)
+void hone_op_layer_norm(hone_ops *ops, int64_t n_rows, int64_t dim, hone_real eps, const hone_real *x,
+                        const hone_real *residual, const hone_real *bias, const hone_real *w, const hone_real *b,
+                        hone_real *y)
 {
     rows_run run = {
         .n_rows = n_rows, .dim = dim, .eps = eps, .x = x, .residual = residual, .bias = bias, .w = w, .b = b, .y = y};
     run_rows(ops, layer_norm_piece, &run);
 }
 
-void hone_op_embed_layer_norm(hone_ops *ops, int64_t n_rows, int64_t dim, float eps, const float *table,
-                              const int32_t *ids, const float *places, const int32_t *positions, const float *bias,
-                              const float *w, const float *b, float *y)
+void hone_op_embed_layer_norm(hone_ops *ops, int64_t n_rows, int64_t dim, hone_real eps, const hone_real *table,
+                              const int32_t *ids, const hone_real *places, const int32_t *positions,
+                              const hone_real *bias, const hone_real *w, const hone_real *b, hone_real *y)
 {
     rows_run run = {.n_rows = n_rows,
                     .dim = dim,
@@ -81,7 +82,7 @@ static void add_bias_piece(void *context, int64_t piece, int thread)
         r->kernels->add(r->dim, r->bias, r->y + t * r->dim);
 }
 
-void hone_op_add_bias(hone_ops *ops, int64_t n_rows, int64_t dim, const float *bias, float *x)
+void hone_op_add_bias(hone_ops *ops, int64_t n_rows, int64_t dim, const hone_real *bias, hone_real *x)
 {
     rows_run run = {.n_rows = n_rows, .dim = dim, .bias = bias, .y = x};
     run_rows(ops, add_bias_piece, &run);
@@ -95,7 +96,7 @@ static void gelu_piece(void *context, int64_t piece, int thread)
         r->kernels->gelu(r->dim, r->bias, r->y + t * r->dim);
 }
 
-void hone_op_gelu(hone_ops *ops, int64_t n_rows, int64_t dim, const float *bias, float *x)
+void hone_op_gelu(hone_ops *ops, int64_t n_rows, int64_t dim, const hone_real *bias, hone_real *x)
 {
     rows_run run = {.n_rows = n_rows, .dim = dim, .bias = bias, .y = x};
     run_rows(ops, gelu_piece, &run);
@@ -105,9 +106,9 @@ typedef struct attention_run {
     const hone_kernels *kernels;
     const int64_t *starts;
     int64_t n_heads, heads_a_piece, head_dim;
-    float scale;
-    const float *q, *k, *v;
-    float *o, *work;
+    hone_real scale;
+    const hone_real *q, *k, *v;
+    hone_real *o, *work;
     size_t work_floats;
 } attention_run;
 
@@ -116,7 +117,8 @@ size_t hone_attention_within_work(int64_t longest, int64_t head_dim)
     return (size_t)(round_up(longest, HONE_PANEL) * (head_dim + QUERY_BLOCK));
 }
 
-static void attend_head(const attention_run *run, int64_t first, int64_t n, int64_t head, float *panels, float *scores)
+static void attend_head(const attention_run *run, int64_t first, int64_t n, int64_t head, hone_real *panels,
+                        hone_real *scores)
 {
     const hone_kernels *kernels = run->kernels;
     int64_t dim = run->head_dim, width = run->n_heads * dim, stride = round_up(n, HONE_PANEL);
@@ -142,14 +144,14 @@ static void attention_piece(void *context, int64_t piece, int thread)
     const attention_run *run = context;
     int64_t groups = run->n_heads / run->heads_a_piece, s = piece / groups, head = piece % groups * run->heads_a_piece,
             first = run->starts[s], n = run->starts[s + 1] - first;
-    float *panels = run->work + (size_t)thread * run->work_floats;
+    hone_real *panels = run->work + (size_t)thread * run->work_floats;
     for (int64_t h = head; h < head + run->heads_a_piece; h++)
         attend_head(run, first, n, h, panels, panels + round_up(n, HONE_PANEL) * run->head_dim);
 }
 
 void hone_op_attention_within(hone_ops *ops, const int64_t *starts, int64_t n_sequences, int64_t longest,
-                              int64_t n_heads, int64_t head_dim, float scale, const float *q, const float *k,
-                              const float *v, float *o, float *work)
+                              int64_t n_heads, int64_t head_dim, hone_real scale, const hone_real *q,
+                              const hone_real *k, const hone_real *v, hone_real *o, hone_real *work)
 {
     enum { ENOUGH_PIECES_A_THREAD = 4 }; /* whole sequences are larger pieces than single heads, but may be few */
     bool whole = n_sequences >= ENOUGH_PIECES_A_THREAD * ops->n_threads;
@@ -173,8 +175,8 @@ typedef struct pool_run {
     const int64_t *starts;
     int64_t dim;
     hone_pooling pooling;
-    const float *x;
-    float *y;
+    const hone_real *x;
+    hone_real *y;
 } pool_run;
 
 static void pool_piece(void *context, int64_t piece, int thread)
@@ -182,21 +184,21 @@ static void pool_piece(void *context, int64_t piece, int thread)
     (void)thread;
     const pool_run *r = context;
     int64_t first = r->starts[piece], n = r->starts[piece + 1] - first, dim = r->dim;
-    const float *x = r->x + (first + (r->pooling == HONE_POOL_LAST ? n - 1 : 0)) * dim;
-    float *y = r->y + piece * dim;
+    const hone_real *x = r->x + (first + (r->pooling == HONE_POOL_LAST ? n - 1 : 0)) * dim;
+    hone_real *y = r->y + piece * dim;
     memcpy(y, x, (size_t)dim * sizeof *y);
     if (r->pooling == HONE_POOL_MEAN) {
         for (int64_t t = 1; t < n; t++)
             r->kernels->add(dim, x + t * dim, y);
-        r->kernels->scale(dim, 1.0f / (float)n, y);
+        r->kernels->scale(dim, 1.0f / (hone_real)n, y);
     }
-    float length = sqrtf(r->kernels->dot(dim, y, y));
+    hone_real length = sqrtf(r->kernels->dot(dim, y, y));
     if (length > 0)
         r->kernels->scale(dim, 1.0f / length, y);
 }
 
 void hone_op_pool(hone_ops *ops, const int64_t *starts, int64_t n_sequences, int64_t dim, hone_pooling pooling,
-                  const float *x, float *y)
+                  const hone_real *x, hone_real *y)
 {
     pool_run run = {&ops->kernels, starts, dim, pooling, x, y};
     hone_thread_pool_run(ops->pool, n_sequences, pool_piece, &run);

@@ -33,17 +33,17 @@ enum {
 };
 
 /* C[i][0..16) = sum over k of a[i*a_row + k*a_k] * b[k*b_k + 0..16), i < rows; add: C += that sum. Any k >= 0. */
-typedef void (*hone_tile_kernel)(int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b, int64_t b_k,
-                                 float *c, int64_t c_row, bool add);
+typedef void (*hone_tile_kernel)(int64_t k, const hone_real *a, int64_t a_row, int64_t a_k, const hone_real *b,
+                                 int64_t b_k, hone_real *c, int64_t c_row, bool add);
 /* Inputs [k0,k1) of one panel to out[k-k0][16]. For q8 and q4, k0 is a multiple of 32 and so is k1 - k0. */
-typedef void (*hone_expand_kernel)(const void *panel, int64_t k0, int64_t k1, float *out);
+typedef void (*hone_expand_kernel)(const void *panel, int64_t k0, int64_t k1, hone_real *out);
 /* Both at once: out as expand makes it, and the tile of inputs [k0,k1) over the first rows (1..6) with A's rows a_row
  * apart. The expansion then runs in the shadow of the multiply-adds, which counts where rows are few. */
-typedef void (*hone_expand_tile_kernel)(const void *panel, int64_t k0, int64_t k1, const float *a, int64_t a_row,
-                                        float *c, int64_t c_row, bool add, float *out);
+typedef void (*hone_expand_tile_kernel)(const void *panel, int64_t k0, int64_t k1, const hone_real *a, int64_t a_row,
+                                        hone_real *c, int64_t c_row, bool add, hone_real *out);
 /* y[0..16*n_panels) = W x over all n_in inputs, chunked as HONE_K_CHUNK says; panels are panel_bytes apart. */
-typedef void (*hone_gemv_kernel)(const void *panels, size_t panel_bytes, int n_panels, int64_t n_in, const float *x,
-                                 float *y);
+typedef void (*hone_gemv_kernel)(const void *panels, size_t panel_bytes, int n_panels, int64_t n_in, const hone_real *x,
+                                 hone_real *y);
 
 typedef struct hone_kernels {
     const char *isa;
@@ -51,35 +51,39 @@ typedef struct hone_kernels {
     hone_expand_kernel expand[HONE_N_PACKINGS];
     /* by number of rows; NULL: expand, then the tile */
     hone_expand_tile_kernel expand_tile[HONE_N_PACKINGS][HONE_TILE_ROWS + 1];
-    hone_gemv_kernel gemv[HONE_N_PACKINGS];                                      /* NULL: expand and use the tile */
-    void (*transpose16)(const float *x, int64_t x_row, float *y, int64_t y_row); /* y[j][i] = x[i][j], 16 x 16 */
+    hone_gemv_kernel gemv[HONE_N_PACKINGS]; /* NULL: expand and use the tile */
+    void (*transpose16)(const hone_real *x, int64_t x_row, hone_real *y,
+                        int64_t y_row); /* y[j][i] = x[i][j], 16 x 16 */
 
     /* rowwise.c, compiled once for each instruction set */
-    void (*rms_norm)(int64_t dim, float eps, const float *x, const float *w, float *y, float *rrms);
-    void (*rms_norm_backward)(int64_t dim, const float *x, const float *w, float rrms, const float *dy, float *dx);
-    void (*add)(int64_t n, const float *x, float *y);
-    void (*scale)(int64_t n, float factor, float *x);
-    void (*swiglu)(int64_t n, const float *gate, const float *up, float *y);
-    void (*swiglu_backward)(int64_t n, const float *gate, const float *up, const float *dy, float *dgate, float *dup);
-    void (*rope_adjacent)(int64_t head_dim, const float *cos_sin, float *x, float direction);
-    void (*rope_half)(int64_t head_dim, const float *cos_sin, float *x, float direction);
+    void (*rms_norm)(int64_t dim, hone_real eps, const hone_real *x, const hone_real *w, hone_real *y, hone_real *rrms);
+    void (*rms_norm_backward)(int64_t dim, const hone_real *x, const hone_real *w, hone_real rrms, const hone_real *dy,
+                              hone_real *dx);
+    void (*add)(int64_t n, const hone_real *x, hone_real *y);
+    void (*scale)(int64_t n, hone_real factor, hone_real *x);
+    void (*swiglu)(int64_t n, const hone_real *gate, const hone_real *up, hone_real *y);
+    void (*swiglu_backward)(int64_t n, const hone_real *gate, const hone_real *up, const hone_real *dy,
+                            hone_real *dgate, hone_real *dup);
+    void (*rope_adjacent)(int64_t head_dim, const hone_real *cos_sin, hone_real *x, hone_real direction);
+    void (*rope_half)(int64_t head_dim, const hone_real *cos_sin, hone_real *x, hone_real direction);
     /* n is a multiple of 16; values from n_valid on become 0: x = exp(scale*x - max) / sum. */
-    void (*softmax)(int64_t n_valid, int64_t n, float scale, float *x);
-    float (*max)(int64_t n, const float *x);
-    double (*sum_exp)(int64_t n, float max, const float *x); /* sum of exp(x - max), n any */
-    void (*cross_entropy_backward)(int64_t n, float log_sum_exp, float weight,
-                                   float *x);                /* x = weight * exp(x - lse) */
-    float (*dot)(int64_t n, const float *x, const float *y); /* 16 lanes, then a tree */
+    void (*softmax)(int64_t n_valid, int64_t n, hone_real scale, hone_real *x);
+    hone_real (*max)(int64_t n, const hone_real *x);
+    double (*sum_exp)(int64_t n, hone_real max, const hone_real *x); /* sum of exp(x - max), n any */
+    void (*cross_entropy_backward)(int64_t n, hone_real log_sum_exp, hone_real weight,
+                                   hone_real *x);                        /* x = weight * exp(x - lse) */
+    hone_real (*dot)(int64_t n, const hone_real *x, const hone_real *y); /* 16 lanes, then a tree */
     /* ds = p * (dp - delta) * scale */
-    void (*softmax_backward)(int64_t n, float delta, float scale, const float *p, const float *dp, float *ds);
-    double (*sum_squares)(int64_t n, const float *x);
-    void (*adamw)(int64_t n, const hone_adamw *settings, float bias1, float bias2_root, const float *g, float *m,
-                  float *v, float *x);
+    void (*softmax_backward)(int64_t n, hone_real delta, hone_real scale, const hone_real *p, const hone_real *dp,
+                             hone_real *ds);
+    double (*sum_squares)(int64_t n, const hone_real *x);
+    void (*adamw)(int64_t n, const hone_adamw *settings, hone_real bias1, hone_real bias2_root, const hone_real *g,
+                  hone_real *m, hone_real *v, hone_real *x);
     /* encoder.c, compiled once for each instruction set */
-    void (*layer_norm)(int64_t dim, float eps, const float *x, const float *residual, const float *bias, const float *w,
-                       const float *b, float *y);
-    void (*gelu)(int64_t n, const float *bias, float *x); /* x = gelu(x + bias) */
-    void (*fma_burn)(int64_t rounds, float *sink);        /* rounds * 24 fused multiply-adds on full vectors */
+    void (*layer_norm)(int64_t dim, hone_real eps, const hone_real *x, const hone_real *residual, const hone_real *bias,
+                       const hone_real *w, const hone_real *b, hone_real *y);
+    void (*gelu)(int64_t n, const hone_real *bias, hone_real *x); /* x = gelu(x + bias) */
+    void (*fma_burn)(int64_t rounds, hone_real *sink);            /* rounds * 24 fused multiply-adds on full vectors */
     int vector_floats;
 } hone_kernels;
 
@@ -107,10 +111,10 @@ struct hone_ops {
     hone_weight_chunk *weight_chunk; /* that the next packed weights go to; weight.c */
     hone_thread_pool *pool;
     int n_threads;
-    float *scratch;   /* [n_threads][HONE_SCRATCH_FLOATS], 64-byte aligned */
-    float *attention; /* [n_threads][attention_floats], grown by hone_op_attention's callers at creation */
+    hone_real *scratch;   /* [n_threads][HONE_SCRATCH_FLOATS], 64-byte aligned */
+    hone_real *attention; /* [n_threads][attention_floats], grown by hone_op_attention's callers at creation */
     int64_t attention_floats;
-    float *split_scores; /* [n_heads][longest], shared: one row's scores when all threads work on it */
+    hone_real *split_scores; /* [n_heads][longest], shared: one row's scores when all threads work on it */
     int64_t split_floats;
 };
 
@@ -125,8 +129,8 @@ static inline int64_t hone_tile_height(int64_t m)
 }
 
 /* Runs the tile kernel over m rows (any m) and 16 columns. */
-static inline void hone_tile_rows(const hone_kernels *kernels, int64_t m, int64_t k, const float *a, int64_t a_row,
-                                  int64_t a_k, const float *b, int64_t b_k, float *c, int64_t c_row, bool add)
+static inline void hone_tile_rows(const hone_kernels *kernels, int64_t m, int64_t k, const hone_real *a, int64_t a_row,
+                                  int64_t a_k, const hone_real *b, int64_t b_k, hone_real *c, int64_t c_row, bool add)
 {
     while (m > 0) {
         int64_t rows = hone_tile_height(m);

@@ -44,10 +44,10 @@ static const hone_lora_job *find_job(const lora_run *run, int64_t piece, int64_t
 }
 
 /* c[rows][0..columns) = (add: +=) a b, K in chunks; a panel that c does not fill goes through `edge`. */
-static void multiply(const hone_kernels *kernels, int64_t rows, int64_t k, const float *a, int64_t a_row,
-                     const float *panel, float *c, int64_t c_row, int64_t columns, bool add)
+static void multiply(const hone_kernels *kernels, int64_t rows, int64_t k, const hone_real *a, int64_t a_row,
+                     const hone_real *panel, hone_real *c, int64_t c_row, int64_t columns, bool add)
 {
-    float edge[HONE_PANEL] __attribute__((aligned(64)));
+    hone_real edge[HONE_PANEL] __attribute__((aligned(64)));
     for (int64_t k0 = 0; k0 < k; k0 += HONE_K_CHUNK) {
         int64_t n = min64(HONE_K_CHUNK, k - k0);
         bool onto = add || k0 > 0;
@@ -77,7 +77,7 @@ static void low_piece(void *context, int64_t piece, int thread)
     const hone_lora_job *job = find_job(run, piece, &within);
     int64_t row0 = within / blocks(job->rank, HONE_PANEL) * ROWS, rows = min64(ROWS, job->n_rows - row0);
     int64_t p = within % blocks(job->rank, HONE_PANEL), columns = min64(HONE_PANEL, job->rank - p * HONE_PANEL);
-    float *low = job->low + row0 * job->rank + p * HONE_PANEL;
+    hone_real *low = job->low + row0 * job->rank + p * HONE_PANEL;
     multiply(&run->ops->kernels, rows, job->n_in, job->x + row0 * job->n_in, job->n_in,
              job->a_panels + p * job->n_in * HONE_PANEL, low, job->rank, columns, false);
     for (int64_t i = 0; i < rows; i++)
@@ -126,13 +126,13 @@ size_t hone_lora_panel_floats(int64_t n_out, int64_t n_in)
     return (size_t)(blocks(n_out, HONE_PANEL) * HONE_PANEL * n_in);
 }
 
-void hone_op_lora_pack(hone_ops *ops, int64_t n_out, int64_t n_in, const float *w, int64_t w_out, int64_t w_in,
-                       float *panels)
+void hone_op_lora_pack(hone_ops *ops, int64_t n_out, int64_t n_in, const hone_real *w, int64_t w_out, int64_t w_in,
+                       hone_real *panels)
 {
     for (int64_t p = 0; p < n_out; p += HONE_PANEL) {
-        float *panel = panels + p * n_in;
+        hone_real *panel = panels + p * n_in;
         int64_t lanes = min64(HONE_PANEL, n_out - p);
-        const float *from = w + p * w_out;
+        const hone_real *from = w + p * w_out;
         int64_t k = 0;
         if (lanes == HONE_PANEL && w_in == 1)
             for (; k + 16 <= n_in; k += 16)

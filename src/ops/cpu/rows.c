@@ -24,16 +24,16 @@ static int64_t pieces(int64_t n, int64_t size)
 typedef struct run {
     hone_ops *ops;
     int64_t n_rows, n;
-    float factor;
-    const float *a, *b, *c, *d;
-    float *x, *y;
+    hone_real factor;
+    const hone_real *a, *b, *c, *d;
+    hone_real *x, *y;
     const int32_t *ids;
     int32_t *index;
     double *lse, *logprob;
     const double *lse_in;
     const hone_rope_table *table;
     const hone_adamw *adamw;
-    float bias1, bias2_root;
+    hone_real bias1, bias2_root;
     bool backward;
 } run;
 
@@ -45,8 +45,8 @@ static void rms_norm_piece(void *context, int64_t piece, int thread)
         r->ops->kernels.rms_norm(r->n, r->factor, r->a + t * r->n, r->b, r->y + t * r->n, r->x ? r->x + t : NULL);
 }
 
-void hone_op_rms_norm(hone_ops *ops, int64_t n_rows, int64_t dim, float eps, const float *x, const float *w, float *y,
-                      float *rrms)
+void hone_op_rms_norm(hone_ops *ops, int64_t n_rows, int64_t dim, hone_real eps, const hone_real *x, const hone_real *w,
+                      hone_real *y, hone_real *rrms)
 {
     run r = {.ops = ops, .n_rows = n_rows, .n = dim, .factor = eps, .a = x, .b = w, .y = y, .x = rrms};
     hone_thread_pool_run(ops->pool, pieces(n_rows, ROWS_A_PIECE), rms_norm_piece, &r);
@@ -60,8 +60,8 @@ static void rms_norm_backward_piece(void *context, int64_t piece, int thread)
         r->ops->kernels.rms_norm_backward(r->n, r->a + t * r->n, r->b, r->c[t], r->d + t * r->n, r->y + t * r->n);
 }
 
-void hone_op_rms_norm_backward(hone_ops *ops, int64_t n_rows, int64_t dim, const float *x, const float *w,
-                               const float *rrms, const float *dy, float *dx)
+void hone_op_rms_norm_backward(hone_ops *ops, int64_t n_rows, int64_t dim, const hone_real *x, const hone_real *w,
+                               const hone_real *rrms, const hone_real *dy, hone_real *dx)
 {
     run r = {.ops = ops, .n_rows = n_rows, .n = dim, .a = x, .b = w, .c = rrms, .d = dy, .y = dx};
     hone_thread_pool_run(ops->pool, pieces(n_rows, ROWS_A_PIECE), rms_norm_backward_piece, &r);
@@ -75,7 +75,7 @@ static void add_piece(void *context, int64_t piece, int thread)
     r->ops->kernels.add(min64(VALUES_A_PIECE, r->n - i), r->a + i, r->y + i);
 }
 
-void hone_op_add(hone_ops *ops, int64_t n, const float *x, float *y)
+void hone_op_add(hone_ops *ops, int64_t n, const hone_real *x, hone_real *y)
 {
     run r = {.ops = ops, .n = n, .a = x, .y = y};
     hone_thread_pool_run(ops->pool, pieces(n, VALUES_A_PIECE), add_piece, &r);
@@ -89,7 +89,7 @@ static void scale_piece(void *context, int64_t piece, int thread)
     r->ops->kernels.scale(min64(VALUES_A_PIECE, r->n - i), r->factor, r->y + i);
 }
 
-void hone_op_scale(hone_ops *ops, int64_t n, float factor, float *x)
+void hone_op_scale(hone_ops *ops, int64_t n, hone_real factor, hone_real *x)
 {
     run r = {.ops = ops, .n = n, .factor = factor, .y = x};
     hone_thread_pool_run(ops->pool, pieces(n, VALUES_A_PIECE), scale_piece, &r);
@@ -108,14 +108,14 @@ static void swiglu_piece(void *context, int64_t piece, int thread)
         r->ops->kernels.swiglu(n, r->a + i, r->b + i, r->y + i);
 }
 
-void hone_op_swiglu(hone_ops *ops, int64_t n, const float *gate, const float *up, float *y)
+void hone_op_swiglu(hone_ops *ops, int64_t n, const hone_real *gate, const hone_real *up, hone_real *y)
 {
     run r = {.ops = ops, .n = n, .a = gate, .b = up, .y = y};
     hone_thread_pool_run(ops->pool, pieces(n, SWIGLU_VALUES_A_PIECE), swiglu_piece, &r);
 }
 
-void hone_op_swiglu_backward(hone_ops *ops, int64_t n, const float *gate, const float *up, const float *dy,
-                             float *dgate, float *dup)
+void hone_op_swiglu_backward(hone_ops *ops, int64_t n, const hone_real *gate, const hone_real *up, const hone_real *dy,
+                             hone_real *dgate, hone_real *dup)
 {
     run r = {.ops = ops, .n = n, .a = gate, .b = up, .c = dy, .x = dgate, .y = dup, .backward = true};
     hone_thread_pool_run(ops->pool, pieces(n, SWIGLU_VALUES_A_PIECE), swiglu_piece, &r);
@@ -124,7 +124,7 @@ void hone_op_swiglu_backward(hone_ops *ops, int64_t n, const float *gate, const 
 struct hone_rope_table {
     int64_t n_positions, head_dim;
     bool half_split;
-    float *cos_sin; /* [n_positions][head_dim], cos and sin of pair i at 2i and 2i+1 */
+    hone_real *cos_sin; /* [n_positions][head_dim], cos and sin of pair i at 2i and 2i+1 */
 };
 
 hone_status hone_rope_table_create(int64_t n_positions, int64_t head_dim, double base, bool half_split,
@@ -132,7 +132,7 @@ hone_status hone_rope_table_create(int64_t n_positions, int64_t head_dim, double
 {
     *out = NULL;
     hone_rope_table *table = calloc(1, sizeof *table);
-    float *values = calloc((size_t)n_positions * (size_t)head_dim, sizeof *values);
+    hone_real *values = calloc((size_t)n_positions * (size_t)head_dim, sizeof *values);
     if (!table || !values) {
         free(table);
         free(values);
@@ -141,8 +141,8 @@ hone_status hone_rope_table_create(int64_t n_positions, int64_t head_dim, double
     for (int64_t i = 0; i < head_dim / 2; i++) {
         double frequency = pow(base, -2.0 * (double)i / (double)head_dim);
         for (int64_t p = 0; p < n_positions; p++) {
-            values[p * head_dim + 2 * i] = (float)cos((double)p * frequency);
-            values[p * head_dim + 2 * i + 1] = (float)sin((double)p * frequency);
+            values[p * head_dim + 2 * i] = (hone_real)cos((double)p * frequency);
+            values[p * head_dim + 2 * i + 1] = (hone_real)sin((double)p * frequency);
         }
     }
     *table = (hone_rope_table){n_positions, head_dim, half_split, values};
@@ -163,7 +163,7 @@ static void rope_piece(void *context, int64_t piece, int thread)
     (void)thread;
     const run *r = context;
     const hone_kernels *kernels = &r->ops->kernels;
-    void (*turn)(int64_t, const float *, float *, float) =
+    void (*turn)(int64_t, const hone_real *, hone_real *, hone_real) =
         r->table->half_split ? kernels->rope_half : kernels->rope_adjacent;
     int64_t head_dim = r->table->head_dim;
     for (int64_t t = piece * ROWS_A_PIECE; t < min64((piece + 1) * ROWS_A_PIECE, r->n_rows); t++)
@@ -172,7 +172,7 @@ static void rope_piece(void *context, int64_t piece, int thread)
 }
 
 void hone_op_rope(hone_ops *ops, const hone_rope_table *table, int64_t n_rows, int64_t n_heads,
-                  const int32_t *positions, float *x, bool backward)
+                  const int32_t *positions, hone_real *x, bool backward)
 {
     run r = {.ops = ops,
              .n_rows = n_rows,
@@ -188,15 +188,15 @@ static void log_softmax_piece(void *context, int64_t t, int thread)
 {
     (void)thread;
     const run *r = context;
-    const float *row = r->a + t * r->n;
-    float top = r->ops->kernels.max(r->n, row);
+    const hone_real *row = r->a + t * r->n;
+    hone_real top = r->ops->kernels.max(r->n, row);
     double lse = (double)top + log(r->ops->kernels.sum_exp(r->n, top, row));
     r->lse[t] = lse;
     if (r->ids && r->logprob)
         r->logprob[t] = (double)row[r->ids[t]] - lse;
 }
 
-void hone_op_log_softmax_stats(hone_ops *ops, int64_t n_rows, int64_t n_vocab, const float *logits,
+void hone_op_log_softmax_stats(hone_ops *ops, int64_t n_rows, int64_t n_vocab, const hone_real *logits,
                                const int32_t *targets, double *log_sum_exp, double *target_logprob)
 {
     run r = {.ops = ops, .n = n_vocab, .a = logits, .ids = targets, .lse = log_sum_exp, .logprob = target_logprob};
@@ -207,13 +207,13 @@ static void cross_entropy_piece(void *context, int64_t t, int thread)
 {
     (void)thread;
     const run *r = context;
-    float *row = r->y + t * r->n;
-    r->ops->kernels.cross_entropy_backward(r->n, (float)r->lse_in[t], r->a[t], row);
+    hone_real *row = r->y + t * r->n;
+    r->ops->kernels.cross_entropy_backward(r->n, (hone_real)r->lse_in[t], r->a[t], row);
     row[r->ids[t]] -= r->a[t];
 }
 
-void hone_op_cross_entropy_backward(hone_ops *ops, int64_t n_rows, int64_t n_vocab, float *logits,
-                                    const int32_t *targets, const double *log_sum_exp, const float *weight)
+void hone_op_cross_entropy_backward(hone_ops *ops, int64_t n_rows, int64_t n_vocab, hone_real *logits,
+                                    const int32_t *targets, const double *log_sum_exp, const hone_real *weight)
 {
     run r = {.ops = ops, .n = n_vocab, .y = logits, .ids = targets, .lse_in = log_sum_exp, .a = weight};
     hone_thread_pool_run(ops->pool, n_rows, cross_entropy_piece, &r);
@@ -223,21 +223,21 @@ static void argmax_piece(void *context, int64_t t, int thread)
 {
     (void)thread;
     const run *r = context;
-    const float *row = r->a + t * r->n;
-    float top = r->ops->kernels.max(r->n, row);
+    const hone_real *row = r->a + t * r->n;
+    hone_real top = r->ops->kernels.max(r->n, row);
     int32_t i = 0;
     while (i < r->n - 1 && row[i] != top)
         i++;
     r->index[t] = i;
 }
 
-void hone_op_argmax(hone_ops *ops, int64_t n_rows, int64_t n, const float *x, int32_t *index)
+void hone_op_argmax(hone_ops *ops, int64_t n_rows, int64_t n, const hone_real *x, int32_t *index)
 {
     run r = {.ops = ops, .n = n, .a = x, .index = index};
     hone_thread_pool_run(ops->pool, n_rows, argmax_piece, &r);
 }
 
-double hone_op_sum_squares(hone_ops *ops, int64_t n, const float *x)
+double hone_op_sum_squares(hone_ops *ops, int64_t n, const hone_real *x)
 {
     double sum = 0; /* pieces of fixed size, added in order */
     for (int64_t i = 0; i < n; i += SQUARES_A_PIECE)
@@ -248,10 +248,10 @@ double hone_op_sum_squares(hone_ops *ops, int64_t n, const float *x)
 typedef struct adamw_run {
     hone_ops *ops;
     const hone_adamw *settings;
-    float bias1, bias2_root;
+    hone_real bias1, bias2_root;
     int64_t n;
-    const float *g;
-    float *m, *v, *x;
+    const hone_real *g;
+    hone_real *m, *v, *x;
 } adamw_run;
 
 static void adamw_piece(void *context, int64_t piece, int thread)
@@ -263,10 +263,11 @@ static void adamw_piece(void *context, int64_t piece, int thread)
                           r->v + i, r->x + i);
 }
 
-void hone_op_adamw(hone_ops *ops, const hone_adamw *settings, int64_t n, const float *g, float *m, float *v, float *x)
+void hone_op_adamw(hone_ops *ops, const hone_adamw *settings, int64_t n, const hone_real *g, hone_real *m, hone_real *v,
+                   hone_real *x)
 {
     double bias1 = 1 - pow((double)settings->beta1, (double)settings->step);
     double bias2 = 1 - pow((double)settings->beta2, (double)settings->step);
-    adamw_run r = {ops, settings, (float)bias1, (float)sqrt(bias2), n, g, m, v, x};
+    adamw_run r = {ops, settings, (hone_real)bias1, (hone_real)sqrt(bias2), n, g, m, v, x};
     hone_thread_pool_run(ops->pool, pieces(n, VALUES_A_PIECE), adamw_piece, &r);
 }

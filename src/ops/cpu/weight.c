@@ -284,14 +284,14 @@ typedef struct linear_run {
 /* Inputs [k0,k1) of one panel over rows [row0,row1). scratch: the expanded panel, then an edge row: the columns of a
  * last panel that has fewer than 16 outputs are computed there and copied. */
 static void panel_rows(const linear_run *run, const hone_linear_job *job, int64_t panel, int64_t row0, int64_t row1,
-                       int64_t k0, int64_t k1, float *scratch)
+                       int64_t k0, int64_t k1, hone_real *scratch)
 {
     const hone_kernels *kernels = &run->ops->kernels;
     const hone_weight *w = job->w;
     const unsigned char *data = w->data + (size_t)panel * w->panel_bytes;
     int64_t columns = min64(HONE_PANEL, w->n_out - panel * HONE_PANEL);
-    const float *x = job->x + row0 * job->x_stride + k0;
-    float *y = job->y + row0 * job->y_stride + panel * HONE_PANEL, *edge = scratch + 2 * HONE_K_CHUNK * HONE_PANEL;
+    const hone_real *x = job->x + row0 * job->x_stride + k0;
+    hone_real *y = job->y + row0 * job->y_stride + panel * HONE_PANEL, *edge = scratch + 2 * HONE_K_CHUNK * HONE_PANEL;
     int64_t first = hone_tile_height(row1 - row0);
     hone_expand_tile_kernel both = columns == HONE_PANEL ? kernels->expand_tile[w->packing][first] : NULL;
     if (both) {
@@ -327,7 +327,7 @@ static void linear_piece(void *context, int64_t piece, int thread)
     int64_t block = piece % run->n_blocks, group = piece / run->n_blocks;
     int64_t panel0 = group * w->n_panels / run->groups[j], panel1 = (group + 1) * w->n_panels / run->groups[j];
     int64_t row0 = block * run->rows_per_block, row1 = min64(row0 + run->rows_per_block, run->n_rows);
-    float *scratch = run->ops->scratch + (size_t)thread * HONE_SCRATCH_FLOATS;
+    hone_real *scratch = run->ops->scratch + (size_t)thread * HONE_SCRATCH_FLOATS;
     hone_gemv_kernel gemv = run->ops->kernels.gemv[w->packing];
     if (run->n_rows == 1 && gemv && panel1 * HONE_PANEL <= w->n_out) {
         gemv(w->data + (size_t)panel0 * w->panel_bytes, w->panel_bytes, (int)(panel1 - panel0), w->n_in, job->x,
@@ -374,9 +374,9 @@ typedef struct backward_run {
     hone_ops *ops;
     const hone_weight *w;
     int64_t n_rows, rows_per_block, n_blocks;
-    const float *dy;
+    const hone_real *dy;
     int64_t dy_stride;
-    float *dx;
+    hone_real *dx;
     int64_t dx_stride;
     bool add;
 } backward_run;
@@ -391,9 +391,9 @@ static void backward_piece(void *context, int64_t piece, int thread)
     int64_t block = piece % run->n_blocks, group = piece / run->n_blocks;
     int64_t row0 = block * run->rows_per_block, row1 = min64(row0 + run->rows_per_block, run->n_rows);
     int64_t in0 = group * BACKWARD_GROUP * HONE_PANEL, in1 = min64(in0 + BACKWARD_GROUP * HONE_PANEL, w->n_in);
-    float *scratch = run->ops->scratch + (size_t)thread * HONE_SCRATCH_FLOATS;
-    float expanded[BACKWARD_GROUP * HONE_PANEL * HONE_PANEL] __attribute__((aligned(64)));
-    float edge[HONE_PANEL] __attribute__((aligned(64)));
+    hone_real *scratch = run->ops->scratch + (size_t)thread * HONE_SCRATCH_FLOATS;
+    hone_real expanded[BACKWARD_GROUP * HONE_PANEL * HONE_PANEL] __attribute__((aligned(64)));
+    hone_real edge[HONE_PANEL] __attribute__((aligned(64)));
     for (int64_t o0 = 0; o0 < w->n_out; o0 += HONE_K_CHUNK) {
         int64_t o1 = min64(o0 + HONE_K_CHUNK, w->n_out);
         for (int64_t o = o0; o < o1; o += HONE_PANEL) {
@@ -405,17 +405,17 @@ static void backward_piece(void *context, int64_t piece, int thread)
             int64_t tail = (in1 - in0) % HONE_PANEL; /* only plain types have rows that do not divide into 32 */
             if (tail) {
                 int64_t i = in1 - tail;
-                float *to = scratch + (i - in0) / HONE_PANEL * HONE_K_CHUNK * HONE_PANEL + (o - o0) * HONE_PANEL;
+                hone_real *to = scratch + (i - in0) / HONE_PANEL * HONE_K_CHUNK * HONE_PANEL + (o - o0) * HONE_PANEL;
                 for (int r = 0; r < HONE_PANEL; r++)
                     for (int c = 0; c < HONE_PANEL; c++)
                         to[r * HONE_PANEL + c] = c < tail ? expanded[(i - in0 + c) * HONE_PANEL + r] : 0;
             }
         }
         bool add = run->add || o0 > 0;
-        const float *dy = run->dy + row0 * run->dy_stride + o0;
+        const hone_real *dy = run->dy + row0 * run->dy_stride + o0;
         for (int64_t i = in0; i < in1; i += HONE_PANEL) {
-            const float *b = scratch + (i - in0) / HONE_PANEL * HONE_K_CHUNK * HONE_PANEL;
-            float *dx = run->dx + row0 * run->dx_stride + i;
+            const hone_real *b = scratch + (i - in0) / HONE_PANEL * HONE_K_CHUNK * HONE_PANEL;
+            hone_real *dx = run->dx + row0 * run->dx_stride + i;
             if (i + HONE_PANEL <= in1) {
                 hone_tile_rows(kernels, row1 - row0, o1 - o0, dy, run->dy_stride, 1, b, HONE_PANEL, dx, run->dx_stride,
                                add);
@@ -430,8 +430,8 @@ static void backward_piece(void *context, int64_t piece, int thread)
     }
 }
 
-void hone_op_linear_backward(hone_ops *ops, const hone_weight *w, int64_t n_rows, const float *dy, int64_t dy_stride,
-                             float *dx, int64_t dx_stride, bool add)
+void hone_op_linear_backward(hone_ops *ops, const hone_weight *w, int64_t n_rows, const hone_real *dy,
+                             int64_t dy_stride, hone_real *dx, int64_t dx_stride, bool add)
 {
     if (n_rows < 1)
         return;
@@ -452,7 +452,7 @@ typedef struct embed_run {
     hone_ops *ops;
     const hone_weight *w;
     const int32_t *ids;
-    float *y;
+    hone_real *y;
 } embed_run;
 
 static void embed_piece(void *context, int64_t piece, int thread)
@@ -460,7 +460,7 @@ static void embed_piece(void *context, int64_t piece, int thread)
     const embed_run *run = context;
     const hone_weight *w = run->w;
     int64_t id = run->ids[piece];
-    float *scratch = run->ops->scratch + (size_t)thread * HONE_SCRATCH_FLOATS, *y = run->y + piece * w->n_in;
+    hone_real *scratch = run->ops->scratch + (size_t)thread * HONE_SCRATCH_FLOATS, *y = run->y + piece * w->n_in;
     for (int64_t k0 = 0; k0 < w->n_in; k0 += HONE_K_CHUNK) {
         int64_t k1 = min64(k0 + HONE_K_CHUNK, w->n_in);
         run->ops->kernels.expand[w->packing](w->data + (size_t)(id / HONE_PANEL) * w->panel_bytes, k0, k1, scratch);
@@ -469,7 +469,7 @@ static void embed_piece(void *context, int64_t piece, int thread)
     }
 }
 
-void hone_op_embed(hone_ops *ops, const hone_weight *w, int64_t n_rows, const int32_t *ids, float *y)
+void hone_op_embed(hone_ops *ops, const hone_weight *w, int64_t n_rows, const int32_t *ids, hone_real *y)
 {
     embed_run run = {ops, w, ids, y};
     hone_thread_pool_run(ops->pool, n_rows, embed_piece, &run);

@@ -11,9 +11,9 @@
 enum { LANES = 16 };
 
 /* Adds the lanes as a tree. */
-static inline float tree(const float *lane)
+static inline hone_real tree(const hone_real *lane)
 {
-    float sum[LANES];
+    hone_real sum[LANES];
     for (int i = 0; i < LANES; i++)
         sum[i] = lane[i];
     for (int width = LANES / 2; width > 0; width /= 2)
@@ -24,15 +24,15 @@ static inline float tree(const float *lane)
 
 /* e^x within 2 units in the last place for -87 <= x <= 88; beyond, the value at that bound. Range reduction by ln 2 in
  * two parts (Cody & Waite 1980), polynomial of degree 6 (coefficients as in Cephes, expf). */
-static inline float exp_float(float x)
+static inline hone_real exp_float(hone_real x)
 {
     x = x < -87.0f ? -87.0f : x;
     x = x > 88.0f ? 88.0f : x;
-    float shifted = fmaf(x, 1.44269504088896341f, 12582912.0f); /* 1.5 * 2^23: the low bits are the integer n */
-    float n = shifted - 12582912.0f;
-    float r = fmaf(n, -0.693359375f, x);
+    hone_real shifted = fmaf(x, 1.44269504088896341f, 12582912.0f); /* 1.5 * 2^23: the low bits are the integer n */
+    hone_real n = shifted - 12582912.0f;
+    hone_real r = fmaf(n, -0.693359375f, x);
     r = fmaf(n, 2.12194440e-4f, r);
-    float p = 1.9875691500e-4f;
+    hone_real p = 1.9875691500e-4f;
     p = fmaf(p, r, 1.3981999507e-3f);
     p = fmaf(p, r, 8.3334519073e-3f);
     p = fmaf(p, r, 4.1665795894e-2f);
@@ -40,7 +40,7 @@ static inline float exp_float(float x)
     p = fmaf(p, r, 5.0000001201e-1f);
     p = fmaf(p, r * r, r + 1.0f);
     uint32_t bits; /* 2^n; unsigned and without a conversion, so that a NaN passes through as one */
-    float scale;
+    hone_real scale;
     memcpy(&bits, &shifted, sizeof bits);
     bits = (bits + 127) << 23;
     memcpy(&scale, &bits, sizeof scale);

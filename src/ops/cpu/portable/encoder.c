@@ -4,10 +4,10 @@
 
 /* y = (s - mean(s)) / sqrt(var(s) + eps) * w + b with s = x + residual + bias. Two passes over the sum, so that a large
  * mean costs no digits. */
-static void layer_norm(int64_t dim, float eps, const float *x, const float *residual, const float *bias, const float *w,
-                       const float *b, float *y)
+static void layer_norm(int64_t dim, hone_real eps, const hone_real *x, const hone_real *residual, const hone_real *bias,
+                       const hone_real *w, const hone_real *b, hone_real *y)
 {
-    float lane[LANES] = {0};
+    hone_real lane[LANES] = {0};
     int64_t i = 0;
     for (int64_t j = 0; j < dim; j++)
         y[j] = x[j] + residual[j] + bias[j];
@@ -16,19 +16,19 @@ static void layer_norm(int64_t dim, float eps, const float *x, const float *resi
             lane[j] += y[i + j];
     for (int j = 0; i + j < dim; j++)
         lane[j] += y[i + j];
-    float mean = tree(lane) / (float)dim;
+    hone_real mean = tree(lane) / (hone_real)dim;
     for (int j = 0; j < LANES; j++)
         lane[j] = 0;
     for (i = 0; i + LANES <= dim; i += LANES)
         for (int j = 0; j < LANES; j++) {
-            float d = y[i + j] - mean;
+            hone_real d = y[i + j] - mean;
             lane[j] = fmaf(d, d, lane[j]);
         }
     for (int j = 0; i + j < dim; j++) {
-        float d = y[i + j] - mean;
+        hone_real d = y[i + j] - mean;
         lane[j] = fmaf(d, d, lane[j]);
     }
-    float scale = 1.0f / sqrtf(tree(lane) / (float)dim + eps);
+    hone_real scale = 1.0f / sqrtf(tree(lane) / (hone_real)dim + eps);
     for (int64_t j = 0; j < dim; j++)
         y[j] = fmaf((y[j] - mean) * scale, w[j], b[j]);
 }
@@ -36,11 +36,11 @@ static void layer_norm(int64_t dim, float eps, const float *x, const float *resi
 /* x * Phi(x), Phi the normal distribution function (Hendrycks & Gimpel 2016, arXiv 1606.08415). For a = |x|,
  * Phi(-a) = exp(-p(a)) / 2, where p(a) = -log(2 Phi(-a)) is smooth: p is a polynomial of degree 9 through 0, fitted on
  * [0, 9] so that a * Phi(-a) is off by at most 2e-9. Beyond 9 the tail is below 1e-15 either way. */
-static inline float gelu_value(float x)
+static inline hone_real gelu_value(hone_real x)
 {
-    float a = fabsf(x);
+    hone_real a = fabsf(x);
     a = a > 9.0f ? 9.0f : a;
-    float p = -2.855199709e-07f;
+    hone_real p = -2.855199709e-07f;
     p = fmaf(p, a, 5.621126115e-06f);
     p = fmaf(p, a, -4.607646078e-05f);
     p = fmaf(p, a, 1.788921544e-04f);
@@ -49,11 +49,11 @@ static inline float gelu_value(float x)
     p = fmaf(p, a, 3.636267353e-02f);
     p = fmaf(p, a, 3.183034616e-01f);
     p = fmaf(p, a, 7.978850700e-01f);
-    float tail = 0.5f * exp_float(-(p * a));
+    hone_real tail = 0.5f * exp_float(-(p * a));
     return x * (x > 0.0f ? 1.0f - tail : tail);
 }
 
-static void gelu(int64_t n, const float *bias, float *x)
+static void gelu(int64_t n, const hone_real *bias, hone_real *x)
 {
     for (int64_t i = 0; i < n; i++)
         x[i] = gelu_value(x[i] + bias[i]);

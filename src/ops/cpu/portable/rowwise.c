@@ -5,9 +5,9 @@
  * fixed lanes that are then added as a tree, whatever the vector width. */
 #include "ops/cpu/portable/arithmetic.h"
 
-static float dot(int64_t n, const float *x, const float *y)
+static hone_real dot(int64_t n, const hone_real *x, const hone_real *y)
 {
-    float lane[LANES] = {0};
+    hone_real lane[LANES] = {0};
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
         for (int j = 0; j < LANES; j++)
@@ -17,79 +17,81 @@ static float dot(int64_t n, const float *x, const float *y)
     return tree(lane);
 }
 
-static void rms_norm(int64_t dim, float eps, const float *x, const float *w, float *y, float *rrms)
+static void rms_norm(int64_t dim, hone_real eps, const hone_real *x, const hone_real *w, hone_real *y, hone_real *rrms)
 {
-    float r = 1.0f / sqrtf(dot(dim, x, x) / (float)dim + eps);
+    hone_real r = 1.0f / sqrtf(dot(dim, x, x) / (hone_real)dim + eps);
     for (int64_t i = 0; i < dim; i++)
         y[i] = x[i] * r * w[i];
     if (rrms)
         *rrms = r;
 }
 
-static void rms_norm_backward(int64_t dim, const float *x, const float *w, float rrms, const float *dy, float *dx)
+static void rms_norm_backward(int64_t dim, const hone_real *x, const hone_real *w, hone_real rrms, const hone_real *dy,
+                              hone_real *dx)
 {
-    float lane[LANES] = {0};
+    hone_real lane[LANES] = {0};
     int64_t i = 0;
     for (; i + LANES <= dim; i += LANES)
         for (int j = 0; j < LANES; j++)
             lane[j] = fmaf(dy[i + j] * w[i + j], x[i + j], lane[j]);
     for (int j = 0; i + j < dim; j++)
         lane[j] = fmaf(dy[i + j] * w[i + j], x[i + j], lane[j]);
-    float c = tree(lane) * rrms * rrms * rrms / (float)dim;
+    hone_real c = tree(lane) * rrms * rrms * rrms / (hone_real)dim;
     for (i = 0; i < dim; i++)
         dx[i] += fmaf(dy[i] * w[i], rrms, -(x[i] * c));
 }
 
-static void add(int64_t n, const float *x, float *y)
+static void add(int64_t n, const hone_real *x, hone_real *y)
 {
     for (int64_t i = 0; i < n; i++)
         y[i] += x[i];
 }
 
-static void scale_values(int64_t n, float factor, float *x)
+static void scale_values(int64_t n, hone_real factor, hone_real *x)
 {
     for (int64_t i = 0; i < n; i++)
         x[i] *= factor;
 }
 
-static void swiglu(int64_t n, const float *gate, const float *up, float *y)
+static void swiglu(int64_t n, const hone_real *gate, const hone_real *up, hone_real *y)
 {
     for (int64_t i = 0; i < n; i++)
         y[i] = gate[i] / (1.0f + exp_float(-gate[i])) * up[i];
 }
 
-static void swiglu_backward(int64_t n, const float *gate, const float *up, const float *dy, float *dgate, float *dup)
+static void swiglu_backward(int64_t n, const hone_real *gate, const hone_real *up, const hone_real *dy,
+                            hone_real *dgate, hone_real *dup)
 {
     for (int64_t i = 0; i < n; i++) {
-        float g = gate[i], u = up[i], d = dy[i];
-        float s = 1.0f / (1.0f + exp_float(-g));
+        hone_real g = gate[i], u = up[i], d = dy[i];
+        hone_real s = 1.0f / (1.0f + exp_float(-g));
         dgate[i] = d * u * (s * fmaf(g, 1.0f - s, 1.0f));
         dup[i] = d * (g * s);
     }
 }
 
-static void rope_adjacent(int64_t head_dim, const float *cos_sin, float *x, float direction)
+static void rope_adjacent(int64_t head_dim, const hone_real *cos_sin, hone_real *x, hone_real direction)
 {
     for (int64_t i = 0; i < head_dim; i += 2) {
-        float c = cos_sin[i], s = cos_sin[i + 1] * direction, a = x[i], b = x[i + 1];
+        hone_real c = cos_sin[i], s = cos_sin[i + 1] * direction, a = x[i], b = x[i + 1];
         x[i] = fmaf(a, c, -(b * s));
         x[i + 1] = fmaf(a, s, b * c);
     }
 }
 
-static void rope_half(int64_t head_dim, const float *cos_sin, float *x, float direction)
+static void rope_half(int64_t head_dim, const hone_real *cos_sin, hone_real *x, hone_real direction)
 {
     int64_t half = head_dim / 2;
     for (int64_t i = 0; i < half; i++) {
-        float c = cos_sin[2 * i], s = cos_sin[2 * i + 1] * direction, a = x[i], b = x[i + half];
+        hone_real c = cos_sin[2 * i], s = cos_sin[2 * i + 1] * direction, a = x[i], b = x[i + half];
         x[i] = fmaf(a, c, -(b * s));
         x[i + half] = fmaf(a, s, b * c);
     }
 }
 
-static float max_value(int64_t n, const float *x)
+static hone_real max_value(int64_t n, const hone_real *x)
 {
-    float lane[LANES];
+    hone_real lane[LANES];
     for (int j = 0; j < LANES; j++)
         lane[j] = -INFINITY;
     int64_t i = 0;
@@ -103,29 +105,29 @@ static float max_value(int64_t n, const float *x)
     return lane[0];
 }
 
-static void softmax(int64_t n_valid, int64_t n, float scale, float *x)
+static void softmax(int64_t n_valid, int64_t n, hone_real scale, hone_real *x)
 {
-    float top = max_value(n_valid, x) * scale;
+    hone_real top = max_value(n_valid, x) * scale;
     for (int64_t i = 0; i < n_valid; i++)
         x[i] = exp_float(fmaf(x[i], scale, -top));
     for (int64_t i = n_valid; i < n; i++)
         x[i] = 0;
-    float lane[LANES] = {0};
+    hone_real lane[LANES] = {0};
     for (int64_t i = 0; i < n; i += LANES)
         for (int j = 0; j < LANES; j++)
             lane[j] += x[i + j];
-    float factor = 1.0f / tree(lane);
+    hone_real factor = 1.0f / tree(lane);
     for (int64_t i = 0; i < n_valid; i++)
         x[i] *= factor;
 }
 
-static double sum_exp(int64_t n, float max, const float *x)
+static double sum_exp(int64_t n, hone_real max, const hone_real *x)
 {
     enum { BLOCK = 64 * LANES };
     double total = 0;
     for (int64_t start = 0; start < n; start += BLOCK) {
         int64_t end = start + BLOCK < n ? start + BLOCK : n, i = start;
-        float lane[LANES] = {0};
+        hone_real lane[LANES] = {0};
         for (; i + LANES <= end; i += LANES)
             for (int j = 0; j < LANES; j++)
                 lane[j] += exp_float(x[i + j] - max);
@@ -136,21 +138,22 @@ static double sum_exp(int64_t n, float max, const float *x)
     return total;
 }
 
-static void cross_entropy_backward(int64_t n, float log_sum_exp, float weight, float *x)
+static void cross_entropy_backward(int64_t n, hone_real log_sum_exp, hone_real weight, hone_real *x)
 {
     for (int64_t i = 0; i < n; i++) {
-        float d = x[i] - log_sum_exp;
+        hone_real d = x[i] - log_sum_exp;
         x[i] = d < -87.0f ? 0.0f : weight * exp_float(d);
     }
 }
 
-static void softmax_backward(int64_t n, float delta, float scale, const float *p, const float *dp, float *ds)
+static void softmax_backward(int64_t n, hone_real delta, hone_real scale, const hone_real *p, const hone_real *dp,
+                             hone_real *ds)
 {
     for (int64_t i = 0; i < n; i++)
         ds[i] = p[i] * (dp[i] - delta) * scale;
 }
 
-static double sum_squares(int64_t n, const float *x)
+static double sum_squares(int64_t n, const hone_real *x)
 {
     double lane[LANES] = {0};
     int64_t i = 0;
@@ -165,14 +168,14 @@ static double sum_squares(int64_t n, const float *x)
     return lane[0];
 }
 
-static void adamw(int64_t n, const hone_adamw *s, float bias1, float bias2_root, const float *gradient, float *m,
-                  float *v, float *x)
+static void adamw(int64_t n, const hone_adamw *s, hone_real bias1, hone_real bias2_root, const hone_real *gradient,
+                  hone_real *m, hone_real *v, hone_real *x)
 {
-    float keep1 = s->beta1, new1 = 1.0f - s->beta1, keep2 = s->beta2, new2 = 1.0f - s->beta2;
-    float decay = 1.0f - s->learning_rate * s->weight_decay, rate = s->learning_rate / bias1, epsilon = s->epsilon;
-    float clip = s->gradient_scale;
+    hone_real keep1 = s->beta1, new1 = 1.0f - s->beta1, keep2 = s->beta2, new2 = 1.0f - s->beta2;
+    hone_real decay = 1.0f - s->learning_rate * s->weight_decay, rate = s->learning_rate / bias1, epsilon = s->epsilon;
+    hone_real clip = s->gradient_scale;
     for (int64_t i = 0; i < n; i++) {
-        float g = gradient[i] * clip;
+        hone_real g = gradient[i] * clip;
         m[i] = fmaf(m[i], keep1, g * new1);
         v[i] = fmaf(v[i], keep2, g * g * new2);
         x[i] = fmaf(x[i], decay, -(rate * (m[i] / (sqrtf(v[i]) / bias2_root + epsilon))));

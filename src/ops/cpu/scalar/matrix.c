@@ -5,12 +5,12 @@
 #include <math.h>
 #include <string.h>
 
-static inline void tile(int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b, int64_t b_k,
-                        float *c, int64_t c_row, bool add)
+static inline void tile(int rows, int64_t k, const hone_real *a, int64_t a_row, int64_t a_k, const hone_real *b,
+                        int64_t b_k, hone_real *c, int64_t c_row, bool add)
 {
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < HONE_PANEL; j++) {
-            float sum = 0;
+            hone_real sum = 0;
             for (int64_t p = 0; p < k; p++)
                 sum = fmaf(a[i * a_row + p * a_k], b[p * b_k + j], sum);
             c[i * c_row + j] = add ? c[i * c_row + j] + sum : sum;
@@ -18,8 +18,8 @@ static inline void tile(int rows, int64_t k, const float *a, int64_t a_row, int6
 }
 
 #define TILE(rows)                                                                                                     \
-    static void tile_##rows(int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b, int64_t b_k,        \
-                            float *c, int64_t c_row, bool add)                                                         \
+    static void tile_##rows(int64_t k, const hone_real *a, int64_t a_row, int64_t a_k, const hone_real *b,             \
+                            int64_t b_k, hone_real *c, int64_t c_row, bool add)                                        \
     {                                                                                                                  \
         tile(rows, k, a, a_row, a_k, b, b_k, c, c_row, add);                                                           \
     }
@@ -30,27 +30,27 @@ TILE(4)
 TILE(5)
 TILE(6)
 
-static void expand_f32(const void *panel, int64_t k0, int64_t k1, float *out)
+static void expand_f32(const void *panel, int64_t k0, int64_t k1, hone_real *out)
 {
     if (k1 > k0)
-        memcpy(out, (const float *)panel + k0 * HONE_PANEL, (size_t)(k1 - k0) * HONE_PANEL * sizeof *out);
+        memcpy(out, (const hone_real *)panel + k0 * HONE_PANEL, (size_t)(k1 - k0) * HONE_PANEL * sizeof *out);
 }
 
-static void expand_f16(const void *panel, int64_t k0, int64_t k1, float *out)
+static void expand_f16(const void *panel, int64_t k0, int64_t k1, hone_real *out)
 {
     const uint16_t *p = (const uint16_t *)panel + k0 * HONE_PANEL;
     for (int64_t i = 0; i < (k1 - k0) * HONE_PANEL; i++)
         out[i] = hone_f16_to_f32(p[i]);
 }
 
-static void expand_bf16(const void *panel, int64_t k0, int64_t k1, float *out)
+static void expand_bf16(const void *panel, int64_t k0, int64_t k1, hone_real *out)
 {
     const uint16_t *p = (const uint16_t *)panel + k0 * HONE_PANEL;
     for (int64_t i = 0; i < (k1 - k0) * HONE_PANEL; i++)
         out[i] = hone_bf16_to_f32(p[i]);
 }
 
-static void expand_q8(const void *panel, int64_t k0, int64_t k1, float *out)
+static void expand_q8(const void *panel, int64_t k0, int64_t k1, hone_real *out)
 {
     for (int64_t k = k0; k < k1; k += 32) {
         const unsigned char *block = (const unsigned char *)panel + k / 32 * HONE_Q8_BLOCK_BYTES;
@@ -58,12 +58,13 @@ static void expand_q8(const void *panel, int64_t k0, int64_t k1, float *out)
             uint16_t d;
             memcpy(&d, block + 2 * j, 2);
             for (int i = 0; i < 32; i++)
-                out[(k - k0 + i) * HONE_PANEL + j] = hone_f16_to_f32(d) * (float)(int8_t)block[32 + i * HONE_PANEL + j];
+                out[(k - k0 + i) * HONE_PANEL + j] =
+                    hone_f16_to_f32(d) * (hone_real)(int8_t)block[32 + i * HONE_PANEL + j];
         }
     }
 }
 
-static void expand_q4(const void *panel, int64_t k0, int64_t k1, float *out)
+static void expand_q4(const void *panel, int64_t k0, int64_t k1, hone_real *out)
 {
     for (int64_t k = k0; k < k1; k += 32) {
         const unsigned char *block = (const unsigned char *)panel + k / 32 * HONE_Q4_BLOCK_BYTES;
@@ -74,25 +75,25 @@ static void expand_q4(const void *panel, int64_t k0, int64_t k1, float *out)
             for (int i = 0; i < 32; i++) {
                 uint32_t word;
                 memcpy(&word, block + 64 + (i / 8 * HONE_PANEL + j) * 4, 4);
-                float q = (float)(word >> i % 8 * 4 & 15);
+                hone_real q = (hone_real)(word >> i % 8 * 4 & 15);
                 out[(k - k0 + i) * HONE_PANEL + j] = fmaf(q, hone_f16_to_f32(d), hone_f16_to_f32(m));
             }
         }
     }
 }
 
-static void transpose16(const float *x, int64_t x_row, float *y, int64_t y_row)
+static void transpose16(const hone_real *x, int64_t x_row, hone_real *y, int64_t y_row)
 {
     for (int i = 0; i < 16; i++)
         for (int j = 0; j < 16; j++)
             y[j * y_row + i] = x[i * x_row + j];
 }
 
-static void fma_burn(int64_t rounds, float *sink)
+static void fma_burn(int64_t rounds, hone_real *sink)
 {
-    float acc[24];
+    hone_real acc[24];
     for (int j = 0; j < 24; j++)
-        acc[j] = *sink + (float)j;
+        acc[j] = *sink + (hone_real)j;
     for (int64_t i = 0; i < rounds; i++)
         for (int j = 0; j < 24; j++)
             acc[j] = fmaf(acc[j], 0.5f, 1.0f);
