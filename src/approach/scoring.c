@@ -13,11 +13,7 @@ bool hone_task_has_form(const hone_task *task)
 
 static const hone_metric *metric_of(const hone_task *task)
 {
-    /* "accuracy" is the share of right answers; what right means for a number or a JSON document, its output kind says.
-     */
-    bool labels = task->output_kind == HONE_OUTPUT_LABEL || task->output_kind == HONE_OUTPUT_CHOICE;
-    return labels && task->metric ? hone_metric_find(task->metric)
-                                  : hone_metric_for_output(hone_output_kind_name(task->output_kind));
+    return hone_metric_for_output(hone_output_kind_name(task->output_kind), task->metric);
 }
 
 static hone_status score(const hone_task *task, const char *raw, const char *reference, hone_metric_score *out,

@@ -187,10 +187,22 @@ static const hone_metric metrics[] = {
 static const struct {
     const char *other, *name;
 } aliases[] = {{"accuracy", "label"}, {"exact_match", "exact"}, {"f1", "token_f1"}};
+/* What may decide a task, by output kind: the word of task.yaml and the metric it stands for; the first is the default.
+ * "accuracy" is the share of right answers; what right means, the kind says. */
 static const struct {
-    const char *kind, *name;
-} defaults[] = {{"label", "label"},   {"choice", "label"}, {"text", "token_f1"},
-                {"number", "number"}, {"json", "json"},    {"sql", "exact"}};
+    const char *kind;
+    struct {
+        const char *word, *metric;
+    } choices[2];
+} kinds[] = {
+    {"label", {{"accuracy", "label"}}},
+    {"choice", {{"accuracy", "label"}}},
+    {"text", {{"token_f1", "token_f1"}, {"accuracy", "exact"}}},
+    {"number", {{"accuracy", "number"}}},
+    {"json", {{"accuracy", "json"}, {"json_fields", "json_fields"}}},
+    {"sql", {{"accuracy", "exact"}}},
+};
+enum { N_KINDS = sizeof kinds / sizeof *kinds, N_CHOICES = sizeof kinds[0].choices / sizeof *kinds[0].choices };
 
 const hone_metric *hone_metric_get(size_t index)
 {
@@ -208,10 +220,19 @@ const hone_metric *hone_metric_find(const char *name)
     return NULL;
 }
 
-const hone_metric *hone_metric_for_output(const char *kind)
+const hone_metric *hone_metric_for_output(const char *kind, const char *word)
 {
-    for (size_t i = 0; i < sizeof defaults / sizeof defaults[0]; i++)
-        if (strcmp(kind, defaults[i].kind) == 0)
-            return hone_metric_find(defaults[i].name);
+    for (size_t i = 0; i < N_KINDS; i++)
+        for (size_t j = 0; strcmp(kind, kinds[i].kind) == 0 && j < N_CHOICES && kinds[i].choices[j].word; j++)
+            if (!word || strcmp(word, kinds[i].choices[j].word) == 0)
+                return hone_metric_find(kinds[i].choices[j].metric);
+    return NULL;
+}
+
+const char *hone_metric_word(const char *kind, size_t index)
+{
+    for (size_t i = 0; i < N_KINDS; i++)
+        if (strcmp(kind, kinds[i].kind) == 0)
+            return index < N_CHOICES ? kinds[i].choices[index].word : NULL;
     return NULL;
 }

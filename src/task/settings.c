@@ -4,10 +4,12 @@
 
 #include "base/text.h"
 #include "format/yaml.h"
+#include "metric/metric.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -46,7 +48,6 @@ struct table {
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static const char *const output_kinds[] = {"label", "text", "json", "number", "choice", "sql", NULL};
-static const char *const metrics[] = {"accuracy", NULL};
 
 static const field data_fields[] = {
     {"train", FIELD_TEXT, AT(data.train)},           {"test", FIELD_TEXT, AT(data.test)},
@@ -116,7 +117,7 @@ static const field task_fields[] = {
     {"embedder", FIELD_TEXT, AT(embedder)},
     {"data", FIELD_MAP, 0, .map = &data_table},
     {"output", FIELD_MAP, 0, .map = &output_table},
-    {"metric", FIELD_TEXT, AT(metric), .words = metrics},
+    {"metric", FIELD_TEXT, AT(metric)},
     {"prompt", FIELD_MAP, 0, .map = &prompt_table},
     {"scenarios", FIELD_SCENARIOS, 0},
     {"use", FIELD_MAP, 0, .map = &use_table},
@@ -341,12 +342,27 @@ static hone_status check_labels(const reader *r, const hone_yaml_node *root)
     return HONE_OK;
 }
 
+/* The word must be one that the output kind knows; without one the kind's default stands. */
+static hone_status check_metric(const reader *r, const hone_yaml_node *root)
+{
+    hone_settings *out = r->out;
+    const char *kind = output_kinds[out->output_kind], *word;
+    if (!out->metric)
+        out->metric = hone_metric_word(kind, 0);
+    if (hone_metric_for_output(kind, out->metric))
+        return HONE_OK;
+    char known[128] = "";
+    for (size_t i = 0; (word = hone_metric_word(kind, i)); i++)
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", word);
+    return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: \"metric\" of a task of kind %s is one of: %s; not \"%.80s\"",
+                     r->path, (long long)hone_yaml_get(root, "metric")->line, kind, known, out->metric);
+}
+
 hone_status hone_settings_read(const char *path, hone_arena *arena, hone_settings *out, hone_error *err)
 {
     hone_yaml_node *root;
     static const double none = (double)NAN;
     *out = (hone_settings){
-        .metric = "accuracy",
         .embedder = "minilm-l6-v2",
         .use = {none, none, none, none, none, none, none, false, NULL, 0},
         .prices = {0.10, 0.08, 80, .cache_read = 1, .cache_write = 1},
@@ -363,6 +379,8 @@ hone_status hone_settings_read(const char *path, hone_arena *arena, hone_setting
     status = read_map(&r, &task_table, root);
     if (status == HONE_OK)
         status = check_labels(&r, root);
+    if (status == HONE_OK)
+        status = check_metric(&r, root);
     if (status == HONE_OK && !out->data.train) {
         const hone_yaml_node *data = hone_yaml_get(root, "data");
         status =

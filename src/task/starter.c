@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "format/csv.h"
 #include "format/jsonl.h"
+#include "metric/metric.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -268,7 +269,12 @@ static void write_yaml(hone_buffer *b, const char *name, const char *train, cons
     hone_buffer_puts(
         b, "  # group_by: customer            # a field whose rows must stay on one side of a split\n\noutput:\n");
     hone_buffer_printf(b, "  kind: %-24s # label, text, json, number, choice or sql\n", g->kind);
-    hone_buffer_puts(b, "metric: accuracy\n\nprompt:\n  role: You are a helpful assistant.\n  instruction: ");
+    const char *other = hone_metric_word(g->kind, 1);
+    if (other)
+        hone_buffer_printf(b, "metric: %-22s # or %s\n", hone_metric_word(g->kind, 0), other);
+    else
+        hone_buffer_printf(b, "metric: %s\n", hone_metric_word(g->kind, 0));
+    hone_buffer_puts(b, "\nprompt:\n  role: You are a helpful assistant.\n  instruction: ");
     hone_buffer_puts(b, default_instruction(g->kind));
     hone_buffer_puts(b, "\n\n"
                         "# What it will be used for; each line changes the verdict, none is needed.\n"

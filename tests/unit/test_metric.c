@@ -208,8 +208,14 @@ static void test_every_output_kind_has_a_metric(void **state)
     (void)state;
     const char *kinds[] = {"label", "choice", "text", "number", "json", "sql"};
     for (size_t i = 0; i < 6; i++)
-        assert_non_null(hone_metric_for_output(kinds[i]));
-    assert_null(hone_metric_for_output("picture"));
+        assert_ptr_equal(hone_metric_for_output(kinds[i], NULL),
+                         hone_metric_for_output(kinds[i], hone_metric_word(kinds[i], 0)));
+    assert_null(hone_metric_for_output("picture", NULL));
+    assert_null(hone_metric_word("picture", 0));
+    assert_null(hone_metric_word("label", 1));
+    assert_ptr_equal(hone_metric_for_output("text", "accuracy"), hone_metric_find("exact"));
+    assert_ptr_equal(hone_metric_for_output("json", "json_fields"), hone_metric_find("json_fields"));
+    assert_null(hone_metric_for_output("text", "json_fields"));
     assert_null(hone_metric_find("acuracy"));
     size_t n = 0;
     while (hone_metric_get(n))
