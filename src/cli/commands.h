@@ -12,6 +12,7 @@ extern const hone_command hone_command_run;
 extern const hone_command hone_command_chat;
 extern const hone_command hone_command_score;
 extern const hone_command hone_command_embed;
+extern const hone_command hone_command_eval;
 extern const hone_command hone_command_train;
 extern const hone_command hone_command_bench;
 extern const hone_command hone_command_doctor;

@@ -7,15 +7,33 @@
 #include <stdio.h>
 #include <string.h>
 
+/* One a line, in the order of the help. */
+/* clang-format off */
 static const hone_command *const commands[] = {
-    &hone_command_tokenize,     &hone_command_model_list, &hone_command_model_pull,
-    &hone_command_template,     &hone_command_run,        &hone_command_chat,
-    &hone_command_score,        &hone_command_embed,      &hone_command_train,
-    &hone_command_bench,        &hone_command_doctor,     &hone_command_model_inspect,
-    &hone_command_model_export, &hone_command_init,       &hone_command_check,
-    &hone_command_compare,      &hone_command_report,     &hone_command_runs,
-    &hone_command_runs_show,    &hone_command_serve,      NULL,
+    &hone_command_tokenize,
+    &hone_command_model_list,
+    &hone_command_model_pull,
+    &hone_command_template,
+    &hone_command_run,
+    &hone_command_chat,
+    &hone_command_score,
+    &hone_command_embed,
+    &hone_command_train,
+    &hone_command_eval,
+    &hone_command_bench,
+    &hone_command_doctor,
+    &hone_command_model_inspect,
+    &hone_command_model_export,
+    &hone_command_init,
+    &hone_command_check,
+    &hone_command_compare,
+    &hone_command_report,
+    &hone_command_runs,
+    &hone_command_runs_show,
+    &hone_command_serve,
+    NULL,
 };
+/* clang-format on */
 
 enum { MAX_COMMANDS = 64 };
 
