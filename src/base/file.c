@@ -134,29 +134,66 @@ hone_status hone_file_write_all(int descriptor, const char *path, const void *da
     return HONE_OK;
 }
 
-hone_status hone_file_write_atomic(const char *path, const void *data, size_t size_bytes, hone_error *err)
+hone_status hone_draft_begin(const char *path, hone_draft *out, hone_error *err)
 {
-    hone_status status = HONE_OK;
     hone_buffer temporary = {0};
     hone_buffer_printf(&temporary, "%s.tmp-%ld", path, (long)getpid());
-    if (temporary.failed)
+    *out = (hone_draft){.descriptor = -1, .path = strdup(path), .temporary = hone_buffer_take(&temporary)};
+    if (!out->path || !out->temporary) {
+        hone_draft_drop(out);
         return hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
-    int fd = open(temporary.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        status = hone_file_fail_errno(err, path, "write");
-        goto done;
     }
-    status = hone_file_write_all(fd, path, data, size_bytes, err);
-    if (status == HONE_OK && fsync(fd) < 0)
-        status = hone_file_fail_errno(err, path, "flush to disk");
-    if (close(fd) < 0 && status == HONE_OK)
-        status = hone_file_fail_errno(err, path, "write");
-    if (status == HONE_OK && rename(temporary.data, path) < 0)
-        status = hone_file_fail_errno(err, path, "replace");
-    if (status != HONE_OK)
-        unlink(temporary.data);
-done:
-    hone_buffer_clear(&temporary);
+    out->descriptor = open(out->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (out->descriptor >= 0)
+        return HONE_OK;
+    hone_status status = hone_file_fail_errno(err, path, "write");
+    hone_draft_drop(out);
+    return status;
+}
+
+hone_status hone_draft_write(hone_draft *draft, const void *data, size_t size_bytes, hone_error *err)
+{
+    return hone_file_write_all(draft->descriptor, draft->path, data, size_bytes, err);
+}
+
+hone_status hone_draft_keep(hone_draft *draft, hone_error *err)
+{
+    hone_status status = HONE_OK;
+    if (fsync(draft->descriptor) < 0)
+        status = hone_file_fail_errno(err, draft->path, "flush to disk");
+    if (close(draft->descriptor) < 0 && status == HONE_OK)
+        status = hone_file_fail_errno(err, draft->path, "write");
+    draft->descriptor = -1;
+    if (status == HONE_OK && rename(draft->temporary, draft->path) < 0)
+        status = hone_file_fail_errno(err, draft->path, "replace");
+    if (status == HONE_OK) {
+        free(draft->temporary);
+        draft->temporary = NULL;
+    }
+    hone_draft_drop(draft);
+    return status;
+}
+
+void hone_draft_drop(hone_draft *draft)
+{
+    if (draft->descriptor >= 0)
+        close(draft->descriptor);
+    if (draft->temporary)
+        unlink(draft->temporary);
+    free(draft->temporary);
+    free(draft->path);
+    *draft = (hone_draft){.descriptor = -1};
+}
+
+hone_status hone_file_write_atomic(const char *path, const void *data, size_t size_bytes, hone_error *err)
+{
+    hone_draft draft;
+    hone_status status = hone_draft_begin(path, &draft, err);
+    if (status == HONE_OK)
+        status = hone_draft_write(&draft, data, size_bytes, err);
+    if (status == HONE_OK)
+        return hone_draft_keep(&draft, err);
+    hone_draft_drop(&draft);
     return status;
 }
 

@@ -25,6 +25,16 @@ hone_status hone_file_read(const char *path, size_t max_bytes, hone_buffer *out,
 /* Writes to "<path>.tmp-<pid>", flushes to disk and renames over `path`; a failure leaves the old file whole and
  * removes the temporary one. */
 hone_status hone_file_write_atomic(const char *path, const void *data, size_t size_bytes, hone_error *err);
+/* The same for a file too large to be held in memory: begin, write any number of pieces, then keep (flush and rename;
+ * the draft is done, whatever it returns) or drop (the old file stays). A draft that failed to begin needs neither. */
+typedef struct hone_draft {
+    int descriptor;
+    char *path, *temporary;
+} hone_draft;
+hone_status hone_draft_begin(const char *path, hone_draft *out, hone_error *err);
+hone_status hone_draft_write(hone_draft *draft, const void *data, size_t size_bytes, hone_error *err);
+hone_status hone_draft_keep(hone_draft *draft, hone_error *err);
+void hone_draft_drop(hone_draft *draft);
 /* Writes all bytes to an open file; `path` is for the message. */
 hone_status hone_file_write_all(int descriptor, const char *path, const void *data, size_t size_bytes, hone_error *err);
 /* Fails with "<path>: cannot <what>: <errno's text>; <how to mend it>": HONE_NOT_FOUND for ENOENT, else HONE_IO. */

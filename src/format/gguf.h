@@ -57,6 +57,7 @@ typedef struct hone_gguf {
     size_t n_values;
     hone_gguf_tensor *tensors;
     size_t n_tensors;
+    size_t room_values, room_tensors; /* of one that is being made (gguf_write.h) */
 } hone_gguf;
 
 /* Maps and reads the file. HONE_BAD_FORMAT: err says at which byte and what was expected. HONE_UNSUPPORTED: a tensor

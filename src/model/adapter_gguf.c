@@ -7,99 +7,65 @@
  * base file's order, which is the order of the adapter in memory. */
 #include "model/adapter.h"
 
-#include "base/file.h"
-#include "format/gguf.h"
+#include "format/gguf_write.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-enum { GGUF_VERSION = 3, GGUF_ALIGNMENT = 32, N_KEYS = 5 };
-
-static void put_string(hone_buffer *b, const char *text)
+static hone_status add_values(hone_gguf *file, const hone_adapter *a, float alpha, hone_error *err)
 {
-    uint64_t length = strlen(text);
-    hone_buffer_append(b, &length, sizeof length);
-    hone_buffer_append(b, text, (size_t)length);
+    const struct {
+        const char *key, *text;
+    } texts[] = {{"general.type", "adapter"},
+                 {"general.architecture", a->config.architecture},
+                 {"general.name", "hone adapter"},
+                 {"adapter.type", "lora"}};
+    hone_status status = HONE_OK;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts && status == HONE_OK; i++)
+        status = hone_gguf_set_string(file, texts[i].key, texts[i].text, err);
+    return status == HONE_OK ? hone_gguf_set_float(file, "adapter.lora.alpha", alpha, err) : status;
 }
 
-static void put_text_value(hone_buffer *b, const char *key, const char *value)
+/* B [n_out, rank], times `factor`; in the file's arena. */
+static float *turned_b(const hone_gguf *file, const hone_lora *l, float factor)
 {
-    uint32_t type = HONE_GGUF_STRING;
-    put_string(b, key);
-    hone_buffer_append(b, &type, sizeof type);
-    put_string(b, value);
+    float *b = hone_arena_array(file->arena, (size_t)(l->rank * l->n_out), sizeof *b);
+    for (int64_t row = 0; b && row < l->n_out; row++)
+        for (int r = 0; r < l->rank; r++)
+            b[row * l->rank + r] = factor == 1 ? l->b_t[r * l->n_out + row] : factor * l->b_t[r * l->n_out + row];
+    return b;
 }
 
-static void put_tensor(hone_buffer *directory, int64_t layer, hone_linear which, const char *part, int64_t fast,
-                       int64_t slow, uint64_t offset)
+static hone_status add_pair(hone_gguf *file, const hone_lora *l, int64_t layer, hone_linear which, float alpha,
+                            hone_error *err)
 {
     char name[160];
-    uint32_t n_dims = 2, dtype = HONE_F32;
-    uint64_t ne[2] = {(uint64_t)fast, (uint64_t)slow};
-    snprintf(name, sizeof name, "blk.%lld.%s.weight.%s", (long long)layer, hone_linear_gguf_name(which), part);
-    put_string(directory, name);
-    hone_buffer_append(directory, &n_dims, sizeof n_dims);
-    hone_buffer_append(directory, ne, sizeof ne);
-    hone_buffer_append(directory, &dtype, sizeof dtype);
-    hone_buffer_append(directory, &offset, sizeof offset);
-}
-
-static void pad(hone_buffer *b)
-{
-    while (b->length % GGUF_ALIGNMENT && !b->failed)
-        hone_buffer_putc(b, 0);
-}
-
-static void put_b(hone_buffer *data, const hone_lora *l, float factor)
-{
-    for (int64_t row = 0; row < l->n_out; row++)
-        for (int r = 0; r < l->rank; r++) {
-            float v = factor == 1 ? l->b_t[r * l->n_out + row] : factor * l->b_t[r * l->n_out + row];
-            hone_buffer_append(data, &v, sizeof v);
-        }
+    float *b = turned_b(file, l, l->scale / (alpha / (float)l->rank));
+    if (!b)
+        return hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", file->map.path);
+    snprintf(name, sizeof name, "blk.%lld.%s.weight.lora_a", (long long)layer, hone_linear_gguf_name(which));
+    hone_status status = hone_gguf_add_tensor(file, name, HONE_F32, 2, (const int64_t[]){l->n_in, l->rank}, l->a, err);
+    if (status != HONE_OK)
+        return status;
+    snprintf(name, sizeof name, "blk.%lld.%s.weight.lora_b", (long long)layer, hone_linear_gguf_name(which));
+    return hone_gguf_add_tensor(file, name, HONE_F32, 2, (const int64_t[]){l->rank, l->n_out}, b, err);
 }
 
 hone_status hone_adapter_export_gguf(const hone_adapter *a, const char *path, hone_error *err)
 {
-    hone_buffer file = {0}, directory = {0}, data = {0};
+    hone_gguf file;
     float alpha = 0;
-    uint64_t n_tensors = 0, n_keys = N_KEYS;
-    for (int64_t i = 0; i < a->config.n_layers * HONE_N_LINEARS; i++) {
-        const hone_lora *l = &a->loras[i];
-        hone_linear which = (hone_linear)(i % HONE_N_LINEARS);
-        if (!l->rank)
-            continue;
-        if (alpha == 0)
-            alpha = l->scale * (float)l->rank;
-        put_tensor(&directory, i / HONE_N_LINEARS, which, "lora_a", l->n_in, l->rank, data.length);
-        hone_buffer_append(&data, l->a, (size_t)(l->rank * l->n_in) * sizeof(float));
-        pad(&data);
-        put_tensor(&directory, i / HONE_N_LINEARS, which, "lora_b", l->rank, l->n_out, data.length);
-        put_b(&data, l, l->scale / (alpha / (float)l->rank));
-        pad(&data);
-        n_tensors += 2;
-    }
-    uint32_t version = GGUF_VERSION, f32 = HONE_GGUF_F32;
-    hone_buffer_append(&file, "GGUF", 4);
-    hone_buffer_append(&file, &version, sizeof version);
-    hone_buffer_append(&file, &n_tensors, sizeof n_tensors);
-    hone_buffer_append(&file, &n_keys, sizeof n_keys);
-    put_text_value(&file, "general.type", "adapter");
-    put_text_value(&file, "general.architecture", a->config.architecture);
-    put_text_value(&file, "general.name", "hone adapter");
-    put_text_value(&file, "adapter.type", "lora");
-    put_string(&file, "adapter.lora.alpha");
-    hone_buffer_append(&file, &f32, sizeof f32);
-    hone_buffer_append(&file, &alpha, sizeof alpha);
-    hone_buffer_append(&file, directory.data, directory.length);
-    pad(&file);
-    hone_buffer_append(&file, data.data, data.length);
-    hone_status status = file.failed || directory.failed || data.failed
-                             ? hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path)
-                             : hone_file_write_atomic(path, file.data, file.length, err);
-    hone_buffer_clear(&file);
-    hone_buffer_clear(&directory);
-    hone_buffer_clear(&data);
+    int64_t n = a->config.n_layers * HONE_N_LINEARS;
+    for (int64_t i = 0; i < n && alpha == 0; i++)
+        alpha = a->loras[i].rank ? a->loras[i].scale * (float)a->loras[i].rank : 0;
+    hone_status status = hone_gguf_create(path, &file, err);
+    if (status != HONE_OK)
+        return status;
+    status = add_values(&file, a, alpha, err);
+    for (int64_t i = 0; i < n && status == HONE_OK; i++)
+        if (a->loras[i].rank)
+            status = add_pair(&file, &a->loras[i], i / HONE_N_LINEARS, (hone_linear)(i % HONE_N_LINEARS), alpha, err);
+    if (status == HONE_OK)
+        status = hone_gguf_write(&file, path, NULL, NULL, NULL, err);
+    hone_gguf_close(&file);
     return status;
 }
