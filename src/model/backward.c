@@ -2,8 +2,9 @@
  *
  * For y = W x + s B A x with W frozen, low = s A x kept on the tape:
  *     dB^T += low^T dy      dlow = s dy B      dA += dlow^T x      dx = dy W + dlow A
- * Activations that are cheap to make again (norm outputs, the gated activation) are not kept. Below the lowest adapted
- * layer no gradient is computed. */
+ * Activations that are cheap to make again (norm outputs, the gated activation) are not kept; with a tape that says
+ * so, a block's others are made again too, just before its gradient. Below the lowest adapted layer no gradient is
+ * computed. */
 #include "model/workspace.h"
 
 #include <math.h>
@@ -54,8 +55,9 @@ static double output_backward(const backward *b, const hone_label *labels, int64
     hone_real weight[HONE_LOGIT_ROWS], rrms[HONE_LOGIT_ROWS];
     int32_t rows[HONE_LOGIT_ROWS], targets[HONE_LOGIT_ROWS];
     memset(b->tape->dx, 0, (size_t)(b->n * c->n_embd) * sizeof(hone_real));
-    for (int64_t start = 0; start < n_labels; start += HONE_LOGIT_ROWS) {
-        int64_t m = n_labels - start < HONE_LOGIT_ROWS ? n_labels - start : HONE_LOGIT_ROWS;
+    int64_t at_once = b->ws->max_rows < HONE_LOGIT_ROWS ? b->ws->max_rows : HONE_LOGIT_ROWS;
+    for (int64_t start = 0; start < n_labels; start += at_once) {
+        int64_t m = n_labels - start < at_once ? n_labels - start : at_once;
         for (int64_t i = 0; i < m; i++) {
             rows[i] = labels[start + i].row;
             targets[i] = labels[start + i].target;
@@ -66,8 +68,7 @@ static double output_backward(const backward *b, const hone_label *labels, int64
         for (int64_t i = 0; i < m; i++)
             loss -= (double)weight[i] * logprob[i];
         hone_op_cross_entropy_backward(ops, m, c->n_vocab, logits, targets, lse, weight);
-        hone_real *d_normed =
-            b->ws->projected; /* free at this point; max_rows may be less than m only when n_labels is */
+        hone_real *d_normed = b->ws->projected; /* free at this point */
         hone_op_linear_backward(ops, b->model->output, m, logits, c->n_vocab, d_normed, c->n_embd, false);
         for (int64_t i = 0; i < m; i++) {
             const hone_real *x = b->ws->x + rows[i] * c->n_embd;
@@ -96,6 +97,21 @@ static void mlp_backward(const backward *b, int64_t l)
                               b->tape->d_narrow, b->tape->dx);
 }
 
+/* Keys' gradients come before the rotation is undone, so that what steps send each other is of one kind. */
+static void exchange_kv_gradients(const backward *b, int64_t l, const hone_batch *batch)
+{
+    hone_ops *ops = b->model->ops;
+    int64_t width = b->model->config.n_kv_heads * b->model->config.head_dim;
+    hone_real *d[2] = {b->tape->d_k, b->tape->d_v};
+    for (int64_t i = 0; i < 2; i++) {
+        if (batch->in)
+            hone_op_add(ops, b->n * width, batch->in->values + (2 * l + i) * batch->in->n_rows * width, d[i]);
+        if (batch->n_outer > 0)
+            hone_op_add(ops, batch->n_outer * width, d[i] + b->n * width,
+                        batch->out->values + (2 * l + i) * batch->out->n_rows * width);
+    }
+}
+
 static void attention_backward(const backward *b, int64_t l, const hone_kv_pool *pool, const hone_batch *batch)
 {
     const hone_model_config *c = &b->model->config;
@@ -103,9 +119,10 @@ static void attention_backward(const backward *b, int64_t l, const hone_kv_pool 
     hone_ops *ops = b->model->ops;
     hone_real *normed = b->ws->normed, *d_x = l > b->lowest ? b->tape->d_narrow : NULL;
     linear_backward(b, l, HONE_ATTN_OUTPUT, t->attended, b->tape->dx, b->tape->d_narrow, false);
-    hone_op_attention_backward(ops, pool, l, batch->spans, batch->n_spans, b->n, c->n_heads,
+    hone_op_attention_backward(ops, pool, l, batch->spans, batch->n_spans, b->n + batch->n_outer, c->n_heads,
                                1.0f / sqrtf((hone_real)c->head_dim), t->q, t->attended, b->tape->d_narrow, b->tape->d_q,
                                b->tape->d_k, b->tape->d_v, b->tape->attention_work);
+    exchange_kv_gradients(b, l, batch);
     hone_op_rope(ops, b->model->rope, b->n, c->n_heads, batch->positions, b->tape->d_q, true);
     hone_op_rope(ops, b->model->rope, b->n, c->n_kv_heads, batch->positions, b->tape->d_k, true);
     hone_op_rms_norm(ops, b->n, c->n_embd, c->norm_epsilon, t->x_in, b->model->layers[l].attn_norm, normed, NULL);
@@ -133,6 +150,10 @@ double hone_model_backward(const hone_model *model, const hone_kv_pool *pool, co
     backward b = {model, adapter, ws, tape, batch->n_rows, lowest_adapted(adapter), gradient};
     double loss = output_backward(&b, labels, n_labels);
     for (int64_t l = model->config.n_layers - 1; l >= b.lowest; l--) {
+        if (tape->size.recompute && l + 1 < model->config.n_layers) { /* the last layer's tape is still there */
+            memcpy(ws->x, tape->layers[l].x_in, (size_t)(b.n * model->config.n_embd) * sizeof(hone_real));
+            hone_model_forward_layer(model, l, pool, NULL, batch, ws, &tape->layers[l]);
+        }
         mlp_backward(&b, l);
         attention_backward(&b, l, pool, batch);
     }

@@ -38,6 +38,14 @@ static void layout_workspace(hone_workspace *ws, carver *c)
     ws->logits = carve(c, HONE_LOGIT_ROWS, m->n_vocab);
 }
 
+size_t hone_workspace_bytes_for(const hone_model *model, int64_t max_rows, int max_rank)
+{
+    hone_workspace ws = {.model = model, .max_rows = max_rows, .max_rank = max_rank};
+    carver c = {NULL, 0};
+    layout_workspace(&ws, &c);
+    return c.at * sizeof(hone_real);
+}
+
 hone_status hone_workspace_create(const hone_model *model, int64_t max_rows, int max_rank, hone_workspace **out,
                                   hone_error *err)
 {
@@ -47,8 +55,7 @@ hone_status hone_workspace_create(const hone_model *model, int64_t max_rows, int
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
     *ws = (hone_workspace){.model = model, .max_rows = max_rows, .max_rank = max_rank};
     carver c = {NULL, 0};
-    layout_workspace(ws, &c);
-    ws->bytes = c.at * sizeof(hone_real);
+    ws->bytes = hone_workspace_bytes_for(model, max_rows, max_rank);
     ws->memory = aligned_alloc(64, ws->bytes);
     if (!ws->memory) {
         size_t bytes = ws->bytes;
@@ -80,64 +87,94 @@ size_t hone_workspace_bytes(const hone_workspace *ws)
     return ws->bytes;
 }
 
+static void layout_layer(const hone_model_config *m, const hone_tape_size *size, hone_layer_tape *t, carver *c)
+{
+    int64_t rows = size->max_rows, q = m->n_heads * m->head_dim;
+    t->attn_rrms = carve(c, rows, 1);
+    t->q = carve(c, rows, q);
+    t->attended = carve(c, rows, q);
+    t->x_mid = carve(c, rows, m->n_embd);
+    t->ffn_rrms = carve(c, rows, 1);
+    t->gate = carve(c, rows, m->n_ff);
+    t->up = carve(c, rows, m->n_ff);
+    for (int i = 0; i < HONE_N_LINEARS; i++)
+        t->low[i] = carve(c, rows, size->rank);
+}
+
 static void layout_tape(const hone_model_config *m, hone_tape *tape, hone_layer_tape *layers, carver *c)
 {
-    int64_t rows = tape->max_rows, q = m->n_heads * m->head_dim, kv = m->n_kv_heads * m->head_dim;
+    const hone_tape_size *size = &tape->size;
+    int64_t rows = size->max_rows, q = m->n_heads * m->head_dim, kv = m->n_kv_heads * m->head_dim;
+    hone_layer_tape shared = {0};
     for (int64_t l = 0; l < m->n_layers; l++) {
         hone_layer_tape scratch, *t = layers ? &layers[l] : &scratch;
+        if (!size->recompute || l == 0)
+            layout_layer(m, size, &shared, c);
+        *t = shared;
         t->x_in = carve(c, rows, m->n_embd);
-        t->attn_rrms = carve(c, rows, 1);
-        t->q = carve(c, rows, q);
-        t->attended = carve(c, rows, q);
-        t->x_mid = carve(c, rows, m->n_embd);
-        t->ffn_rrms = carve(c, rows, 1);
-        t->gate = carve(c, rows, m->n_ff);
-        t->up = carve(c, rows, m->n_ff);
-        for (int i = 0; i < HONE_N_LINEARS; i++)
-            t->low[i] = carve(c, rows, tape->rank);
     }
     tape->dx = carve(c, rows, m->n_embd);
     tape->d_wide_a = carve(c, rows, m->n_ff);
     tape->d_wide_b = carve(c, rows, m->n_ff);
     tape->d_narrow = carve(c, rows, m->n_embd > q ? m->n_embd : q);
     tape->d_q = carve(c, rows, q);
-    tape->d_k = carve(c, rows, kv);
-    tape->d_v = carve(c, rows, kv);
-    tape->d_low = carve(c, rows, tape->rank);
+    tape->d_k = carve(c, rows + size->max_outer, kv);
+    tape->d_v = carve(c, rows + size->max_outer, kv);
+    tape->d_low = carve(c, rows, size->rank);
 }
 
-size_t hone_tape_bytes(const hone_model *model, int64_t max_rows, int rank)
+static size_t tape_floats(const hone_model *model, const hone_tape_size *size)
 {
-    hone_tape tape = {.max_rows = max_rows, .rank = rank};
+    hone_tape tape = {.size = *size};
     carver c = {NULL, 0};
     layout_tape(&model->config, &tape, NULL, &c);
-    return c.at * sizeof(hone_real);
+    return c.at;
 }
 
-hone_status hone_tape_create(const hone_model *model, int64_t max_rows, int rank, hone_tape **out, hone_error *err)
+static size_t attention_work_floats(const hone_model *model, const hone_tape_size *size)
+{
+    const hone_model_config *c = &model->config;
+    return hone_attention_backward_work(size->max_rows + size->max_outer, c->n_heads, c->head_dim, c->n_context,
+                                        hone_thread_pool_size(hone_ops_pool(model->ops)));
+}
+
+size_t hone_tape_bytes(const hone_model *model, const hone_tape_size *size)
+{
+    return (tape_floats(model, size) + attention_work_floats(model, size)) * sizeof(hone_real);
+}
+
+hone_status hone_tape_create_as(const hone_model *model, const hone_tape_size *size, hone_tape **out, hone_error *err)
 {
     *out = NULL;
     hone_tape *tape = calloc(1, sizeof *tape);
-    size_t bytes = hone_tape_bytes(model, max_rows, rank);
+    size_t bytes = tape_floats(model, size) * sizeof(hone_real);
     if (tape) {
-        tape->max_rows = max_rows;
-        tape->rank = rank;
+        tape->size = *size;
         tape->layers = calloc((size_t)model->config.n_layers, sizeof *tape->layers);
         tape->memory = aligned_alloc(64, bytes);
-        tape->attention_work_floats =
-            hone_attention_backward_work(max_rows, model->config.n_heads, model->config.head_dim,
-                                         model->config.n_context, hone_thread_pool_size(hone_ops_pool(model->ops)));
+        tape->attention_work_floats = attention_work_floats(model, size);
         tape->attention_work = malloc(tape->attention_work_floats * sizeof(hone_real));
     }
     if (!tape || !tape->layers || !tape->memory || !tape->attention_work) {
         hone_tape_free(tape);
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for a training step of %lld rows (%zu bytes)",
-                         (long long)max_rows, bytes);
+                         (long long)size->max_rows, bytes);
     }
     carver c = {tape->memory, 0};
     layout_tape(&model->config, tape, tape->layers, &c);
     *out = tape;
     return HONE_OK;
+}
+
+hone_status hone_tape_create(const hone_model *model, int64_t max_rows, int rank, hone_tape **out, hone_error *err)
+{
+    return hone_tape_create_as(model, &(hone_tape_size){.max_rows = max_rows, .rank = rank}, out, err);
+}
+
+size_t hone_kv_gradient_floats(const hone_model *model, int64_t n_rows)
+{
+    const hone_model_config *c = &model->config;
+    return (size_t)(c->n_layers * 2 * n_rows * c->n_kv_heads * c->head_dim);
 }
 
 void hone_tape_free(hone_tape *tape)
@@ -158,8 +195,9 @@ typedef struct projection {
 
 enum { LORAS_AT_ONCE = 192 };
 
+/* low_only: y is not wanted, only what the adapters leave on the tape. */
 static void project(const hone_model *model, int64_t l, const projection *p, int n, const hone_batch *batch,
-                    const hone_real *x, hone_workspace *ws, const hone_layer_tape *tape)
+                    const hone_real *x, hone_workspace *ws, const hone_layer_tape *tape, bool low_only)
 {
     hone_ops *ops = model->ops;
     hone_linear_job jobs[HONE_N_LINEARS];
@@ -167,7 +205,8 @@ static void project(const hone_model *model, int64_t l, const projection *p, int
         const hone_weight *w = model->layers[l].linear[p[i].which];
         jobs[i] = (hone_linear_job){w, x, hone_weight_n_in(w), p[i].y, hone_weight_n_out(w)};
     }
-    hone_op_linear(ops, jobs, n, batch->n_rows);
+    if (!low_only)
+        hone_op_linear(ops, jobs, n, batch->n_rows);
     hone_lora_job deltas[LORAS_AT_ONCE];
     int n_deltas = 0;
     for (int64_t g = 0; g < batch->n_adapters; g++) {
@@ -198,43 +237,54 @@ static void project(const hone_model *model, int64_t l, const projection *p, int
     }
 }
 
+void hone_model_forward_layer(const hone_model *model, int64_t l, const hone_kv_pool *pool, hone_kv_pool *write_to,
+                              const hone_batch *batch, hone_workspace *ws, hone_layer_tape *t)
+{
+    const hone_model_config *c = &model->config;
+    const hone_layer *layer = &model->layers[l];
+    hone_ops *ops = model->ops;
+    int64_t n = batch->n_rows;
+    bool again = !write_to;
+    hone_real scale = 1.0f / sqrtf((hone_real)c->head_dim);
+    hone_real *q = t ? t->q : ws->q, *attended = t ? t->attended : ws->attended, *gate = t ? t->gate : ws->gate,
+              *up = t ? t->up : ws->up;
+    hone_op_rms_norm(ops, n, c->n_embd, c->norm_epsilon, ws->x, layer->attn_norm, ws->normed, t ? t->attn_rrms : NULL);
+    const projection qkv[] = {{HONE_ATTN_Q, q}, {HONE_ATTN_K, ws->k}, {HONE_ATTN_V, ws->v}};
+    project(model, l, qkv, again ? 1 : 3, batch, ws->normed, ws, t, false);
+    hone_op_rope(ops, model->rope, n, c->n_heads, batch->positions, q, false);
+    if (again) {
+        project(model, l, qkv + 1, 2, batch, ws->normed, ws, t, true);
+    } else {
+        hone_op_rope(ops, model->rope, n, c->n_kv_heads, batch->positions, ws->k, false);
+        hone_op_kv_write(ops, write_to, l, batch->writes, batch->n_writes, ws->k, ws->v);
+    }
+    hone_op_attention(ops, pool, l, batch->spans, batch->n_spans, c->n_heads, scale, q, attended);
+    const projection output[] = {{HONE_ATTN_OUTPUT, ws->projected}};
+    project(model, l, output, 1, batch, attended, ws, t, false);
+    hone_op_add(ops, n * c->n_embd, ws->projected, ws->x);
+
+    if (t)
+        memcpy(t->x_mid, ws->x, (size_t)(n * c->n_embd) * sizeof(hone_real));
+    hone_op_rms_norm(ops, n, c->n_embd, c->norm_epsilon, ws->x, layer->ffn_norm, ws->normed, t ? t->ffn_rrms : NULL);
+    const projection wide[] = {{HONE_FFN_GATE, gate}, {HONE_FFN_UP, up}};
+    project(model, l, wide, 2, batch, ws->normed, ws, t, false);
+    hone_op_swiglu(ops, n * c->n_ff, gate, up, ws->activated);
+    const projection down[] = {{HONE_FFN_DOWN, ws->projected}};
+    project(model, l, down, 1, batch, ws->activated, ws, t, again);
+    if (!again)
+        hone_op_add(ops, n * c->n_embd, ws->projected, ws->x);
+}
+
 const hone_real *hone_model_forward(const hone_model *model, hone_kv_pool *pool, const hone_batch *batch,
                                     hone_workspace *ws, hone_tape *tape)
 {
     const hone_model_config *c = &model->config;
-    hone_ops *ops = model->ops;
-    int64_t n = batch->n_rows;
-    hone_real scale = 1.0f / sqrtf((hone_real)c->head_dim);
-    hone_op_embed(ops, model->token_embd, n, batch->tokens, ws->x);
+    hone_op_embed(model->ops, model->token_embd, batch->n_rows, batch->tokens, ws->x);
     for (int64_t l = 0; l < c->n_layers; l++) {
-        const hone_layer *layer = &model->layers[l];
         hone_layer_tape *t = tape ? &tape->layers[l] : NULL;
-        hone_real *q = t ? t->q : ws->q, *attended = t ? t->attended : ws->attended, *gate = t ? t->gate : ws->gate,
-                  *up = t ? t->up : ws->up;
         if (t)
-            memcpy(t->x_in, ws->x, (size_t)(n * c->n_embd) * sizeof(hone_real));
-        hone_op_rms_norm(ops, n, c->n_embd, c->norm_epsilon, ws->x, layer->attn_norm, ws->normed,
-                         t ? t->attn_rrms : NULL);
-        const projection qkv[] = {{HONE_ATTN_Q, q}, {HONE_ATTN_K, ws->k}, {HONE_ATTN_V, ws->v}};
-        project(model, l, qkv, 3, batch, ws->normed, ws, t);
-        hone_op_rope(ops, model->rope, n, c->n_heads, batch->positions, q, false);
-        hone_op_rope(ops, model->rope, n, c->n_kv_heads, batch->positions, ws->k, false);
-        hone_op_kv_write(ops, pool, l, batch->writes, batch->n_writes, ws->k, ws->v);
-        hone_op_attention(ops, pool, l, batch->spans, batch->n_spans, c->n_heads, scale, q, attended);
-        const projection output[] = {{HONE_ATTN_OUTPUT, ws->projected}};
-        project(model, l, output, 1, batch, attended, ws, t);
-        hone_op_add(ops, n * c->n_embd, ws->projected, ws->x);
-
-        if (t)
-            memcpy(t->x_mid, ws->x, (size_t)(n * c->n_embd) * sizeof(hone_real));
-        hone_op_rms_norm(ops, n, c->n_embd, c->norm_epsilon, ws->x, layer->ffn_norm, ws->normed,
-                         t ? t->ffn_rrms : NULL);
-        const projection wide[] = {{HONE_FFN_GATE, gate}, {HONE_FFN_UP, up}};
-        project(model, l, wide, 2, batch, ws->normed, ws, t);
-        hone_op_swiglu(ops, n * c->n_ff, gate, up, ws->activated);
-        const projection down[] = {{HONE_FFN_DOWN, ws->projected}};
-        project(model, l, down, 1, batch, ws->activated, ws, t);
-        hone_op_add(ops, n * c->n_embd, ws->projected, ws->x);
+            memcpy(t->x_in, ws->x, (size_t)(batch->n_rows * c->n_embd) * sizeof(hone_real));
+        hone_model_forward_layer(model, l, pool, pool, batch, ws, t);
     }
     return ws->x;
 }

@@ -22,7 +22,18 @@ typedef struct hone_batch {
     int64_t n_writes;
     const hone_adapter_rows *adapters; /* rows without one run on the base alone */
     int64_t n_adapters;
+    int64_t n_outer;              /* training: rows of an earlier step that spans continue, numbered from n_rows on */
+    struct hone_kv_gradient *out; /* where what these rows send to the outer rows' keys and values is added */
+    const struct hone_kv_gradient *in; /* what later steps sent to these rows, or NULL */
 } hone_batch;
+
+/* Gradients of keys and values of rows whose backward pass comes later: [n_layers][k, v][n_rows][n_kv_heads*head_dim].
+ */
+typedef struct hone_kv_gradient {
+    int64_t n_rows;
+    hone_real *values;
+} hone_kv_gradient;
+size_t hone_kv_gradient_floats(const hone_model *model, int64_t n_rows);
 
 /* Memory of a step: for up to max_rows rows, reused from step to step. */
 typedef struct hone_workspace hone_workspace;
@@ -31,12 +42,23 @@ hone_status hone_workspace_create(const hone_model *model, int64_t max_rows, int
 void hone_workspace_free(hone_workspace *ws);
 int64_t hone_workspace_max_rows(const hone_workspace *ws);
 size_t hone_workspace_bytes(const hone_workspace *ws);
+/* What one for so many rows would take. */
+size_t hone_workspace_bytes_for(const hone_model *model, int64_t max_rows, int max_rank);
 
-/* What the forward pass of a training step leaves for the backward pass, for up to max_rows rows. */
+/* What the forward pass of a training step leaves for the backward pass. */
 typedef struct hone_tape hone_tape;
+typedef struct hone_tape_size {
+    int64_t max_rows, max_outer; /* of a batch */
+    int rank;
+    bool recompute; /* keep only what enters each block, and compute the block again before its gradient (Chen et al.
+                       2016, arXiv 1604.06174): a fifth of the memory for about a third more time, and the same bits */
+} hone_tape_size;
+hone_status hone_tape_create_as(const hone_model *model, const hone_tape_size *size, hone_tape **out, hone_error *err);
+/* Everything kept, no outer rows. */
 hone_status hone_tape_create(const hone_model *model, int64_t max_rows, int rank, hone_tape **out, hone_error *err);
 void hone_tape_free(hone_tape *tape);
-size_t hone_tape_bytes(const hone_model *model, int64_t max_rows, int rank);
+/* With the scratch of the backward pass. */
+size_t hone_tape_bytes(const hone_model *model, const hone_tape_size *size);
 
 /* Runs all blocks; the result is the hidden state of every row before the output norm: [n_rows, n_embd], in the
  * workspace until the next call. tape NULL: inference. With a tape the batch has exactly one adapter over all rows. */

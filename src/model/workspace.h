@@ -23,10 +23,14 @@ typedef struct hone_layer_tape {
     hone_real *low[HONE_N_LINEARS]; /* [rows, rank]: scale * A x */
 } hone_layer_tape;
 
+/* One block on ws->x. write_to NULL: again, for the backward pass, when its keys and values are in the pool: only the
+ * tape is filled, and ws->x holds no result. */
+void hone_model_forward_layer(const hone_model *model, int64_t l, const hone_kv_pool *pool, hone_kv_pool *write_to,
+                              const hone_batch *batch, hone_workspace *ws, hone_layer_tape *tape);
+
 struct hone_tape {
-    int64_t max_rows;
-    int rank;
-    hone_layer_tape *layers;
+    hone_tape_size size;
+    hone_layer_tape *layers; /* with recompute all but x_in are the same arrays */
     hone_real *memory;
     hone_real *dx, *d_wide_a, *d_wide_b, *d_narrow, *d_q, *d_k, *d_v, *d_low; /* gradients of a layer in progress */
     hone_real *attention_work;

@@ -136,7 +136,8 @@ typedef struct hone_tree_place {
 typedef struct hone_span { /* rows [first_row, first_row+n_rows) of a step: consecutive positions of one sequence */
     int64_t first_row, n_rows, first_position;
     const int32_t *pages;              /* page of position p is pages[p / HONE_PAGE_TOKENS] */
-    int64_t prefix_row, prefix_length; /* training: positions [0,prefix_length) are rows prefix_row.. of this step */
+    const struct hone_span *parent; /* training: what stands before first_position are the rows of this span, and of its
+                                       parents; it may end later than where this one begins */
     const hone_tree_place *tree; /* NULL, or: row t is the token tree[tree_rows[t]]; it sees the positions before */
     const int32_t *tree_rows;    /* first_position, the tokens on its way up the tree, and itself (forward only) */
 } hone_span;
@@ -146,8 +147,9 @@ hone_status hone_ops_reserve_attention(hone_ops *ops, int64_t longest, int64_t n
 /* Causal grouped-query attention (Ainslie et al. 2023, arXiv 2305.13245): q, o: [n_rows, n_heads*head_dim]. */
 void hone_op_attention(hone_ops *ops, const hone_kv_pool *pool, int64_t layer, const hone_span *spans, int64_t n_spans,
                        int64_t n_heads, hone_real scale, const hone_real *q, hone_real *o);
-/* Gradients of q, k, v (all [n_rows, ...], set, not added) from that of o. Every position of a span must be a row of
- * this step: its own rows, or the prefix's. work: hone_attention_backward_work(...) floats. */
+/* Gradients of q, k, v (all [n_rows, ...], set, not added) from that of o. Every position that a span sees must be one
+ * of n_rows rows: its own, or its parents'. Rows of no span get gradients of k and v only. work:
+ * hone_attention_backward_work(...) floats. */
 size_t hone_attention_backward_work(int64_t n_rows, int64_t n_heads, int64_t head_dim, int64_t longest, int n_threads);
 void hone_op_attention_backward(hone_ops *ops, const hone_kv_pool *pool, int64_t layer, const hone_span *spans,
                                 int64_t n_spans, int64_t n_rows, int64_t n_heads, hone_real scale, const hone_real *q,

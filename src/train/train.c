@@ -3,10 +3,10 @@
  * Everything random is counted (order of an epoch, initial A), and a step depends on the state alone, so a run that is
  * killed and continued ends with the same bits. The loss of a batch is the mean over its labelled tokens, also when it
  * is computed in several micro-batches. */
-#include "train/batch.h"
 #include "train/checkpoint.h"
 #include "train/optimise.h"
 #include "train/record.h"
+#include "train/step.h"
 
 #include "model/adapter_targets.h"
 
@@ -52,10 +52,7 @@ typedef struct run {
     hone_error *err;
     hone_adapter *adapter;
     hone_train_state state;
-    hone_train_batch *batch;
-    hone_kv_pool *pool;
-    hone_workspace *workspace;
-    hone_tape *tape;
+    hone_train_step *memory;
     float *gradient;
     size_t *order;
     int64_t order_epoch, steps_per_epoch;
@@ -167,12 +164,8 @@ static hone_status prepare(run *r)
     hone_adapter_choice choice = {o->rank, o->alpha, o->rslora, o->targets, o->rank_of};
     if ((status = hone_adapter_create_chosen(c, &choice, &r->adapter, r->err)) != HONE_OK)
         return status;
-    int rank = r->adapter->rank;
-    if ((status = hone_train_batch_create(rows, examples, &r->batch, r->err)) != HONE_OK ||
-        (status = hone_kv_pool_create(r->batch->max_pages, c->n_layers, c->n_kv_heads, c->head_dim, &r->pool,
-                                      r->err)) != HONE_OK ||
-        (status = hone_workspace_create(r->model, rows, rank, &r->workspace, r->err)) != HONE_OK ||
-        (status = hone_tape_create(r->model, rows, rank, &r->tape, r->err)) != HONE_OK)
+    hone_step_size size = {rows, examples, r->adapter->rank, examples * (int64_t)longest > rows, false};
+    if ((status = hone_train_step_create(r->model, &size, &r->memory, r->err)) != HONE_OK)
         return status;
     size_t n = r->adapter->n_parameters;
     r->gradient = calloc(n, sizeof(float));
@@ -239,15 +232,10 @@ static hone_status train_step(run *r, double *loss)
         weight += hone_train_example_weight(&r->examples[r->order[first + i]]);
     hone_adapter_refresh(ops, r->adapter);
     memset(r->gradient, 0, n_parameters * sizeof(float));
-    *loss = 0;
-    for (int64_t done = 0; done < n;) {
-        done += hone_train_batch_fill(r->batch, r->examples, r->order + first + done, n - done, 1.0f / (float)weight,
-                                      r->adapter);
-        hone_model_forward(r->model, r->pool, &r->batch->rows, r->workspace, r->tape);
-        *loss += hone_model_backward(r->model, r->pool, &r->batch->rows, r->workspace, r->tape, r->batch->labels,
-                                     r->batch->n_labels, r->gradient);
-        r->state.tokens += r->batch->n_tokens;
-    }
+    hone_step_result sum = hone_train_step_gradient(r->memory, r->adapter, r->examples, r->order + first, n,
+                                                    1.0f / (float)weight, r->gradient);
+    *loss = sum.loss;
+    r->state.tokens += sum.n_tokens;
     double norm = sqrt(hone_op_sum_squares(ops, (int64_t)n_parameters, r->gradient)), clip = r->options->clip_norm;
     if (!isfinite(*loss) || !isfinite(norm) || has_exploded(r, *loss))
         return refuse_broken(r, *loss, norm, first, n);
@@ -452,10 +440,7 @@ static hone_status refuse_other_finished(const run *r)
 static void clean_up(run *r)
 {
     hone_adapter_free(r->adapter);
-    hone_train_batch_free(r->batch);
-    hone_kv_pool_free(r->pool);
-    hone_workspace_free(r->workspace);
-    hone_tape_free(r->tape);
+    hone_train_step_free(r->memory);
     free(r->gradient);
     free(r->state.first_moment);
     free(r->state.second_moment);

@@ -45,7 +45,7 @@ static void begin(step *s, const int *lengths, int n, bool shared, int64_t n_hea
             s->writes[s->n_writes++] =
                 (hone_kv_write){(int32_t)row, s->pages[i][p / HONE_PAGE_TOKENS], (int32_t)(p % HONE_PAGE_TOKENS)};
         }
-        s->spans[i] = (hone_span){s->n_rows, lengths[i], prefix, s->pages[i], 0, prefix};
+        s->spans[i] = (hone_span){s->n_rows, lengths[i], prefix, s->pages[i], prefix > 0 ? &s->spans[0] : NULL};
         s->n_rows += lengths[i];
     }
     s->n_spans = n;
@@ -66,7 +66,9 @@ static void end(step *s)
 /* The row that holds position p of a span. */
 static int64_t row_of(const hone_span *span, int64_t p)
 {
-    return p < span->first_position ? span->prefix_row + p : span->first_row + p - span->first_position;
+    while (p < span->first_position)
+        span = span->parent;
+    return span->first_row + p - span->first_position;
 }
 
 /* o[dim] of one row and head, by the definition; `q_at` etc. let a caller shift one element. */

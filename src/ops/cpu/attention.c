@@ -509,8 +509,9 @@ static void backward_block(const attention_backward_run *run, const hone_span *s
             hone_tile_rows(kernels, m, slots, ds + page * HONE_PAGE_TOKENS, stride, 1, turned + d, dim,
                            run->dq + first + d, width, page > 0);
     }
-    if (span->prefix_length > 0)
-        backward_keys(run, span, head, t0, t1, 0, span->prefix_length, span->prefix_row, p, ds, stride);
+    for (const hone_span *below = span, *above = span->parent; above; below = above, above = above->parent)
+        backward_keys(run, span, head, t0, t1, above->first_position, below->first_position, above->first_row, p, ds,
+                      stride);
     backward_keys(run, span, head, t0, t1, span->first_position, seen, span->first_row, p, ds, stride);
 }
 
