@@ -71,6 +71,12 @@ void hone_map_close(hone_map *map)
     memset(map, 0, sizeof *map);
 }
 
+void hone_map_forget(const hone_map *map)
+{
+    if (map->data)
+        madvise((void *)(uintptr_t)map->data, map->size_bytes, MADV_DONTNEED);
+}
+
 hone_status hone_map_check_unchanged(const hone_map *map, hone_error *err)
 {
     struct stat st;

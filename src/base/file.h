@@ -17,6 +17,8 @@ typedef struct hone_map {
 /* HONE_NOT_FOUND, HONE_IO; an empty file maps to size 0 and data NULL. */
 hone_status hone_map_open(const char *path, hone_map *out, hone_error *err);
 void hone_map_close(hone_map *map);
+/* Gives the pages that were read back to the system; reading them again fetches them again. */
+void hone_map_forget(const hone_map *map);
 /* HONE_BAD_INPUT when the file at the path is no longer the one that was mapped. */
 hone_status hone_map_check_unchanged(const hone_map *map, hone_error *err);
 

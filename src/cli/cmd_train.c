@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_SELECT_ROWS = 200, LEAST_SELECT_ROWS = 8 };
+enum { MOST_SELECT_ROWS = 200, LEAST_SELECT_ROWS = 8, SCORING_BYTES = 512 << 20 };
 
 typedef struct settings {
     const char *model, *folder, *system, *schedule, *train_on, *too_long;
@@ -24,6 +24,7 @@ typedef struct settings {
     double b_rate_ratio;
     int64_t rank, batch, seed, threads, max_tokens;
     double alpha, rate, epochs, max_seconds;
+    uint64_t memory_bytes;
 } settings;
 
 typedef struct data {
@@ -140,6 +141,7 @@ static hone_status score(void *context, const hone_adapter *adapter, double *out
         right += responses[i].text && strcmp(responses[i].text, held[i].answer) == 0;
         hone_response_clear(&responses[i]);
     }
+    hone_engine_release_memory(s->engine); /* the next step needs it, and another adapter's pages are of no use */
     *out = (double)right / (double)n;
     free(requests);
     free(responses);
@@ -155,6 +157,12 @@ static void print_result(const settings *o, const data *d, const char *folder, c
             (json_int_t)hone_peak_resident_bytes(), "final_loss", r->final_loss, "best_step", (json_int_t)r->best_step,
             "adapter", folder, "resumed", r->resumed, "train_rows", (json_int_t)d->n_train_rows, "select_rows",
             (json_int_t)d->n_select_rows, "score_seconds", r->score_seconds);
+        if (r->pass_rows > 0) {
+            json_object_set_new(json, "pass_rows", json_integer(r->pass_rows));
+            json_object_set_new(json, "recomputed", json_boolean(r->recomputed));
+            json_object_set_new(json, "planned_bytes", json_integer((json_int_t)r->planned_bytes));
+            json_object_set_new(json, "rows_saved_by_sharing", json_real(r->shared_rows));
+        }
         json_object_set_new(json, "best_score", isnan(r->best_score) ? json_null() : json_real(r->best_score));
         json_dumpf(json, stdout, JSON_INDENT(2));
         putchar('\n');
@@ -205,7 +213,9 @@ static hone_status train(const settings *o, const char *path, hone_error *err)
     hone_train_options options;
     hone_train_result result;
     hone_buffer rank_of = {0};
-    hone_status status = folder ? hone_cli_open_engine(o->model, o->threads, 0, &engine, err)
+    /* With a limit, checkpoints are scored in a tenth of it; tuning on all rows scores none. */
+    uint64_t cache = o->memory_bytes / 10 < SCORING_BYTES ? o->memory_bytes / 10 : 0;
+    hone_status status = folder ? hone_cli_open_engine(o->model, o->threads, cache, &engine, err)
                                 : hone_fail(err, HONE_NO_MEMORY, "out of memory");
     if (status == HONE_OK)
         status = read_data(engine, o, path, &d, err);
@@ -213,6 +223,7 @@ static hone_status train(const settings *o, const char *path, hone_error *err)
         status = hold_out(o, &d, err);
     if (status != HONE_OK)
         goto done;
+    hone_conversations_clear(&d.rows); /* the examples hold all that is learned */
     examples = calloc(d.n_train, sizeof *examples);
     if (!examples) {
         status = hone_fail(err, HONE_NO_MEMORY, "out of memory");
@@ -236,6 +247,7 @@ static hone_status train(const settings *o, const char *path, hone_error *err)
     options.rank_of = rank_of.data;
     options.seed = (uint64_t)o->seed;
     options.max_seconds = o->max_seconds;
+    options.memory_bytes = o->memory_bytes;
     options.description = o->system;
     const char *every = getenv("HONE_CHECKPOINT_SECONDS"); /* tests ask for one after every step */
     if (every)
@@ -300,6 +312,8 @@ static int run(int argc, char **argv)
         {"schedule", 0, HONE_OPTION_TEXT, &o.schedule, "NAME",
          "after 5 % warm-up: linear (default), cosine, constant or wsd"},
         {"budget", 0, HONE_OPTION_SECONDS, &o.max_seconds, "TIME", "end by then: fewer steps, same schedule"},
+        {"memory", 0, HONE_OPTION_BYTES, &o.memory_bytes, "SIZE",
+         "what the process may need at most, as in 2GiB: smaller passes, then blocks computed again"},
         {"train-on", 0, HONE_OPTION_TEXT, &o.train_on, "TURNS",
          "all assistant turns (default), the last, or each as an example of its own"},
         {"max-tokens", 0, HONE_OPTION_INTEGER, &o.max_tokens, "N", "of an example (default: the model's context)"},

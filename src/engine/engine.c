@@ -143,6 +143,24 @@ const hone_model *hone_engine_get_model(const hone_engine *engine)
     return engine->model;
 }
 
+void hone_engine_release_memory(hone_engine *engine)
+{
+    hone_page_cache_forget(engine->pages);
+    hone_kv_pool_release(engine->pool);
+}
+
+enum { VOCABULARY_ENTRY_BYTES = 320 }; /* text, hash table, merges: measured, rounded up */
+
+hone_engine_memory hone_engine_get_memory(const hone_engine *engine)
+{
+    const hone_model_config *c = &engine->model->config;
+    size_t page = hone_kv_page_bytes(c->n_layers, c->n_kv_heads, c->head_dim);
+    return (hone_engine_memory){
+        .model = engine->model->weight_bytes + (size_t)(c->n_context * c->head_dim) * sizeof(hone_real) +
+                 (size_t)hone_tokenizer_size(engine->tokenizer) * VOCABULARY_ENTRY_BYTES,
+        .working = (size_t)hone_kv_pool_pages(engine->pool) * page + hone_workspace_bytes(engine->workspace)};
+}
+
 int64_t hone_engine_context_tokens(const hone_engine *engine)
 {
     return engine->model->config.n_context;
@@ -163,7 +181,7 @@ const char *hone_engine_model_hash(hone_engine *engine)
     if (!engine->hash[0] && hone_map_check_unchanged(&engine->map, NULL) != HONE_OK)
         return "the file changed while it was open"; /* no request will run any more either */
     if (!engine->hash[0])
-        hone_sha256_hex(engine->map.data, engine->map.size_bytes, engine->hash);
+        hone_sha256_hex(engine->map.data, engine->map.size_bytes, engine->hash), hone_map_forget(&engine->map);
     return engine->hash;
 }
 

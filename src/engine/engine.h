@@ -91,6 +91,13 @@ int32_t hone_engine_end_of_turn(const hone_engine *engine);
 hone_status hone_engine_create_choices(hone_engine *engine, const char *const *texts, size_t n, hone_choices **out,
                                        hone_error *err);
 const struct hone_model *hone_engine_get_model(const hone_engine *engine);
+typedef struct hone_engine_memory { /* bytes */
+    size_t model;                   /* packed weights and tables of the model and its vocabulary */
+    size_t working;                 /* what scoring and generating can come to touch: key-value pages, workspace */
+} hone_engine_memory;
+hone_engine_memory hone_engine_get_memory(const hone_engine *engine);
+/* Forgets the prefix cache and gives its memory back to the system. No ticket may be open. */
+void hone_engine_release_memory(hone_engine *engine);
 
 /* Loads PEFT adapter files (adapter_config.json, adapter_model.safetensors) from a folder. The engine owns the result
  * until hone_engine_drop_adapter or close. HONE_BAD_INPUT when it was made for another base (shape or recorded hash).

@@ -56,6 +56,14 @@ static size_t copy_floats(const hone_lora *l)
                    : 0;
 }
 
+size_t hone_adapter_bytes(const hone_adapter *a)
+{
+    size_t floats = a->n_parameters;
+    for (int64_t i = 0; i < a->config.n_layers * HONE_N_LINEARS; i++)
+        floats += copy_floats(&a->loras[i]);
+    return floats * sizeof(hone_real);
+}
+
 hone_status hone_adapter_create_as(const hone_model_config *config, const hone_adapter_module *modules, double alpha,
                                    bool rslora, hone_adapter **out, hone_error *err)
 {

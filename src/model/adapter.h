@@ -48,6 +48,7 @@ hone_status hone_adapter_create_as(const hone_model_config *config, const hone_a
 hone_status hone_adapter_create(const hone_model_config *config, int rank, double alpha, hone_adapter **out,
                                 hone_error *err);
 void hone_adapter_free(hone_adapter *adapter);
+size_t hone_adapter_bytes(const hone_adapter *adapter);
 /* A ~ U(-1/sqrt(n_in), 1/sqrt(n_in)) as PEFT's kaiming_uniform(a=sqrt(5)), B = 0. */
 void hone_adapter_init(hone_adapter *adapter, uint64_t seed);
 void hone_adapter_refresh(hone_ops *ops, hone_adapter *adapter);

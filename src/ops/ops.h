@@ -116,6 +116,8 @@ hone_status hone_kv_pool_create(int64_t n_pages, int64_t n_layers, int64_t n_kv_
                                 hone_kv_pool **out, hone_error *err);
 void hone_kv_pool_free(hone_kv_pool *pool);
 int64_t hone_kv_pool_pages(const hone_kv_pool *pool);
+/* Gives the memory of all pages back to the system; what they held is gone. */
+void hone_kv_pool_release(hone_kv_pool *pool);
 size_t hone_kv_page_bytes(int64_t n_layers, int64_t n_kv_heads, int64_t head_dim);
 
 typedef struct hone_kv_write { /* row `row` of this step goes to slot `slot` of page `page` */
@@ -135,11 +137,11 @@ typedef struct hone_tree_place {
 
 typedef struct hone_span { /* rows [first_row, first_row+n_rows) of a step: consecutive positions of one sequence */
     int64_t first_row, n_rows, first_position;
-    const int32_t *pages;              /* page of position p is pages[p / HONE_PAGE_TOKENS] */
+    const int32_t *pages;           /* page of position p is pages[p / HONE_PAGE_TOKENS] */
     const struct hone_span *parent; /* training: what stands before first_position are the rows of this span, and of its
                                        parents; it may end later than where this one begins */
-    const hone_tree_place *tree; /* NULL, or: row t is the token tree[tree_rows[t]]; it sees the positions before */
-    const int32_t *tree_rows;    /* first_position, the tokens on its way up the tree, and itself (forward only) */
+    const hone_tree_place *tree;    /* NULL, or: row t is the token tree[tree_rows[t]]; it sees the positions before */
+    const int32_t *tree_rows;       /* first_position, the tokens on its way up the tree, and itself (forward only) */
 } hone_span;
 /* Scratch for contexts of up to `longest` tokens; to be called once before attention runs over such contexts. */
 hone_status hone_ops_reserve_attention(hone_ops *ops, int64_t longest, int64_t n_heads, int64_t n_kv_heads,

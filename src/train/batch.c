@@ -136,8 +136,8 @@ static const hone_span *add_span(hone_train_batch *b, const hone_train_example *
     int64_t whole = from / HONE_PAGE_TOKENS; /* pages of the parent that are full, so can be pointed to */
     for (int64_t p = 0; p < whole; p++)
         pages[p] = parent->pages[p];
-    *span =
-        (hone_span){.first_row = b->rows.n_rows, .first_position = from, .n_rows = to - from, .pages = pages, .parent = parent};
+    *span = (hone_span){
+        .first_row = b->rows.n_rows, .first_position = from, .n_rows = to - from, .pages = pages, .parent = parent};
     if (outer && from % HONE_PAGE_TOKENS)
         b->copies[b->n_copies++] = (hone_page_copy){parent->pages[whole], b->next_page};
     for (int64_t p = whole * HONE_PAGE_TOKENS; p < to; p++) {

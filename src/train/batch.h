@@ -34,13 +34,13 @@ typedef struct hone_train_batch {
     int64_t n_labels, n_tokens; /* tokens: of the examples, as a user counts them */
     int64_t max_rows, max_examples, max_pages;
     bool share_prefix;
-    int32_t first_page;            /* of the pool; pages before it belong to the trunk */
-    int32_t next_page;             /* after the last one used */
-    int64_t *common;               /* [max_examples]: tokens shared with the example before */
+    int32_t first_page;                /* of the pool; pages before it belong to the trunk */
+    int32_t next_page;                 /* after the last one used */
+    int64_t *common;                   /* [max_examples]: tokens shared with the example before */
     int32_t *row_label, *label_before; /* the last label of a row, and the one before it of the same row; -1: none */
-    hone_span *outer;              /* the trunk's spans with the row numbers that they have here */
-    const hone_span **ends;        /* of a trunk: the span in which an example leaves it, NULL: it shares nothing */
-    hone_page_copy *copies;        /* of pages of which an example continues the trunk, before the forward pass */
+    hone_span *outer;                  /* the trunk's spans with the row numbers that they have here */
+    const hone_span **ends;            /* of a trunk: the span in which an example leaves it, NULL: it shares nothing */
+    hone_page_copy *copies;            /* of pages of which an example continues the trunk, before the forward pass */
     int64_t n_copies;
 } hone_train_batch;
 

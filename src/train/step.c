@@ -30,7 +30,7 @@ struct hone_train_step {
 static int64_t n_pages(const hone_step_size *s)
 {
     int64_t one = hone_train_batch_pages(s->max_rows, s->max_examples);
-    return s->parts ? 2 * one : one;
+    return s->parts ? one + s->max_rows / HONE_PAGE_TOKENS : one; /* trunk and ends have as many spans as one tree */
 }
 
 static hone_tape_size tape_size(const hone_step_size *s)
@@ -69,13 +69,12 @@ hone_status hone_train_step_create(const hone_model *model, const hone_step_size
         status = hone_workspace_create(model, size->max_rows, size->rank, &s->workspace, err);
     if (status == HONE_OK)
         status = hone_tape_create_as(model, &tape, &s->tape, err);
-    if (status == HONE_OK &&
-        (!(s->common = calloc((size_t)size->max_examples, sizeof *s->common)) ||
-         !(s->room = calloc((size_t)size->max_examples, sizeof *s->room)) ||
-         (size->parts &&
-          !(s->sent.values = calloc(hone_kv_gradient_floats(model, size->max_rows), sizeof *s->sent.values)))))
-        status = hone_fail(err, HONE_NO_MEMORY, "out of memory for training steps of %lld rows",
-                           (long long)size->max_rows);
+    if (status == HONE_OK && (!(s->common = calloc((size_t)size->max_examples, sizeof *s->common)) ||
+                              !(s->room = calloc((size_t)size->max_examples, sizeof *s->room)) ||
+                              (size->parts && !(s->sent.values = calloc(hone_kv_gradient_floats(model, size->max_rows),
+                                                                        sizeof *s->sent.values)))))
+        status =
+            hone_fail(err, HONE_NO_MEMORY, "out of memory for training steps of %lld rows", (long long)size->max_rows);
     if (status == HONE_OK)
         *out = s;
     else
@@ -123,8 +122,8 @@ static void sort_examples(const hone_train_example *examples, size_t *order, int
 /* ---- passes ---- */
 static void backward(hone_train_step *s, const hone_train_batch *b)
 {
-    s->result.loss += hone_model_backward(s->model, s->pool, &b->rows, s->workspace, s->tape, b->labels, b->n_labels,
-                                          s->gradient);
+    s->result.loss +=
+        hone_model_backward(s->model, s->pool, &b->rows, s->workspace, s->tape, b->labels, b->n_labels, s->gradient);
 }
 
 static void forward(hone_train_step *s, const hone_train_batch *b, hone_tape *tape)

@@ -4,9 +4,9 @@
  * killed and continued ends with the same bits. The loss of a batch is the mean over its labelled tokens, also when it
  * is computed in several micro-batches. */
 #include "train/checkpoint.h"
+#include "train/memory.h"
 #include "train/optimise.h"
 #include "train/record.h"
-#include "train/step.h"
 
 #include "model/adapter_targets.h"
 
@@ -24,7 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MICRO_BATCH_ROWS = 640, MAX_STEPS = 10000000, PLAN_AFTER_STEPS = 4 };
+enum { MAX_STEPS = 10000000, PLAN_AFTER_STEPS = 4 };
 
 void hone_train_options_defaults(hone_train_options *options)
 {
@@ -52,7 +52,9 @@ typedef struct run {
     hone_error *err;
     hone_adapter *adapter;
     hone_train_state state;
-    hone_train_step *memory;
+    hone_train_memory plan;
+    hone_train_step *passes;
+    int64_t rows_computed, rows_stood_for; /* of this call's steps */
     float *gradient;
     size_t *order;
     int64_t order_epoch, steps_per_epoch;
@@ -121,12 +123,12 @@ static void take_fingerprint(run *r)
              "model %.12s, numbers %s %s, examples %zu, content %.12s, rank %d, alpha %.9g, rsLoRA %d, targets %.60s, "
              "other ranks %.60s, rate ratio %.9g, schedule %s, learning rate %.9g, epochs "
              "%.9g, batch %d, warm-up %.9g, "
-             "clipping %.9g, weight decay %.9g, seed %llu, scores an epoch %d, time limit %.9g, rows a micro-batch %d",
+             "clipping %.9g, weight decay %.9g, seed %llu, scores an epoch %d, time limit %.9g, rows a pass %lld",
              model, hone_engine_numerics_class(r->engine), hone_engine_isa(r->engine), r->n_examples, digest, o->rank,
              o->alpha, o->rslora, o->targets ? o->targets : "all", o->rank_of ? o->rank_of : "none", o->b_rate_ratio,
              hone_schedule_name(o->schedule), o->learning_rate, o->epochs, o->batch, o->warmup_fraction, o->clip_norm,
              o->weight_decay, (unsigned long long)o->seed, r->score ? o->scores_per_epoch : 0, o->max_seconds,
-             MICRO_BATCH_ROWS);
+             (long long)r->plan.step.max_rows);
     if (!h)
         return;
     const double exact[] = {o->alpha,     o->learning_rate, o->epochs,      o->warmup_fraction,
@@ -142,17 +144,21 @@ static void take_fingerprint(run *r)
     hone_sha256_finish(h, r->state.fingerprint);
 }
 
+/* The adapter, zero, and how much memory the run takes: refused before anything is begun. */
+static hone_status plan(run *r)
+{
+    const hone_train_options *o = r->options;
+    hone_adapter_choice choice = {o->rank, o->alpha, o->rslora, o->targets, o->rank_of};
+    hone_status status = hone_adapter_create_chosen(&r->model->config, &choice, &r->adapter, r->err);
+    if (status == HONE_OK)
+        status = hone_train_memory_plan(r->engine, r->adapter, r->examples, r->n_examples, o->batch, r->score != NULL,
+                                        o->memory_bytes, &r->plan, r->err);
+    return status;
+}
+
 static hone_status prepare(run *r)
 {
     const hone_train_options *o = r->options;
-    const hone_model_config *c = &r->model->config;
-    size_t longest = 0;
-    for (size_t i = 0; i < r->n_examples; i++)
-        longest = r->examples[i].n_ids > longest ? r->examples[i].n_ids : longest;
-    int64_t examples = o->batch < (int64_t)r->n_examples ? o->batch : (int64_t)r->n_examples;
-    int64_t rows = examples * (int64_t)longest;
-    rows = rows > MICRO_BATCH_ROWS ? MICRO_BATCH_ROWS : rows;
-    rows = rows < (int64_t)longest ? (int64_t)longest : rows;
     r->steps_per_epoch = ((int64_t)r->n_examples + o->batch - 1) / o->batch;
     double steps = ceil(o->epochs * (double)r->steps_per_epoch - 1e-9);
     if (steps > MAX_STEPS)
@@ -160,12 +166,8 @@ static hone_status prepare(run *r)
     r->state.total_steps = steps < 1 ? 1 : (int64_t)steps;
     r->state.best_score = NAN;
     r->order_epoch = -1;
-    hone_status status;
-    hone_adapter_choice choice = {o->rank, o->alpha, o->rslora, o->targets, o->rank_of};
-    if ((status = hone_adapter_create_chosen(c, &choice, &r->adapter, r->err)) != HONE_OK)
-        return status;
-    hone_step_size size = {rows, examples, r->adapter->rank, examples * (int64_t)longest > rows, false};
-    if ((status = hone_train_step_create(r->model, &size, &r->memory, r->err)) != HONE_OK)
+    hone_status status = hone_train_step_create(r->model, &r->plan.step, &r->passes, r->err);
+    if (status != HONE_OK)
         return status;
     size_t n = r->adapter->n_parameters;
     r->gradient = calloc(n, sizeof(float));
@@ -232,10 +234,12 @@ static hone_status train_step(run *r, double *loss)
         weight += hone_train_example_weight(&r->examples[r->order[first + i]]);
     hone_adapter_refresh(ops, r->adapter);
     memset(r->gradient, 0, n_parameters * sizeof(float));
-    hone_step_result sum = hone_train_step_gradient(r->memory, r->adapter, r->examples, r->order + first, n,
+    hone_step_result sum = hone_train_step_gradient(r->passes, r->adapter, r->examples, r->order + first, n,
                                                     1.0f / (float)weight, r->gradient);
     *loss = sum.loss;
     r->state.tokens += sum.n_tokens;
+    r->rows_computed += sum.n_rows;
+    r->rows_stood_for += sum.n_tokens - n; /* an example's last token has no row */
     double norm = sqrt(hone_op_sum_squares(ops, (int64_t)n_parameters, r->gradient)), clip = r->options->clip_norm;
     if (!isfinite(*loss) || !isfinite(norm) || has_exploded(r, *loss))
         return refuse_broken(r, *loss, norm, first, n);
@@ -278,8 +282,12 @@ static hone_status score_checkpoint(run *r)
     double score, start = hone_clock_seconds();
     hone_adapter_refresh(r->model->ops, r->adapter);
     hone_adapter_hash(r->adapter);
+    hone_train_step_free(r->passes); /* holds nothing between steps; scoring may need as much memory */
+    r->passes = NULL;
     hone_status status = r->score(r->score_context, r->adapter, &score, r->err);
     r->state.score_seconds += hone_clock_seconds() - start;
+    if (status == HONE_OK)
+        status = hone_train_step_create(r->model, &r->plan.step, &r->passes, r->err);
     if (status != HONE_OK)
         return status;
     if (!isnan(r->state.best_score) && score <= r->state.best_score)
@@ -354,15 +362,19 @@ static double final_loss(const run *r)
 
 static void fill_result(const run *r, hone_train_result *result)
 {
-    *result =
-        (hone_train_result){.steps = r->state.step,
-                            .tokens = r->state.tokens,
-                            .seconds = r->state.seconds,
-                            .score_seconds = r->state.score_seconds,
-                            .tokens_per_second = r->state.seconds > 0 ? (double)r->state.tokens / r->state.seconds : 0,
-                            .final_loss = final_loss(r),
-                            .best_score = r->state.best_score,
-                            .best_step = r->score ? r->state.best_step : r->state.step};
+    *result = (hone_train_result){
+        .steps = r->state.step,
+        .tokens = r->state.tokens,
+        .seconds = r->state.seconds,
+        .score_seconds = r->state.score_seconds,
+        .tokens_per_second = r->state.seconds > 0 ? (double)r->state.tokens / r->state.seconds : 0,
+        .final_loss = final_loss(r),
+        .best_score = r->state.best_score,
+        .best_step = r->score ? r->state.best_step : r->state.step,
+        .pass_rows = r->plan.step.max_rows,
+        .recomputed = r->plan.step.recompute,
+        .planned_bytes = r->plan.total,
+        .shared_rows = r->rows_stood_for > 0 ? 1 - (double)r->rows_computed / (double)r->rows_stood_for : 0};
 }
 
 static hone_train_record make_record(const run *r, const hone_train_result *result)
@@ -440,7 +452,7 @@ static hone_status refuse_other_finished(const run *r)
 static void clean_up(run *r)
 {
     hone_adapter_free(r->adapter);
-    hone_train_step_free(r->memory);
+    hone_train_step_free(r->passes);
     free(r->gradient);
     free(r->state.first_moment);
     free(r->state.second_moment);
@@ -471,6 +483,8 @@ hone_status hone_train(hone_engine *engine, const hone_train_example *examples, 
         r.err = &ignored;
     *result = (hone_train_result){.best_score = NAN};
     hone_status status = check(&r);
+    if (status == HONE_OK)
+        status = plan(&r);
     if (status == HONE_OK)
         status = hone_folder_create(options->folder, r.err);
     if (status == HONE_OK)

@@ -43,6 +43,7 @@ typedef struct hone_train_options {
     uint64_t seed;
     int scores_per_epoch;      /* how often score() is asked, 1 */
     double checkpoint_seconds; /* 30: how often the state is written besides at scores */
+    uint64_t memory_bytes;     /* 0: no limit; else what the process may need at most (train/memory.h) */
     double max_seconds;        /* 0: no limit; else the schedule is planned to fit and the run ends by then */
     const char *description;   /* free text kept in hone.json, may be NULL */
 } hone_train_options;
@@ -62,11 +63,16 @@ typedef struct hone_train_result {
     double best_score; /* NAN without score() */
     int64_t best_step;
     bool resumed;
+    int64_t pass_rows;    /* computed at once at most; 0: nothing was computed, the run had ended before */
+    bool recomputed;      /* blocks, to save memory */
+    size_t planned_bytes; /* what the run may need at most */
+    double shared_rows;   /* share of the examples' rows that was not computed, by sharing; of this call's steps */
 } hone_train_result;
 
 /* Trains, keeps the best checkpoint by score() (the last one when score is NULL) and leaves a PEFT adapter in
  * options->folder (adapter_config.json, adapter_model.safetensors, hone.json). Killed at any instant, the same call
  * continues from the last checkpoint with the same bits as if it had never stopped. HONE_CANCELLED: state saved.
+ * HONE_NO_MEMORY: more than memory_bytes would be needed, with the numbers, before anything is begun.
  * HONE_BAD_INPUT: an example longer than the context, nothing labelled; targets that match no layer; a checkpoint of
  * another run (the difference is named) or its finished adapter; HONE_BUSY: another process trains in that folder. */
 hone_status hone_train(hone_engine *engine, const hone_train_example *examples, size_t n_examples,

@@ -64,6 +64,11 @@ void hone_kv_pool_free(hone_kv_pool *pool)
     free(pool);
 }
 
+void hone_kv_pool_release(hone_kv_pool *pool)
+{
+    madvise(pool->data, pool->bytes, MADV_DONTNEED);
+}
+
 int64_t hone_kv_pool_pages(const hone_kv_pool *pool)
 {
     return pool->n_pages;
