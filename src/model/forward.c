@@ -89,6 +89,7 @@ static void layout_tape(const hone_model_config *m, hone_tape *tape, hone_layer_
         t->attn_rrms = carve(c, rows, 1);
         t->q = carve(c, rows, q);
         t->attended = carve(c, rows, q);
+        t->softmax = carve(c, rows, 2 * m->n_heads);
         t->x_mid = carve(c, rows, m->n_embd);
         t->ffn_rrms = carve(c, rows, 1);
         t->gate = carve(c, rows, m->n_ff);
@@ -124,9 +125,8 @@ hone_status hone_tape_create(const hone_model *model, int64_t max_rows, int rank
         tape->rank = rank;
         tape->layers = calloc((size_t)model->config.n_layers, sizeof *tape->layers);
         tape->memory = aligned_alloc(64, bytes);
-        tape->attention_work_floats =
-            hone_attention_backward_work(max_rows, model->config.n_heads, model->config.head_dim,
-                                         model->config.n_context, hone_thread_pool_size(hone_ops_pool(model->ops)));
+        tape->attention_work_floats = hone_attention_backward_work(
+            max_rows, model->config.n_heads, model->config.head_dim, hone_thread_pool_size(hone_ops_pool(model->ops)));
         tape->attention_work = malloc(tape->attention_work_floats * sizeof(hone_real));
     }
     if (!tape || !tape->layers || !tape->memory || !tape->attention_work) {
@@ -220,7 +220,8 @@ const hone_real *hone_model_forward(const hone_model *model, hone_kv_pool *pool,
         hone_op_rope(ops, model->rope, n, c->n_heads, batch->positions, q, false);
         hone_op_rope(ops, model->rope, n, c->n_kv_heads, batch->positions, ws->k, false);
         hone_op_kv_write(ops, pool, l, batch->writes, batch->n_writes, ws->k, ws->v);
-        hone_op_attention(ops, pool, l, batch->spans, batch->n_spans, c->n_heads, scale, q, attended);
+        hone_op_attention(ops, pool, l, batch->spans, batch->n_spans, c->n_heads, scale, q, attended,
+                          t ? t->softmax : NULL);
         const projection output[] = {{HONE_ATTN_OUTPUT, ws->projected}};
         project(model, l, output, 1, batch, attended, ws, t);
         hone_op_add(ops, n * c->n_embd, ws->projected, ws->x);
