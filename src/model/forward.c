@@ -93,6 +93,7 @@ static void layout_layer(const hone_model_config *m, const hone_tape_size *size,
     t->attn_rrms = carve(c, rows, 1);
     t->q = carve(c, rows, q);
     t->attended = carve(c, rows, q);
+    t->softmax = carve(c, rows, 2 * m->n_heads);
     t->x_mid = carve(c, rows, m->n_embd);
     t->ffn_rrms = carve(c, rows, 1);
     t->gate = carve(c, rows, m->n_ff);
@@ -134,7 +135,7 @@ static size_t tape_floats(const hone_model *model, const hone_tape_size *size)
 static size_t attention_work_floats(const hone_model *model, const hone_tape_size *size)
 {
     const hone_model_config *c = &model->config;
-    return hone_attention_backward_work(size->max_rows + size->max_outer, c->n_heads, c->head_dim, c->n_context,
+    return hone_attention_backward_work(size->max_rows + size->max_outer, c->n_heads, c->head_dim,
                                         hone_thread_pool_size(hone_ops_pool(model->ops)));
 }
 
@@ -258,7 +259,8 @@ void hone_model_forward_layer(const hone_model *model, int64_t l, const hone_kv_
         hone_op_rope(ops, model->rope, n, c->n_kv_heads, batch->positions, ws->k, false);
         hone_op_kv_write(ops, write_to, l, batch->writes, batch->n_writes, ws->k, ws->v);
     }
-    hone_op_attention(ops, pool, l, batch->spans, batch->n_spans, c->n_heads, scale, q, attended);
+    hone_op_attention(ops, pool, l, batch->spans, batch->n_spans, c->n_heads, scale, q, attended,
+                      t ? t->softmax : NULL);
     const projection output[] = {{HONE_ATTN_OUTPUT, ws->projected}};
     project(model, l, output, 1, batch, attended, ws, t, false);
     hone_op_add(ops, n * c->n_embd, ws->projected, ws->x);

@@ -234,7 +234,7 @@ hone_status hone_model_open(hone_ops *ops, const hone_gguf *file, hone_model **o
     if (status == HONE_OK)
         status = hone_rope_table_create(c->n_context, c->head_dim, c->rope_base, c->rope_half_split, &model->rope, err);
     if (status == HONE_OK)
-        status = hone_ops_reserve_attention(ops, c->n_context, c->n_heads, c->n_kv_heads, c->head_dim, err);
+        status = hone_ops_reserve_attention(ops, c->n_heads, c->n_kv_heads, c->head_dim, err);
 done:
     if (status != HONE_OK)
         hone_model_close(model);

@@ -19,7 +19,7 @@ struct hone_workspace {
 };
 
 typedef struct hone_layer_tape {
-    hone_real *x_in, *attn_rrms, *q, *attended, *x_mid, *ffn_rrms, *gate, *up;
+    hone_real *x_in, *attn_rrms, *q, *attended, *softmax, *x_mid, *ffn_rrms, *gate, *up;
     hone_real *low[HONE_N_LINEARS]; /* [rows, rank]: scale * A x */
 } hone_layer_tape;
 

@@ -143,20 +143,21 @@ typedef struct hone_span { /* rows [first_row, first_row+n_rows) of a step: cons
     const hone_tree_place *tree;    /* NULL, or: row t is the token tree[tree_rows[t]]; it sees the positions before */
     const int32_t *tree_rows;       /* first_position, the tokens on its way up the tree, and itself (forward only) */
 } hone_span;
-/* Scratch for contexts of up to `longest` tokens; to be called once before attention runs over such contexts. */
-hone_status hone_ops_reserve_attention(hone_ops *ops, int64_t longest, int64_t n_heads, int64_t n_kv_heads,
-                                       int64_t head_dim, hone_error *err);
-/* Causal grouped-query attention (Ainslie et al. 2023, arXiv 2305.13245): q, o: [n_rows, n_heads*head_dim]. */
+/* Scratch, which does not depend on the length of contexts; to be called once before attention with such heads runs. */
+hone_status hone_ops_reserve_attention(hone_ops *ops, int64_t n_heads, int64_t n_kv_heads, int64_t head_dim,
+                                       hone_error *err);
+/* Causal grouped-query attention (Ainslie et al. 2023, arXiv 2305.13245): q, o: [n_rows, n_heads*head_dim]. softmax may
+ * be NULL, or [n_rows, n_heads, 2] for the backward pass: the greatest scaled score and the reciprocal of the sum. */
 void hone_op_attention(hone_ops *ops, const hone_kv_pool *pool, int64_t layer, const hone_span *spans, int64_t n_spans,
-                       int64_t n_heads, hone_real scale, const hone_real *q, hone_real *o);
+                       int64_t n_heads, hone_real scale, const hone_real *q, hone_real *o, hone_real *softmax);
 /* Gradients of q, k, v (all [n_rows, ...], set, not added) from that of o. Every position that a span sees must be one
  * of n_rows rows: its own, or its parents'. Rows of no span get gradients of k and v only. work:
  * hone_attention_backward_work(...) floats. */
-size_t hone_attention_backward_work(int64_t n_rows, int64_t n_heads, int64_t head_dim, int64_t longest, int n_threads);
+size_t hone_attention_backward_work(int64_t n_rows, int64_t n_heads, int64_t head_dim, int n_threads);
 void hone_op_attention_backward(hone_ops *ops, const hone_kv_pool *pool, int64_t layer, const hone_span *spans,
                                 int64_t n_spans, int64_t n_rows, int64_t n_heads, hone_real scale, const hone_real *q,
-                                const hone_real *o, const hone_real *d_o, hone_real *dq, hone_real *dk, hone_real *dv,
-                                hone_real *work);
+                                const hone_real *o, const hone_real *softmax, const hone_real *d_o, hone_real *dq,
+                                hone_real *dk, hone_real *dv, hone_real *work);
 
 /* ---- encoders: sequences whose tokens all see each other ---- */
 /* y[t] = layer_norm(x[t] + residual[t] + bias) * w + b (Ba et al. 2016, arXiv 1607.06450). y may alias x or residual.

@@ -24,7 +24,7 @@ typedef struct step {
     int64_t n_writes;
     int32_t next_page;
     hone_kv_pool *pool;
-    float *q, *k, *v;
+    float *q, *k, *v, *softmax; /* softmax: what the last forward pass left for the backward pass */
     float scale;
 } step;
 
@@ -54,13 +54,14 @@ static void begin(step *s, const int *lengths, int n, bool shared, int64_t n_hea
     s->q = new_normal(s->n_rows * n_heads * head_dim, 1, 1.5);
     s->k = new_normal(s->n_rows * n_kv_heads * head_dim, 2, 1.5);
     s->v = new_normal(s->n_rows * n_kv_heads * head_dim, 3, 1);
+    s->softmax = new_floats(2 * s->n_rows * n_heads);
     hone_op_kv_write(ops, s->pool, LAYER, s->writes, s->n_writes, s->k, s->v);
 }
 
 static void end(step *s)
 {
     hone_kv_pool_free(s->pool);
-    free(s->q), free(s->k), free(s->v);
+    free(s->q), free(s->k), free(s->v), free(s->softmax);
 }
 
 /* The row that holds position p of a span. */
@@ -127,6 +128,9 @@ static const struct layout {
                {"three sequences", {5, 33, 16}, 3, false, 6, 2, 16},
                {"a prefix that fills its pages", {32, 7, 1, 20}, 4, true, 4, 2, 16},
                {"a prefix that ends within a page", {21, 7, 30}, 3, true, 3, 1, 16},
+               {"a sequence of several blocks of positions", {291}, 1, false, 6, 2, 32},
+               {"a prefix of more than a block", {140, 9, 130, 1}, 4, true, 4, 1, 80},
+               {"more heads than the few-row kernels take, of one key head", {40, 3}, 2, false, 16, 1, 16},
                {"a prefix shorter than a page, every head its own keys", {5, 3, 12, 15, 16}, 5, true, 2, 2, 48}};
 enum { N_LAYOUTS = sizeof layouts / sizeof *layouts };
 
@@ -144,7 +148,7 @@ static void test_attention_is_the_textbook_formula(void **state)
         int64_t width = s.n_heads * s.head_dim, n_kv = s.n_rows * s.n_kv_heads * s.head_dim;
         float *o = new_floats(s.n_rows * width);
         double *q = doubles(s.q, s.n_rows * width), *k = doubles(s.k, n_kv), *v = doubles(s.v, n_kv), exact[256];
-        hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.scale, s.q, o);
+        hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.scale, s.q, o, s.softmax);
         for (int64_t i = 0; i < s.n_spans; i++)
             for (int64_t t = 0; t < s.spans[i].n_rows; t++)
                 for (int64_t h = 0; h < s.n_heads; h++) {
@@ -162,11 +166,11 @@ static void test_attention_is_the_textbook_formula(void **state)
 static void run_backward(hone_ops *device, const step *s, const float *o, const float *d_o, float *dq, float *dk,
                          float *dv)
 {
-    size_t floats = hone_attention_backward_work(s->n_rows, s->n_heads, s->head_dim, 256, 5);
+    size_t floats = hone_attention_backward_work(s->n_rows, s->n_heads, s->head_dim, 5);
     float *work = malloc(floats * sizeof *work);
     memset(work, 0xFF, floats * sizeof *work); /* NaN: nothing may rest on what the memory held */
     hone_op_attention_backward(device, s->pool, LAYER, s->spans, s->n_spans, s->n_rows, s->n_heads, s->scale, s->q, o,
-                               d_o, dq, dk, dv, work);
+                               s->softmax, d_o, dq, dk, dv, work);
     free(work);
 }
 
@@ -181,7 +185,7 @@ static void test_gradient_of_attention_is_its_slope(void **state)
         float *o = new_floats(n_q), *d_o = new_normal(n_q, 4, 1),
               *gradient[3] = {new_normal(n_q, 5, 9), new_normal(n_kv, 6, 9), new_normal(n_kv, 7, 9)};
         double *inputs[3] = {doubles(s.q, n_q), doubles(s.k, n_kv), doubles(s.v, n_kv)}, h = 1e-4;
-        hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.scale, s.q, o);
+        hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.scale, s.q, o, s.softmax);
         run_backward(ops, &s, o, d_o, gradient[0], gradient[1], gradient[2]);
         for (int which = 0; which < 3; which++)
             for (uint64_t sample = 0; sample < SAMPLES; sample++) {
@@ -217,7 +221,7 @@ static void test_shared_prefix_gradients_are_the_sum_of_separate_ones(void **sta
     float *dq = new_floats(s.n_rows * q_width), *dk = new_floats(s.n_rows * kv_width),
           *dv = new_floats(s.n_rows * kv_width);
     memset(d_o, 0, PREFIX * (size_t)q_width * sizeof *d_o); /* nothing is labelled within the prefix */
-    hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, H, s.scale, s.q, o);
+    hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, H, s.scale, s.q, o, s.softmax);
     run_backward(ops, &s, o, d_o, dq, dk, dv);
     double prefix_dk[PREFIX * KV * DIM] = {0}, prefix_dv[PREFIX * KV * DIM] = {0};
     for (int i = 0, first = PREFIX; i < 2; first += ends[i++]) {
@@ -235,7 +239,7 @@ static void test_shared_prefix_gradients_are_the_sum_of_separate_ones(void **sta
         float *o1 = new_floats(n * q_width), *d1 = new_floats(n * q_width), *dq1 = new_floats(n * q_width),
               *dk1 = new_floats(n * kv_width), *dv1 = new_floats(n * kv_width);
         memcpy(d1 + PREFIX * q_width, d_o + first * q_width, (size_t)(ends[i] * q_width) * 4);
-        hone_op_attention(ops, alone.pool, LAYER, alone.spans, 1, H, s.scale, alone.q, o1);
+        hone_op_attention(ops, alone.pool, LAYER, alone.spans, 1, H, s.scale, alone.q, o1, alone.softmax);
         assert_true(same_bits(o1 + PREFIX * q_width, o + first * q_width, ends[i] * q_width)); /* forward: equal bits */
         run_backward(ops, &alone, o1, d1, dq1, dk1, dv1);
         double *expected = doubles(dq1 + PREFIX * q_width, ends[i] * q_width),
@@ -263,11 +267,11 @@ static void test_attention_has_the_same_bits_alone_and_in_company(void **state)
         begin_layout(&s, &layouts[l]);
         int64_t width = s.n_heads * s.head_dim;
         float *together = new_floats(s.n_rows * width), *other = new_floats(s.n_rows * width);
-        hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.scale, s.q, together);
+        hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.scale, s.q, together, s.softmax);
         for (int threads = 1; threads <= 5; threads++) {
             memset(other, 1, (size_t)(s.n_rows * width) * sizeof *other);
             hone_op_attention(ops_by_threads[threads], s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.scale, s.q,
-                              other);
+                              other, NULL);
             assert_true(same_bits(together, other, s.n_rows * width));
         }
         memset(other, 1, (size_t)(s.n_rows * width) * sizeof *other);
@@ -275,7 +279,7 @@ static void test_attention_has_the_same_bits_alone_and_in_company(void **state)
             for (int64_t t = 0; t < s.spans[i].n_rows; t++) {
                 hone_span one = s.spans[i];
                 one.first_row += t, one.first_position += t, one.n_rows = 1;
-                hone_op_attention(ops, s.pool, LAYER, &one, 1, s.n_heads, s.scale, s.q, other);
+                hone_op_attention(ops, s.pool, LAYER, &one, 1, s.n_heads, s.scale, s.q, other, NULL);
             }
         assert_true(same_bits(together, other, s.n_rows * width));
         free(together), free(other);
@@ -283,8 +287,8 @@ static void test_attention_has_the_same_bits_alone_and_in_company(void **state)
     }
 }
 
-/* A single row over a long context is shared out by positions and by parts of a head (attention.c): the same bits as
- * within its block of rows on one thread. */
+/* A single row over a long context is shared out by blocks of positions (attention.c): the same bits as within its task
+ * of rows on one thread. */
 static void test_decoding_over_a_long_context_has_the_bits_of_prefill(void **state)
 {
     (void)state;
@@ -293,18 +297,98 @@ static void test_decoding_over_a_long_context_has_the_bits_of_prefill(void **sta
     begin(&s, &length, 1, false, 4, 2, 48);
     int64_t width = s.n_heads * s.head_dim;
     float *together = new_floats(s.n_rows * width), *alone = new_floats(s.n_rows * width);
-    hone_op_attention(ops_by_threads[1], s.pool, LAYER, s.spans, 1, s.n_heads, s.scale, s.q, together);
+    hone_op_attention(ops_by_threads[1], s.pool, LAYER, s.spans, 1, s.n_heads, s.scale, s.q, together, s.softmax);
     for (int threads = 1; threads <= 5; threads++) {
         memset(alone, 1, (size_t)(s.n_rows * width) * sizeof *alone);
         for (int64_t t = first; t < s.n_rows; t++) {
             hone_span one = s.spans[0];
             one.first_row += t, one.first_position += t, one.n_rows = 1;
-            hone_op_attention(ops_by_threads[threads], s.pool, LAYER, &one, 1, s.n_heads, s.scale, s.q, alone);
+            hone_op_attention(ops_by_threads[threads], s.pool, LAYER, &one, 1, s.n_heads, s.scale, s.q, alone, NULL);
         }
         assert_true(same_bits(together + first * width, alone + first * width, (s.n_rows - first) * width));
     }
     free(together), free(alone);
     end(&s);
+}
+
+/* Whatever block holds the greatest score: the weights of those before are rescaled, down to nothing if need be. */
+static void test_blocks_of_very_different_scores_are_joined_exactly(void **state)
+{
+    (void)state;
+    static const struct {
+        double first, middle, last;
+    } scales[] = {{1, 1, 60}, {60, 1, 1}, {0.01, 60, 0.01}, {300, 1, 300}};
+    for (size_t c = 0; c < sizeof scales / sizeof *scales; c++) {
+        static const int length = 330;
+        step s;
+        begin(&s, &length, 1, false, 2, 1, 16);
+        int64_t width = 2 * 16, kv = 16;
+        for (int64_t p = 0; p < length; p++)
+            for (int64_t d = 0; d < kv; d++)
+                s.k[p * kv + d] *= (float)(p < 128 ? scales[c].first : p < 256 ? scales[c].middle : scales[c].last);
+        hone_op_kv_write(ops, s.pool, LAYER, s.writes, s.n_writes, s.k, s.v);
+        float *o = new_floats(s.n_rows * width);
+        double *q = doubles(s.q, s.n_rows * width), *k = doubles(s.k, s.n_rows * kv), *v = doubles(s.v, s.n_rows * kv),
+               exact[16];
+        hone_op_attention(ops, s.pool, LAYER, s.spans, 1, s.n_heads, s.scale, s.q, o, s.softmax);
+        for (int64_t t = 0; t < s.n_rows; t++)
+            for (int64_t h = 0; h < 2; h++) {
+                exact_row(&s, q, k, v, &s.spans[0], t, h, exact);
+                if (!(worst_difference(o + t * width + h * 16, exact, 16) <
+                      5e-4)) /* scores of 1,000 have steps of 6e-5 */
+                    fail_msg("scales %zu, row %lld, head %lld", c, (long long)t, (long long)h);
+            }
+        free(o), free(q), free(k), free(v);
+        end(&s);
+    }
+}
+
+/* More blocks than threads share out at once: 8,300 positions, the last rows of which are computed alone and together,
+ * and by the formula. */
+static void test_a_context_longer_than_threads_share_out_at_once(void **state)
+{
+    (void)state;
+    enum { LENGTH = 8300, FIRST = 8290, H = 2, DIM = 16, N = LENGTH - FIRST, PAGES = (LENGTH + 15) / 16 };
+    static int32_t pages[PAGES];
+    static hone_kv_write writes[LENGTH];
+    hone_kv_pool *pool;
+    assert_int_equal(hone_kv_pool_create(PAGES, LAYERS, 1, DIM, &pool, NULL), HONE_OK);
+    for (int i = 0; i < PAGES; i++)
+        pages[i] = (int32_t)(PAGES - 1 - i);
+    for (int32_t p = 0; p < LENGTH; p++)
+        writes[p] = (hone_kv_write){p, pages[p / 16], p % 16};
+    float *k = new_normal(LENGTH * DIM, 2, 1.5), *v = new_normal(LENGTH * DIM, 3, 1),
+          *q = new_normal(N * H * DIM, 4, 1.5), *together = new_floats(N * H * DIM), *alone = new_floats(N * H * DIM),
+          scale = 0.25f;
+    hone_op_kv_write(ops, pool, LAYER, writes, LENGTH, k, v);
+    hone_span span = {.n_rows = N, .first_position = FIRST, .pages = pages};
+    hone_op_attention(ops_by_threads[1], pool, LAYER, &span, 1, H, scale, q, together, NULL);
+    for (int threads = 1; threads <= 5; threads++) {
+        memset(alone, 1, N * H * DIM * sizeof *alone);
+        for (int64_t t = 0; t < N; t++) {
+            hone_span one = {.first_row = t, .n_rows = 1, .first_position = FIRST + t, .pages = pages};
+            hone_op_attention(ops_by_threads[threads], pool, LAYER, &one, 1, H, scale, q, alone, NULL);
+        }
+        assert_true(same_bits(together, alone, N * H * DIM));
+    }
+    for (int64_t i = 0; i < N * H; i++) {
+        double weight[LENGTH], top = -INFINITY, sum = 0, o[DIM] = {0};
+        int64_t seen = FIRST + i / H + 1;
+        for (int64_t p = 0; p < seen; p++) {
+            weight[p] = 0;
+            for (int64_t d = 0; d < DIM; d++)
+                weight[p] += (double)q[i * DIM + d] * (double)k[p * DIM + d];
+            top = fmax(top, weight[p] *= (double)scale);
+        }
+        for (int64_t p = 0; p < seen; p++)
+            sum += weight[p] = exp(weight[p] - top);
+        for (int64_t p = 0; p < seen; p++)
+            for (int64_t d = 0; d < DIM; d++)
+                o[d] += weight[p] / sum * (double)v[p * DIM + d];
+        assert_true(worst_difference(together + i * DIM, o, DIM) < 4e-6);
+    }
+    free(k), free(v), free(q), free(together), free(alone);
+    hone_kv_pool_free(pool);
 }
 
 static void test_gradient_has_the_same_bits_on_any_number_of_threads(void **state)
@@ -317,7 +401,7 @@ static void test_gradient_has_the_same_bits_on_any_number_of_threads(void **stat
         float *o = new_floats(n_q), *d_o = new_normal(n_q, 4, 1), *g[2][3];
         for (int i = 0; i < 2; i++)
             g[i][0] = new_floats(n_q), g[i][1] = new_floats(n_kv), g[i][2] = new_floats(n_kv);
-        hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.scale, s.q, o);
+        hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.scale, s.q, o, s.softmax);
         for (int threads = 1; threads <= 5; threads++) {
             float **to = g[threads > 1];
             run_backward(ops_by_threads[threads], &s, o, d_o, to[0], to[1], to[2]);
@@ -344,7 +428,7 @@ static void test_what_a_page_held_before_does_not_matter(void **state)
     for (int i = 0; i < 2; i++)
         g[i][0] = new_floats(s.n_rows * width), g[i][1] = new_floats(s.n_rows * kv),
         g[i][2] = new_floats(s.n_rows * kv);
-    hone_op_attention(ops, s.pool, LAYER, s.spans, 1, s.n_heads, s.scale, s.q, clean);
+    hone_op_attention(ops, s.pool, LAYER, s.spans, 1, s.n_heads, s.scale, s.q, clean, s.softmax);
     run_backward(ops, &s, clean, d_o, g[0][0], g[0][1], g[0][2]);
     float nothing[64];
     memset(nothing, 0xFF, sizeof nothing);
@@ -352,7 +436,7 @@ static void test_what_a_page_held_before_does_not_matter(void **state)
         hone_kv_write w = {0, s.pages[0][p / 16], (int32_t)(p % 16)};
         hone_op_kv_write(ops, s.pool, LAYER, &w, 1, nothing, nothing);
     }
-    hone_op_attention(ops, s.pool, LAYER, s.spans, 1, s.n_heads, s.scale, s.q, dirty);
+    hone_op_attention(ops, s.pool, LAYER, s.spans, 1, s.n_heads, s.scale, s.q, dirty, NULL);
     assert_true(same_bits(clean, dirty, s.n_rows * width));
     run_backward(ops, &s, clean, d_o, g[1][0], g[1][1], g[1][2]);
     assert_true(same_bits(g[0][0], g[1][0], s.n_rows * width));
@@ -380,7 +464,7 @@ static int create_ops(void **state)
         if (i == 4)
             setenv("HONE_CPU", "scalar", 1);
         if (hone_ops_create(i == 4 ? 2 : i, &ops_by_threads[i], NULL) != HONE_OK ||
-            hone_ops_reserve_attention(ops_by_threads[i], 320, 6, 1, 48, NULL) != HONE_OK)
+            hone_ops_reserve_attention(ops_by_threads[i], 16, 1, 80, NULL) != HONE_OK)
             return -1;
         unsetenv("HONE_CPU");
     }
@@ -404,6 +488,8 @@ int main(void)
         cmocka_unit_test(test_shared_prefix_gradients_are_the_sum_of_separate_ones),
         cmocka_unit_test(test_attention_has_the_same_bits_alone_and_in_company),
         cmocka_unit_test(test_decoding_over_a_long_context_has_the_bits_of_prefill),
+        cmocka_unit_test(test_blocks_of_very_different_scores_are_joined_exactly),
+        cmocka_unit_test(test_a_context_longer_than_threads_share_out_at_once),
         cmocka_unit_test(test_gradient_has_the_same_bits_on_any_number_of_threads),
         cmocka_unit_test(test_what_a_page_held_before_does_not_matter),
         cmocka_unit_test(test_pool_of_an_impossible_size_is_an_error),

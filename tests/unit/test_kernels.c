@@ -329,6 +329,54 @@ static void check_softmax(const hone_kernels *kernels)
         }
 }
 
+static void check_softmax_by_blocks(const hone_kernels *kernels)
+{
+    for (int64_t n_valid = 1; n_valid > 0; n_valid = next_length(n_valid))
+        for (int64_t n = (n_valid + 15) / 16 * 16, extra = 0; extra < 2; extra++, n += 16) {
+            float *x = normal(0, n, (uint32_t)n_valid, 9), *expected = twin_of(1, x, n);
+            float *again = twin_of(2, x, n), *expected_again = twin_of(3, x, n);
+            x[n - 1] = again[n - 1] = n_valid < n ? NAN : x[n - 1];
+            hone_softmax_part part = kernels->softmax_block(n_valid, n, 0.125f, x),
+                              expected_part = reference.softmax_block(n_valid, n, 0.125f, expected);
+            assert_same(x, expected, n, "softmax_block", n_valid);
+            assert_memory_equal(&part, &expected_part, sizeof part);
+            kernels->softmax_again(n_valid, n, 0.125f, part, again);
+            reference.softmax_again(n_valid, n, 0.125f, part, expected_again);
+            assert_same(again, expected_again, n, "softmax_again", n_valid);
+            for (float top = part.top - 200; top < part.top + 300; top += 100) {
+                const float *next = normal(4, n_valid, 5, 1);
+                float *o = normal(5, n_valid, 6, 1), *expected_o = twin_of(6, o, n_valid);
+                hone_softmax_part so_far = {top, 3}, expected_so_far = so_far;
+                kernels->softmax_join(n_valid, &so_far, part, o, next);
+                reference.softmax_join(n_valid, &expected_so_far, part, expected_o, next);
+                assert_same(o, expected_o, n_valid, "softmax_join", n_valid);
+                assert_memory_equal(&so_far, &expected_so_far, sizeof so_far);
+            }
+        }
+}
+
+static void check_attention_pages(const hone_kernels *kernels)
+{
+    static const int64_t dims[] = {16, 32, 48, 64, 80, 128, 256};
+    for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
+        for (int rows = 1; rows <= HONE_TILE_ROWS; rows++) {
+            int64_t dim = dims[i], scores_row = 16 + 7 * rows, n_scores = (rows - 1) * scores_row + 16;
+            const float *q = wild(0, rows * dim, 1), *page = wild(1, 16 * dim, 2);
+            float *scores = wild(2, n_scores, 3), *expected = twin_of(3, scores, n_scores);
+            kernels->score_page(rows, dim, q, page, page, scores, scores_row);
+            reference.score_page(rows, dim, q, page, page, expected, scores_row);
+            assert_same(scores, expected, n_scores, "score_page", dim);
+            for (int64_t n = 0; n <= 16; n++)
+                for (int go_on = 0; go_on < 2; go_on++) { /* of the page only n positions may be read */
+                    const float *p = wild(0, (rows - 1) * scores_row + n, 4), *values = wild(1, n * dim, 5);
+                    float *o = wild(2, rows * dim, 6), *expected_o = twin_of(3, o, rows * dim);
+                    kernels->weigh_page(rows, n, dim, p, scores_row, values, values, o, go_on);
+                    reference.weigh_page(rows, n, dim, p, scores_row, values, values, expected_o, go_on);
+                    assert_same(o, expected_o, rows * dim, "weigh_page", dim);
+                }
+        }
+}
+
 static void check_reductions(const hone_kernels *kernels)
 {
     for (int64_t n = 0; n >= 0; n = next_length(n)) {
@@ -412,6 +460,8 @@ static const kernel_check checks[] = {{"tile", check_tile},
                                       {"swiglu", check_swiglu},
                                       {"rope", check_rope},
                                       {"softmax", check_softmax},
+                                      {"softmax by blocks", check_softmax_by_blocks},
+                                      {"attention over a page", check_attention_pages},
                                       {"reductions", check_reductions},
                                       {"cross entropy", check_cross_entropy},
                                       {"adamw", check_adamw},

@@ -665,8 +665,8 @@ static int open_rig(rig *r, const char *name, const char *path)
         goto failed;
     const hone_model_config *c = &r->model->config;
     for (int i = 1; i <= 5; i++)
-        if (r->ops_by_threads[i] && hone_ops_reserve_attention(r->ops_by_threads[i], c->n_context, c->n_heads,
-                                                               c->n_kv_heads, c->head_dim, &err) != HONE_OK)
+        if (r->ops_by_threads[i] &&
+            hone_ops_reserve_attention(r->ops_by_threads[i], c->n_heads, c->n_kv_heads, c->head_dim, &err) != HONE_OK)
             goto failed;
     if (hone_kv_pool_create(N_PAGES, c->n_layers, c->n_kv_heads, c->head_dim, &r->pool, &err) != HONE_OK ||
         hone_workspace_create(r->model, MAX_ROWS, 4, &r->ws, &err) != HONE_OK ||

@@ -84,7 +84,7 @@ void hone_ops_free(hone_ops *ops)
     hone_thread_pool_free(ops->pool);
     free(ops->scratch);
     free(ops->attention);
-    free(ops->split_scores);
+    free(ops->attention_split);
     free(ops);
 }
 

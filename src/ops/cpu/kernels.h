@@ -45,6 +45,21 @@ typedef void (*hone_expand_tile_kernel)(const void *panel, int64_t k0, int64_t k
 typedef void (*hone_gemv_kernel)(const void *panels, size_t panel_bytes, int n_panels, int64_t n_in, const hone_real *x,
                                  hone_real *y);
 
+/* Attention of a few rows (1..HONE_TILE_ROWS) over one page of keys or values. What is read once and comes from memory
+ * is asked for in time: `ahead` is an array as long as the page's, of which the parts that answer to those read here
+ * are prefetched; it may be the page itself. q and o have rows of dim, a multiple of HONE_PANEL. score:
+ * scores[i][0..16) = sum over d of q[i][d] * keys[d][0..16), as a tile kernel would. weigh: o[i][d] = o[i][d] (go_on)
+ * or 0, then o[i][d] = fma(p[i][j], values[j][d], o[i][d]) for j < n in order. */
+typedef void (*hone_score_kernel)(int rows, int64_t dim, const hone_real *q, const hone_real *keys,
+                                  const hone_real *ahead, hone_real *scores, int64_t scores_row);
+typedef void (*hone_weigh_kernel)(int rows, int64_t n, int64_t dim, const hone_real *p, int64_t p_row,
+                                  const hone_real *values, const hone_real *ahead, hone_real *o, bool go_on);
+
+/* Of a row's scores over one block of positions: the greatest, scaled, and the sum of exp(scaled - greatest). */
+typedef struct hone_softmax_part {
+    hone_real top, sum;
+} hone_softmax_part;
+
 typedef struct hone_kernels {
     const char *isa;
     hone_tile_kernel tile[HONE_TILE_ROWS + 1]; /* by number of rows, 1..6 */
@@ -54,6 +69,8 @@ typedef struct hone_kernels {
     hone_gemv_kernel gemv[HONE_N_PACKINGS]; /* NULL: expand and use the tile */
     void (*transpose16)(const hone_real *x, int64_t x_row, hone_real *y,
                         int64_t y_row); /* y[j][i] = x[i][j], 16 x 16 */
+    hone_score_kernel score_page;
+    hone_weigh_kernel weigh_page;
 
     /* rowwise.c, compiled once for each instruction set */
     void (*rms_norm)(int64_t dim, hone_real eps, const hone_real *x, const hone_real *w, hone_real *y, hone_real *rrms);
@@ -68,6 +85,12 @@ typedef struct hone_kernels {
     void (*rope_half)(int64_t head_dim, const hone_real *cos_sin, hone_real *x, hone_real direction);
     /* n is a multiple of 16; values from n_valid on become 0: x = exp(scale*x - max) / sum. */
     void (*softmax)(int64_t n_valid, int64_t n, hone_real scale, hone_real *x);
+    /* x = exp(scale*x - top), not divided by the sum; n as above, n_valid > 0 */
+    hone_softmax_part (*softmax_block)(int64_t n_valid, int64_t n, hone_real scale, hone_real *x);
+    /* Weighted sums o and those of the next block of positions, x, become those of both (part too). */
+    void (*softmax_join)(int64_t n, hone_softmax_part *part, hone_softmax_part next, hone_real *o, const hone_real *x);
+    /* x = exp(scale*x - part.top) * part.sum, where sum is the reciprocal here; n as above */
+    void (*softmax_again)(int64_t n_valid, int64_t n, hone_real scale, hone_softmax_part part, hone_real *x);
     hone_real (*max)(int64_t n, const hone_real *x);
     double (*sum_exp)(int64_t n, hone_real max, const hone_real *x); /* sum of exp(x - max), n any */
     void (*cross_entropy_backward)(int64_t n, hone_real log_sum_exp, hone_real weight,
@@ -89,15 +112,18 @@ typedef struct hone_kernels {
 
 /* Fill the table: scalar for everything, then an instruction set over it. */
 void hone_kernels_scalar(hone_kernels *table);
+void hone_kernels_attention_scalar(hone_kernels *table);
 void hone_kernels_rowwise_scalar(hone_kernels *table);
 void hone_kernels_encoder_scalar(hone_kernels *table);
 #if defined(__x86_64__)
 bool hone_cpu_has_avx2(void);   /* with FMA and F16C */
 bool hone_cpu_has_avx512(void); /* F, BW, DQ, VL */
 void hone_kernels_avx2(hone_kernels *table);
+void hone_kernels_attention_avx2(hone_kernels *table);
 void hone_kernels_rowwise_avx2(hone_kernels *table);
 void hone_kernels_encoder_avx2(hone_kernels *table);
 void hone_kernels_avx512(hone_kernels *table);
+void hone_kernels_attention_avx512(hone_kernels *table);
 void hone_kernels_rowwise_avx512(hone_kernels *table);
 void hone_kernels_encoder_avx512(hone_kernels *table);
 #endif
@@ -112,9 +138,9 @@ struct hone_ops {
     hone_thread_pool *pool;
     int n_threads;
     hone_real *scratch;   /* [n_threads][HONE_SCRATCH_FLOATS], 64-byte aligned */
-    hone_real *attention; /* [n_threads][attention_floats], grown by hone_op_attention's callers at creation */
+    hone_real *attention; /* [n_threads][attention_floats], from hone_ops_reserve_attention */
     int64_t attention_floats;
-    hone_real *split_scores; /* [n_heads][longest], shared: one row's scores when all threads work on it */
+    hone_real *attention_split; /* [split_floats], shared: a row's blocks when all threads work on it */
     int64_t split_floats;
 };
 

@@ -424,5 +424,6 @@ void hone_kernels_avx2(hone_kernels *table)
     table->transpose16 = transpose16;
     table->fma_burn = fma_burn;
     table->vector_floats = 8;
+    hone_kernels_attention_avx2(table);
     hone_kernels_rowwise_avx2(table);
 }

@@ -361,5 +361,6 @@ void hone_kernels_avx512(hone_kernels *table)
     table->gemv[HONE_PACK_Q4] = gemv_q4;
     table->fma_burn = fma_burn;
     table->vector_floats = 16;
+    hone_kernels_attention_avx512(table);
     hone_kernels_rowwise_avx512(table);
 }

@@ -121,6 +121,36 @@ static void softmax(int64_t n_valid, int64_t n, hone_real scale, hone_real *x)
         x[i] *= factor;
 }
 
+static hone_softmax_part softmax_block(int64_t n_valid, int64_t n, hone_real scale, hone_real *x)
+{
+    hone_real top = max_value(n_valid, x) * scale, lane[LANES] = {0};
+    for (int64_t i = 0; i < n_valid; i++)
+        x[i] = exp_float(fmaf(x[i], scale, -top));
+    for (int64_t i = n_valid; i < n; i++)
+        x[i] = 0;
+    for (int64_t i = 0; i < n; i += LANES)
+        for (int j = 0; j < LANES; j++)
+            lane[j] += x[i + j];
+    return (hone_softmax_part){top, tree(lane)};
+}
+
+static void softmax_join(int64_t n, hone_softmax_part *part, hone_softmax_part next, hone_real *o, const hone_real *x)
+{
+    hone_real top = next.top > part->top ? next.top : part->top;
+    hone_real keep = exp_float(part->top - top), take = exp_float(next.top - top);
+    for (int64_t i = 0; i < n; i++)
+        o[i] = fmaf(x[i], take, o[i] * keep);
+    *part = (hone_softmax_part){top, fmaf(next.sum, take, part->sum * keep)};
+}
+
+static void softmax_again(int64_t n_valid, int64_t n, hone_real scale, hone_softmax_part part, hone_real *x)
+{
+    for (int64_t i = 0; i < n_valid; i++)
+        x[i] = exp_float(fmaf(x[i], scale, -part.top)) * part.sum;
+    for (int64_t i = n_valid; i < n; i++)
+        x[i] = 0;
+}
+
 static double sum_exp(int64_t n, hone_real max, const hone_real *x)
 {
     enum { BLOCK = 64 * LANES };
@@ -197,6 +227,9 @@ void NAME(HONE_SET)(hone_kernels *table)
     table->rope_adjacent = rope_adjacent;
     table->rope_half = rope_half;
     table->softmax = softmax;
+    table->softmax_block = softmax_block;
+    table->softmax_join = softmax_join;
+    table->softmax_again = softmax_again;
     table->max = max_value;
     table->sum_exp = sum_exp;
     table->cross_entropy_backward = cross_entropy_backward;

@@ -115,5 +115,6 @@ void hone_kernels_scalar(hone_kernels *table)
         .fma_burn = fma_burn,
         .vector_floats = 1,
     };
+    hone_kernels_attention_scalar(table);
     hone_kernels_rowwise_scalar(table);
 }
