@@ -204,7 +204,7 @@ const hone_real *hone_model_forward(const hone_model *model, hone_kv_pool *pool,
     const hone_model_config *c = &model->config;
     hone_ops *ops = model->ops;
     int64_t n = batch->n_rows;
-    hone_real scale = 1.0f / sqrtf((hone_real)c->head_dim);
+    hone_real scale = 1.0f / real_sqrt((hone_real)c->head_dim);
     hone_op_embed(ops, model->token_embd, n, batch->tokens, ws->x);
     for (int64_t l = 0; l < c->n_layers; l++) {
         const hone_layer *layer = &model->layers[l];

@@ -32,6 +32,6 @@ double hone_train_example_weight(const hone_train_example *example);
 /* Fills the batch with as many of examples[order[0..n)] as fit (at least one) and returns how many. A label weighs
  * `label_weight` times its weight in the example; one of weight 0 is none. */
 int64_t hone_train_batch_fill(hone_train_batch *batch, const hone_train_example *examples, const size_t *order,
-                              int64_t n, float label_weight, const hone_adapter *adapter);
+                              int64_t n, hone_real label_weight, const hone_adapter *adapter);
 
 #endif
