@@ -53,7 +53,7 @@ static inline void exact_product(const exact_model *m, const char *name, int64_t
     for (int64_t o = 0; o < n_out; o++) {
         memset(sum, 0, (size_t)n * sizeof *sum);
         for (int64_t k = 0; k < n_in; k++) {
-            double w = (double)decoded(f, t->data + (size_t)o * row_bytes, k);
+            double w = decoded_exactly(f, t->data + (size_t)o * row_bytes, k);
             for (int64_t i = 0; i < n; i++)
                 sum[i] += w * turned[k * n + i];
         }
@@ -156,7 +156,7 @@ static inline void exact_forward(const exact_model *m, const int32_t *ids, int64
     char name[64];
     for (int64_t t = 0; t < n; t++)
         for (int64_t i = 0; i < c->n_embd; i++)
-            x[t * c->n_embd + i] = (double)decoded(
+            x[t * c->n_embd + i] = decoded_exactly(
                 f, embeddings->data + (size_t)ids[t] * (size_t)(c->n_embd / f->block_weights * f->block_bytes), i);
     for (int64_t l = 0; l < c->n_layers; l++) {
         snprintf(name, sizeof name, "blk.%lld.attn_norm.weight", (long long)l);

@@ -30,9 +30,8 @@ static inline double half_value(const unsigned char *p)
     return bits & 0x8000 ? -magnitude : magnitude;
 }
 
-/* Weight i of a row, by the definitions in ggml's documentation (tensor/dtype.h repeats them); rounded to float once.
- */
-static inline float decoded(const format *f, const unsigned char *row, int64_t i)
+/* Weight i of a row, by the definitions in ggml's documentation (tensor/dtype.h repeats them), not rounded. */
+static inline double decoded_exactly(const format *f, const unsigned char *row, int64_t i)
 {
     const unsigned char *block = row + i / f->block_weights * f->block_bytes;
     int j = (int)(i % f->block_weights);
@@ -40,24 +39,30 @@ static inline float decoded(const format *f, const unsigned char *row, int64_t i
     case HONE_F32: {
         float v;
         memcpy(&v, block, 4);
-        return v;
+        return (double)v;
     }
     case HONE_F16:
-        return (float)half_value(block);
+        return half_value(block);
     case HONE_BF16: {
         uint32_t bits = (uint32_t)block[0] << 16 | (uint32_t)block[1] << 24;
         float v;
         memcpy(&v, &bits, 4);
-        return v;
+        return (double)v;
     }
     case HONE_Q8_0:
-        return (float)(half_value(block) * (double)(signed char)block[2 + j]);
+        return half_value(block) * (double)(signed char)block[2 + j];
     case HONE_Q4_0:
-        return (float)(half_value(block) * (double)((j < 16 ? block[2 + j] & 15 : block[2 + j - 16] >> 4) - 8));
+        return half_value(block) * (double)((j < 16 ? block[2 + j] & 15 : block[2 + j - 16] >> 4) - 8);
     default:
-        return (float)(half_value(block) * (double)(j < 16 ? block[4 + j] & 15 : block[4 + j - 16] >> 4) +
-                       half_value(block + 2));
+        return half_value(block) * (double)(j < 16 ? block[4 + j] & 15 : block[4 + j - 16] >> 4) +
+               half_value(block + 2);
     }
+}
+
+/* The same, rounded to float once. */
+static inline float decoded(const format *f, const unsigned char *row, int64_t i)
+{
+    return (float)decoded_exactly(f, row, i);
 }
 
 /* A random file image of n_out rows; values of about 1/sqrt(n_in) so that products stay near 1. */

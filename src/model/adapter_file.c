@@ -111,11 +111,11 @@ hone_status hone_adapter_save(const hone_adapter *a, const char *folder, const c
     size_t n_loras = (size_t)a->config.n_layers * HONE_N_LINEARS, n = 0;
     hone_safetensor_out *tensors = calloc(2 * n_loras, sizeof *tensors);
     char(*names)[160] = calloc(2 * n_loras, sizeof *names);
-    float *b = calloc(a->n_parameters, sizeof *b);
+    float *values = calloc(a->n_parameters, sizeof *values);
     char *path = NULL, *text = NULL;
     json_t *config = NULL;
     hone_status status = HONE_OK;
-    if (!tensors || !names || !b) {
+    if (!tensors || !names || !values) {
         status = hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", folder);
         goto done;
     }
@@ -126,11 +126,13 @@ hone_status hone_adapter_save(const hone_adapter *a, const char *folder, const c
             continue;
         tensor_name(names[n], (int64_t)(i / HONE_N_LINEARS), which, "lora_A");
         tensor_name(names[n + 1], (int64_t)(i / HONE_N_LINEARS), which, "lora_B");
-        float *rows = b + l->b_at;
+        float *a_rows = values + l->a_at, *rows = values + l->b_at;
+        for (int64_t j = 0; j < l->rank * l->n_in; j++)
+            a_rows[j] = (float)l->a[j];
         for (int64_t row = 0; row < l->n_out; row++)
             for (int r = 0; r < l->rank; r++)
-                rows[row * l->rank + r] = l->b_t[r * l->n_out + model_row(&a->config, which, row)];
-        tensors[n] = (hone_safetensor_out){names[n], l->rank, l->n_in, l->a};
+                rows[row * l->rank + r] = (float)l->b_t[r * l->n_out + model_row(&a->config, which, row)];
+        tensors[n] = (hone_safetensor_out){names[n], l->rank, l->n_in, a_rows};
         tensors[n + 1] = (hone_safetensor_out){names[n + 1], l->n_out, l->rank, rows};
         n += 2;
     }
@@ -155,7 +157,7 @@ done:
     json_decref(config);
     free(tensors);
     free(names);
-    free(b);
+    free(values);
     return status;
 }
 

@@ -120,8 +120,8 @@ static void attention_backward(const backward *b, int64_t l, const hone_kv_pool 
     hone_real *normed = b->ws->normed, *d_x = l > b->lowest ? b->tape->d_narrow : NULL;
     linear_backward(b, l, HONE_ATTN_OUTPUT, t->attended, b->tape->dx, b->tape->d_narrow, false);
     hone_op_attention_backward(ops, pool, l, batch->spans, batch->n_spans, b->n + batch->n_outer, c->n_heads,
-                               1.0f / sqrtf((hone_real)c->head_dim), t->q, t->attended, t->softmax, b->tape->d_narrow,
-                               b->tape->d_q, b->tape->d_k, b->tape->d_v, b->tape->attention_work);
+                               1.0f / real_sqrt((hone_real)c->head_dim), t->q, t->attended, t->softmax,
+                               b->tape->d_narrow, b->tape->d_q, b->tape->d_k, b->tape->d_v, b->tape->attention_work);
     exchange_kv_gradients(b, l, batch);
     hone_op_rope(ops, b->model->rope, b->n, c->n_heads, batch->positions, b->tape->d_q, true);
     hone_op_rope(ops, b->model->rope, b->n, c->n_kv_heads, batch->positions, b->tape->d_k, true);

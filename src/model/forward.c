@@ -246,7 +246,7 @@ void hone_model_forward_layer(const hone_model *model, int64_t l, const hone_kv_
     hone_ops *ops = model->ops;
     int64_t n = batch->n_rows;
     bool again = !write_to;
-    hone_real scale = 1.0f / sqrtf((hone_real)c->head_dim);
+    hone_real scale = 1.0f / real_sqrt((hone_real)c->head_dim);
     hone_real *q = t ? t->q : ws->q, *attended = t ? t->attended : ws->attended, *gate = t ? t->gate : ws->gate,
               *up = t ? t->up : ws->up;
     hone_op_rms_norm(ops, n, c->n_embd, c->norm_epsilon, ws->x, layer->attn_norm, ws->normed, t ? t->attn_rrms : NULL);

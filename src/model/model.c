@@ -154,7 +154,11 @@ static hone_status read_vector(hone_model *model, const hone_gguf *file, const c
     *out = hone_arena_array(model->arena, (size_t)n, sizeof **out);
     if (!*out)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
-    memcpy(*out, t->data, (size_t)n * sizeof **out);
+    for (int64_t i = 0; i < n; i++) {
+        float v;
+        memcpy(&v, t->data + (size_t)i * sizeof v, sizeof v);
+        (*out)[i] = v;
+    }
     return HONE_OK;
 }
 

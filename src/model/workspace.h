@@ -1,4 +1,4 @@
-/* workspace.h - the arrays of a step; shared by forward.c and backward.c only. */
+/* workspace.h - the arrays of a step; shared by forward.c, backward.c and trace.c only. */
 #ifndef HONE_MODEL_WORKSPACE_H
 #define HONE_MODEL_WORKSPACE_H
 

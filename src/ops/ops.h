@@ -1,6 +1,6 @@
 /* ops.h - every operation on tensor data: forward, backward, optimiser. One implementation per device (cpu/).
  *
- * All tensors are row-major arrays of hone_real (float); a row is one token. Rules that every implementation keeps
+ * All tensors are row-major arrays of hone_real (float in the program); a row is one token. Rules that every implementation keeps
  * (docs/design.md):
  *  - an output row depends on its own input row(s) and the weights alone, never on how many rows are computed with it
  *    or on how many threads compute them;

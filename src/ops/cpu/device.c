@@ -40,7 +40,7 @@ static hone_status choose_kernels(hone_kernels *table, hone_error *err)
         if (strcmp(cap, "scalar") == 0)
             return HONE_OK;
     }
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(HONE_DOUBLE) /* the double build has the scalar set alone */
     if (!hone_cpu_has_avx2())
         return HONE_OK;
     hone_kernels_avx2(table);

@@ -192,7 +192,7 @@ static void pool_piece(void *context, int64_t piece, int thread)
             r->kernels->add(dim, x + t * dim, y);
         r->kernels->scale(dim, 1.0f / (hone_real)n, y);
     }
-    hone_real length = sqrtf(r->kernels->dot(dim, y, y));
+    hone_real length = real_sqrt(r->kernels->dot(dim, y, y));
     if (length > 0)
         r->kernels->scale(dim, 1.0f / length, y);
 }

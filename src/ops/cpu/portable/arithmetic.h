@@ -22,23 +22,29 @@ static inline hone_real tree(const hone_real *lane)
     return sum[0];
 }
 
+#ifdef HONE_DOUBLE
+static inline hone_real real_exp(hone_real x)
+{
+    return exp(x);
+}
+#else
 /* e^x within 2 units in the last place for -87 <= x <= 88; beyond, the value at that bound. Range reduction by ln 2 in
  * two parts (Cody & Waite 1980), polynomial of degree 6 (coefficients as in Cephes, expf). */
-static inline hone_real exp_float(hone_real x)
+static inline hone_real real_exp(hone_real x)
 {
     x = x < -87.0f ? -87.0f : x;
     x = x > 88.0f ? 88.0f : x;
-    hone_real shifted = fmaf(x, 1.44269504088896341f, 12582912.0f); /* 1.5 * 2^23: the low bits are the integer n */
+    hone_real shifted = real_fma(x, 1.44269504088896341f, 12582912.0f); /* 1.5 * 2^23: the low bits are the integer n */
     hone_real n = shifted - 12582912.0f;
-    hone_real r = fmaf(n, -0.693359375f, x);
-    r = fmaf(n, 2.12194440e-4f, r);
+    hone_real r = real_fma(n, -0.693359375f, x);
+    r = real_fma(n, 2.12194440e-4f, r);
     hone_real p = 1.9875691500e-4f;
-    p = fmaf(p, r, 1.3981999507e-3f);
-    p = fmaf(p, r, 8.3334519073e-3f);
-    p = fmaf(p, r, 4.1665795894e-2f);
-    p = fmaf(p, r, 1.6666665459e-1f);
-    p = fmaf(p, r, 5.0000001201e-1f);
-    p = fmaf(p, r * r, r + 1.0f);
+    p = real_fma(p, r, 1.3981999507e-3f);
+    p = real_fma(p, r, 8.3334519073e-3f);
+    p = real_fma(p, r, 4.1665795894e-2f);
+    p = real_fma(p, r, 1.6666665459e-1f);
+    p = real_fma(p, r, 5.0000001201e-1f);
+    p = real_fma(p, r * r, r + 1.0f);
     uint32_t bits; /* 2^n; unsigned and without a conversion, so that a NaN passes through as one */
     hone_real scale;
     memcpy(&bits, &shifted, sizeof bits);
@@ -46,5 +52,6 @@ static inline hone_real exp_float(hone_real x)
     memcpy(&scale, &bits, sizeof scale);
     return p * scale;
 }
+#endif
 
 #endif

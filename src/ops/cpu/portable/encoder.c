@@ -22,15 +22,15 @@ static void layer_norm(int64_t dim, hone_real eps, const hone_real *x, const hon
     for (i = 0; i + LANES <= dim; i += LANES)
         for (int j = 0; j < LANES; j++) {
             hone_real d = y[i + j] - mean;
-            lane[j] = fmaf(d, d, lane[j]);
+            lane[j] = real_fma(d, d, lane[j]);
         }
     for (int j = 0; i + j < dim; j++) {
         hone_real d = y[i + j] - mean;
-        lane[j] = fmaf(d, d, lane[j]);
+        lane[j] = real_fma(d, d, lane[j]);
     }
-    hone_real scale = 1.0f / sqrtf(tree(lane) / (hone_real)dim + eps);
+    hone_real scale = 1.0f / real_sqrt(tree(lane) / (hone_real)dim + eps);
     for (int64_t j = 0; j < dim; j++)
-        y[j] = fmaf((y[j] - mean) * scale, w[j], b[j]);
+        y[j] = real_fma((y[j] - mean) * scale, w[j], b[j]);
 }
 
 /* x * Phi(x), Phi the normal distribution function (Hendrycks & Gimpel 2016, arXiv 1606.08415). For a = |x|,
@@ -38,19 +38,23 @@ static void layer_norm(int64_t dim, hone_real eps, const hone_real *x, const hon
  * [0, 9] so that a * Phi(-a) is off by at most 2e-9. Beyond 9 the tail is below 1e-15 either way. */
 static inline hone_real gelu_value(hone_real x)
 {
-    hone_real a = fabsf(x);
+#ifdef HONE_DOUBLE
+    return x * 0.5 * erfc(-x / sqrt(2.0)); /* the polynomial below is made for single precision */
+#else
+    hone_real a = real_abs(x);
     a = a > 9.0f ? 9.0f : a;
     hone_real p = -2.855199709e-07f;
-    p = fmaf(p, a, 5.621126115e-06f);
-    p = fmaf(p, a, -4.607646078e-05f);
-    p = fmaf(p, a, 1.788921544e-04f);
-    p = fmaf(p, a, 2.162840833e-05f);
-    p = fmaf(p, a, -4.836531426e-03f);
-    p = fmaf(p, a, 3.636267353e-02f);
-    p = fmaf(p, a, 3.183034616e-01f);
-    p = fmaf(p, a, 7.978850700e-01f);
-    hone_real tail = 0.5f * exp_float(-(p * a));
+    p = real_fma(p, a, 5.621126115e-06f);
+    p = real_fma(p, a, -4.607646078e-05f);
+    p = real_fma(p, a, 1.788921544e-04f);
+    p = real_fma(p, a, 2.162840833e-05f);
+    p = real_fma(p, a, -4.836531426e-03f);
+    p = real_fma(p, a, 3.636267353e-02f);
+    p = real_fma(p, a, 3.183034616e-01f);
+    p = real_fma(p, a, 7.978850700e-01f);
+    hone_real tail = 0.5f * real_exp(-(p * a));
     return x * (x > 0.0f ? 1.0f - tail : tail);
+#endif
 }
 
 static void gelu(int64_t n, const hone_real *bias, hone_real *x)

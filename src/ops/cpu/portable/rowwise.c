@@ -1,8 +1,8 @@
 /* rowwise.c - norms, activations, rotary embedding, softmax, optimiser: plain C that compilers vectorise.
  *
  * Compiled once for each instruction set (HONE_SET names it). The bits are the same in all of them because every
- * rounding is written down: fmaf where a fused operation is meant, -ffp-contract=off elsewhere, and sums run in LANES
- * fixed lanes that are then added as a tree, whatever the vector width. */
+ * rounding is written down: real_fma where a fused operation is meant, -ffp-contract=off elsewhere, and sums run in
+ * LANES fixed lanes that are then added as a tree, whatever the vector width. */
 #include "ops/cpu/portable/arithmetic.h"
 
 static hone_real dot(int64_t n, const hone_real *x, const hone_real *y)
@@ -11,15 +11,15 @@ static hone_real dot(int64_t n, const hone_real *x, const hone_real *y)
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
         for (int j = 0; j < LANES; j++)
-            lane[j] = fmaf(x[i + j], y[i + j], lane[j]);
+            lane[j] = real_fma(x[i + j], y[i + j], lane[j]);
     for (int j = 0; i + j < n; j++)
-        lane[j] = fmaf(x[i + j], y[i + j], lane[j]);
+        lane[j] = real_fma(x[i + j], y[i + j], lane[j]);
     return tree(lane);
 }
 
 static void rms_norm(int64_t dim, hone_real eps, const hone_real *x, const hone_real *w, hone_real *y, hone_real *rrms)
 {
-    hone_real r = 1.0f / sqrtf(dot(dim, x, x) / (hone_real)dim + eps);
+    hone_real r = 1.0f / real_sqrt(dot(dim, x, x) / (hone_real)dim + eps);
     for (int64_t i = 0; i < dim; i++)
         y[i] = x[i] * r * w[i];
     if (rrms)
@@ -33,12 +33,12 @@ static void rms_norm_backward(int64_t dim, const hone_real *x, const hone_real *
     int64_t i = 0;
     for (; i + LANES <= dim; i += LANES)
         for (int j = 0; j < LANES; j++)
-            lane[j] = fmaf(dy[i + j] * w[i + j], x[i + j], lane[j]);
+            lane[j] = real_fma(dy[i + j] * w[i + j], x[i + j], lane[j]);
     for (int j = 0; i + j < dim; j++)
-        lane[j] = fmaf(dy[i + j] * w[i + j], x[i + j], lane[j]);
+        lane[j] = real_fma(dy[i + j] * w[i + j], x[i + j], lane[j]);
     hone_real c = tree(lane) * rrms * rrms * rrms / (hone_real)dim;
     for (i = 0; i < dim; i++)
-        dx[i] += fmaf(dy[i] * w[i], rrms, -(x[i] * c));
+        dx[i] += real_fma(dy[i] * w[i], rrms, -(x[i] * c));
 }
 
 static void add(int64_t n, const hone_real *x, hone_real *y)
@@ -56,7 +56,7 @@ static void scale_values(int64_t n, hone_real factor, hone_real *x)
 static void swiglu(int64_t n, const hone_real *gate, const hone_real *up, hone_real *y)
 {
     for (int64_t i = 0; i < n; i++)
-        y[i] = gate[i] / (1.0f + exp_float(-gate[i])) * up[i];
+        y[i] = gate[i] / (1.0f + real_exp(-gate[i])) * up[i];
 }
 
 static void swiglu_backward(int64_t n, const hone_real *gate, const hone_real *up, const hone_real *dy,
@@ -64,8 +64,8 @@ static void swiglu_backward(int64_t n, const hone_real *gate, const hone_real *u
 {
     for (int64_t i = 0; i < n; i++) {
         hone_real g = gate[i], u = up[i], d = dy[i];
-        hone_real s = 1.0f / (1.0f + exp_float(-g));
-        dgate[i] = d * u * (s * fmaf(g, 1.0f - s, 1.0f));
+        hone_real s = 1.0f / (1.0f + real_exp(-g));
+        dgate[i] = d * u * (s * real_fma(g, 1.0f - s, 1.0f));
         dup[i] = d * (g * s);
     }
 }
@@ -74,8 +74,8 @@ static void rope_adjacent(int64_t head_dim, const hone_real *cos_sin, hone_real 
 {
     for (int64_t i = 0; i < head_dim; i += 2) {
         hone_real c = cos_sin[i], s = cos_sin[i + 1] * direction, a = x[i], b = x[i + 1];
-        x[i] = fmaf(a, c, -(b * s));
-        x[i + 1] = fmaf(a, s, b * c);
+        x[i] = real_fma(a, c, -(b * s));
+        x[i + 1] = real_fma(a, s, b * c);
     }
 }
 
@@ -84,8 +84,8 @@ static void rope_half(int64_t head_dim, const hone_real *cos_sin, hone_real *x, 
     int64_t half = head_dim / 2;
     for (int64_t i = 0; i < half; i++) {
         hone_real c = cos_sin[2 * i], s = cos_sin[2 * i + 1] * direction, a = x[i], b = x[i + half];
-        x[i] = fmaf(a, c, -(b * s));
-        x[i + half] = fmaf(a, s, b * c);
+        x[i] = real_fma(a, c, -(b * s));
+        x[i + half] = real_fma(a, s, b * c);
     }
 }
 
@@ -109,7 +109,7 @@ static void softmax(int64_t n_valid, int64_t n, hone_real scale, hone_real *x)
 {
     hone_real top = max_value(n_valid, x) * scale;
     for (int64_t i = 0; i < n_valid; i++)
-        x[i] = exp_float(fmaf(x[i], scale, -top));
+        x[i] = real_exp(real_fma(x[i], scale, -top));
     for (int64_t i = n_valid; i < n; i++)
         x[i] = 0;
     hone_real lane[LANES] = {0};
@@ -125,7 +125,7 @@ static hone_softmax_part softmax_block(int64_t n_valid, int64_t n, hone_real sca
 {
     hone_real top = max_value(n_valid, x) * scale, lane[LANES] = {0};
     for (int64_t i = 0; i < n_valid; i++)
-        x[i] = exp_float(fmaf(x[i], scale, -top));
+        x[i] = real_exp(real_fma(x[i], scale, -top));
     for (int64_t i = n_valid; i < n; i++)
         x[i] = 0;
     for (int64_t i = 0; i < n; i += LANES)
@@ -137,16 +137,16 @@ static hone_softmax_part softmax_block(int64_t n_valid, int64_t n, hone_real sca
 static void softmax_join(int64_t n, hone_softmax_part *part, hone_softmax_part next, hone_real *o, const hone_real *x)
 {
     hone_real top = next.top > part->top ? next.top : part->top;
-    hone_real keep = exp_float(part->top - top), take = exp_float(next.top - top);
+    hone_real keep = real_exp(part->top - top), take = real_exp(next.top - top);
     for (int64_t i = 0; i < n; i++)
-        o[i] = fmaf(x[i], take, o[i] * keep);
-    *part = (hone_softmax_part){top, fmaf(next.sum, take, part->sum * keep)};
+        o[i] = real_fma(x[i], take, o[i] * keep);
+    *part = (hone_softmax_part){top, real_fma(next.sum, take, part->sum * keep)};
 }
 
 static void softmax_again(int64_t n_valid, int64_t n, hone_real scale, hone_softmax_part part, hone_real *x)
 {
     for (int64_t i = 0; i < n_valid; i++)
-        x[i] = exp_float(fmaf(x[i], scale, -part.top)) * part.sum;
+        x[i] = real_exp(real_fma(x[i], scale, -part.top)) * part.sum;
     for (int64_t i = n_valid; i < n; i++)
         x[i] = 0;
 }
@@ -160,9 +160,9 @@ static double sum_exp(int64_t n, hone_real max, const hone_real *x)
         hone_real lane[LANES] = {0};
         for (; i + LANES <= end; i += LANES)
             for (int j = 0; j < LANES; j++)
-                lane[j] += exp_float(x[i + j] - max);
+                lane[j] += real_exp(x[i + j] - max);
         for (int j = 0; i + j < end; j++)
-            lane[j] += exp_float(x[i + j] - max);
+            lane[j] += real_exp(x[i + j] - max);
         total += (double)tree(lane);
     }
     return total;
@@ -172,7 +172,7 @@ static void cross_entropy_backward(int64_t n, hone_real log_sum_exp, hone_real w
 {
     for (int64_t i = 0; i < n; i++) {
         hone_real d = x[i] - log_sum_exp;
-        x[i] = d < -87.0f ? 0.0f : weight * exp_float(d);
+        x[i] = d < -87.0f ? 0.0f : weight * real_exp(d);
     }
 }
 
@@ -206,9 +206,9 @@ static void adamw(int64_t n, const hone_adamw *s, hone_real bias1, hone_real bia
     hone_real clip = s->gradient_scale;
     for (int64_t i = 0; i < n; i++) {
         hone_real g = gradient[i] * clip;
-        m[i] = fmaf(m[i], keep1, g * new1);
-        v[i] = fmaf(v[i], keep2, g * g * new2);
-        x[i] = fmaf(x[i], decay, -(rate * (m[i] / (sqrtf(v[i]) / bias2_root + epsilon))));
+        m[i] = real_fma(m[i], keep1, g * new1);
+        v[i] = real_fma(v[i], keep2, g * g * new2);
+        x[i] = real_fma(x[i], decay, -(rate * (m[i] / (real_sqrt(v[i]) / bias2_root + epsilon))));
     }
 }
 

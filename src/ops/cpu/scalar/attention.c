@@ -11,7 +11,7 @@ static void score_page(int rows, int64_t dim, const hone_real *q, const hone_rea
         for (int j = 0; j < HONE_PAGE_TOKENS; j++) {
             hone_real sum = 0;
             for (int64_t d = 0; d < dim; d++)
-                sum = fmaf(q[i * dim + d], keys[d * HONE_PAGE_TOKENS + j], sum);
+                sum = real_fma(q[i * dim + d], keys[d * HONE_PAGE_TOKENS + j], sum);
             scores[i * scores_row + j] = sum;
         }
 }
@@ -24,7 +24,7 @@ static void weigh_page(int rows, int64_t n, int64_t dim, const hone_real *p, int
         for (int64_t d = 0; d < dim; d++) {
             hone_real sum = go_on ? o[i * dim + d] : 0;
             for (int64_t j = 0; j < n; j++)
-                sum = fmaf(p[i * p_row + j], values[j * dim + d], sum);
+                sum = real_fma(p[i * p_row + j], values[j * dim + d], sum);
             o[i * dim + d] = sum;
         }
 }

@@ -1,5 +1,5 @@
 /* matrix.c - the scalar reference of the tile, expansion and transpose kernels. Slow on purpose: it says what the bits
- * are. fmaf is a correctly rounded fused multiply-add whether or not the processor has one. */
+ * are. fmaf (real_fma) is a correctly rounded fused multiply-add whether or not the processor has one. */
 #include "ops/cpu/kernels.h"
 
 #include <math.h>
@@ -8,13 +8,14 @@
 static inline void tile(int rows, int64_t k, const hone_real *a, int64_t a_row, int64_t a_k, const hone_real *b,
                         int64_t b_k, hone_real *c, int64_t c_row, bool add)
 {
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < HONE_PANEL; j++) {
-            hone_real sum = 0;
-            for (int64_t p = 0; p < k; p++)
-                sum = fmaf(a[i * a_row + p * a_k], b[p * b_k + j], sum);
-            c[i * c_row + j] = add ? c[i * c_row + j] + sum : sum;
-        }
+    for (int i = 0; i < rows; i++) {
+        hone_real sum[HONE_PANEL] = {0};
+        for (int64_t p = 0; p < k; p++)
+            for (int j = 0; j < HONE_PANEL; j++)
+                sum[j] = real_fma(a[i * a_row + p * a_k], b[p * b_k + j], sum[j]);
+        for (int j = 0; j < HONE_PANEL; j++)
+            c[i * c_row + j] = add ? c[i * c_row + j] + sum[j] : sum[j];
+    }
 }
 
 #define TILE(rows)                                                                                                     \
@@ -32,8 +33,9 @@ TILE(6)
 
 static void expand_f32(const void *panel, int64_t k0, int64_t k1, hone_real *out)
 {
-    if (k1 > k0)
-        memcpy(out, (const hone_real *)panel + k0 * HONE_PANEL, (size_t)(k1 - k0) * HONE_PANEL * sizeof *out);
+    const float *p = (const float *)panel + k0 * HONE_PANEL;
+    for (int64_t i = 0; i < (k1 - k0) * HONE_PANEL; i++)
+        out[i] = p[i];
 }
 
 static void expand_f16(const void *panel, int64_t k0, int64_t k1, hone_real *out)
@@ -76,7 +78,7 @@ static void expand_q4(const void *panel, int64_t k0, int64_t k1, hone_real *out)
                 uint32_t word;
                 memcpy(&word, block + 64 + (i / 8 * HONE_PANEL + j) * 4, 4);
                 hone_real q = (hone_real)(word >> i % 8 * 4 & 15);
-                out[(k - k0 + i) * HONE_PANEL + j] = fmaf(q, hone_f16_to_f32(d), hone_f16_to_f32(m));
+                out[(k - k0 + i) * HONE_PANEL + j] = real_fma(q, hone_f16_to_f32(d), hone_f16_to_f32(m));
             }
         }
     }
@@ -96,7 +98,7 @@ static void fma_burn(int64_t rounds, hone_real *sink)
         acc[j] = *sink + (hone_real)j;
     for (int64_t i = 0; i < rounds; i++)
         for (int j = 0; j < 24; j++)
-            acc[j] = fmaf(acc[j], 0.5f, 1.0f);
+            acc[j] = real_fma(acc[j], 0.5f, 1.0f);
     for (int j = 0; j < 24; j++)
         *sink += acc[j];
 }
