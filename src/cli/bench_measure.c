@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/large_memory.h"
 #include "cli/model_argument.h"
 #include "model/forward.h"
 #include "train/batch.h"
@@ -265,7 +266,7 @@ static hone_status measure_products(const hone_model *model, double peak, int ro
         widest = n_in > widest ? n_in : widest;
     }
     size_t n = (size_t)(rows * widest);
-    float *x = malloc(2 * n * sizeof *x), *y = x ? x + n : NULL;
+    float *x = hone_large_map(2 * n * sizeof *x), *y = x ? x + n : NULL; /* as a workspace has them */
     double seconds[PRODUCT_RUNS];
     if (!x)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
@@ -283,7 +284,7 @@ static hone_status measure_products(const hone_model *model, double peak, int ro
         seconds[run] = hone_clock_seconds() - start;
     }
     *share = rows * block_flops(c) / (double)c->n_layers / summarise(seconds, PRODUCT_RUNS).median / peak;
-    free(x);
+    hone_large_unmap(x, 2 * n * sizeof *x);
     return HONE_OK;
 }
 

@@ -2,6 +2,7 @@
 #include "base/cancel.h"
 #include "cli/chat.h"
 #include "cli/commands.h"
+#include "cli/line_editor.h"
 #include "cli/line_reader.h"
 #include "cli/model_argument.h"
 
@@ -80,9 +81,11 @@ const hone_command hone_command_chat = {
     .details =
         "Answers appear while they are computed. Ctrl-C stops an answer, Ctrl-D or /exit leaves. Three quotes "
         "(\"\"\")\n"
-        "begin and end a message of many lines. Where the conversation no longer fits into the context its oldest\n"
-        "turns are dropped, and it says so. Lines from a pipe are answered one after another; the exit code is 2\n"
-        "where one was refused. /set changes the settings below, except the bias.",
+        "begin and end a message of many lines. At a terminal the arrow keys move in the line and call earlier ones\n"
+        "back, which are kept until the end only; ~/.editrc rules the keys. Where the conversation no longer fits "
+        "into\n"
+        "the context its oldest turns are dropped, and it says so. Lines from a pipe are answered one after another;\n"
+        "the exit code is 2 where one was refused. /set changes the settings below, except the bias.",
     .run = run,
 };
 
@@ -132,6 +135,7 @@ static int run(int argc, char **argv)
             hone_chat_note(&chat, "/help lists what can be done; Ctrl-D leaves");
         hone_interrupt_begin();
         talk(&chat);
+        hone_line_editor_end();
     }
     hone_history_clear(&chat.conversation);
     hone_engine_close(chat.engine);

@@ -1,9 +1,11 @@
-/* line_reader.c - lines from standard input with the terminal's own editing (erase, word erase, kill).
+/* line_reader.c - lines from standard input: through the line editor where a person types them at a terminal that can
+ * have one, and as they are from a pipe.
  *
  * Bytes are read directly, not through stdio, so that Ctrl-C ends a read that waits. */
 #include "cli/line_reader.h"
 
 #include "base/cancel.h"
+#include "cli/line_editor.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -43,6 +45,8 @@ hone_line hone_line_read(const char *prompt, hone_buffer *out)
 {
     static char bytes[65536];
     static size_t at, n;
+    if (hone_line_editor_begin())
+        return hone_line_editor_read(prompt, out);
     hone_buffer_reset(out);
     if (hone_line_reader_is_terminal()) {
         fputs(prompt, stdout);

@@ -14,9 +14,7 @@ bool hone_interrupt_take(void);
 /* True when a person sits at standard input. */
 bool hone_line_reader_is_terminal(void);
 /* One line of standard input without its end, after showing the prompt on a terminal. HONE_LINE_INTERRUPTED: Ctrl-C.
- * HONE_LINE_END also when the program was asked to end.
- * Lines of any length; a NUL byte
- * becomes a blank. */
+ * HONE_LINE_END also when the program was asked to end. Lines of any length; a NUL byte becomes a blank. */
 hone_line hone_line_read(const char *prompt, hone_buffer *out);
 
 #endif

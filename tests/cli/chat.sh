@@ -99,6 +99,33 @@ for text in '{"messages":[{"role":"robot","content":"x"}]}' '[{"role":"user"}]' 
     printf '%s' "$text" > "$work/bad.json"
     refuse "bad.json" "/load $work/bad.json"
 done
+# At a terminal lines can be edited and earlier ones called back: the message is typed with a slip, put right with the arrow
+# keys, and asked once more with Up. Ctrl-C drops a line that is begun.
+if command -v script > /dev/null 2>&1; then
+    cat > "$work/typed.sh" << END
+exec "$hone" chat -m "$model" $letters -n 8
+END
+    (
+        sleep 1
+        printf 'Helo\033[Dl\n'
+        sleep 1
+        printf '\033[A\n'
+        sleep 1
+        printf 'never'
+        sleep 0.3
+        printf '\003'
+        sleep 0.3
+        printf 'na\303\257v\177\n'
+        sleep 1
+        printf '/save %s\n/exit\n' "$work/typed.json"
+    ) | TERM=vt100 script -qec "sh $work/typed.sh" /dev/null > "$work/out" 2>&1
+    expect "typed messages" "Hello,Hello,naï" \
+        "$(tr -d '\n' < "$work/typed.json" | grep -o '"role": "user", *"content": "[^"]*"\|"content": "[^"]*", *"role": "user"' |
+            sed 's/.*"content": "\([^"]*\)".*/\1/' | tr '\n' ',' | sed 's/,$//')"
+else
+    echo "no script(1): the terminal was not tested"
+fi
+
 "$hone" chat -m "$model" hello < /dev/null 2> "$work/err"
 expect "an argument" 2 $?
 exit $failed
