@@ -61,8 +61,10 @@ static hone_status open_memory(hone_engine *engine, const hone_engine_options *o
     if (status == HONE_OK)
         status =
             hone_workspace_create(engine->model, engine->max_batch_rows, MAX_ADAPTER_RANK, &engine->workspace, err);
-    if (status == HONE_OK)
-        status = hone_sampler_create(c->n_vocab, &engine->sampler, err);
+    int n_threads = hone_thread_pool_size(hone_ops_pool(engine->ops));
+    for (; status == HONE_OK && engine->n_samplers < HONE_MAX_SAMPLERS && engine->n_samplers < n_threads;
+         engine->n_samplers++)
+        status = hone_sampler_create(engine->ops, c->n_vocab, &engine->samplers[engine->n_samplers], err);
     if (status == HONE_OK)
         status = hone_schedule_create(engine, err);
     return status;
@@ -118,7 +120,8 @@ void hone_engine_close(hone_engine *engine)
         hone_adapter_free(engine->adapters[i]);
     free(engine->adapters);
     hone_schedule_free(engine->schedule);
-    hone_sampler_free(engine->sampler);
+    for (int i = 0; i < HONE_MAX_SAMPLERS; i++)
+        hone_sampler_free(engine->samplers[i]);
     hone_workspace_free(engine->workspace);
     hone_page_cache_free(engine->pages);
     hone_kv_pool_free(engine->pool);

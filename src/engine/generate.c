@@ -117,12 +117,16 @@ void hone_generation_prompt_row(hone_generation *g, int64_t position, const floa
     }
 }
 
-bool hone_generation_next(hone_generation *g, const float *logits, double lse, int32_t *next)
+int32_t hone_generation_pick(const hone_generation *g, hone_sampler *sampler, const float *logits)
+{
+    return hone_sampler_pick(sampler, &g->request->sampling, &g->history, logits, g->response->n_ids);
+}
+
+bool hone_generation_add(hone_generation *g, int32_t id, const float *logits, double lse)
 {
     const hone_request *r = g->request;
     const hone_engine *engine = g->engine;
     hone_response *out = g->response;
-    int32_t id = hone_sampler_pick(engine->sampler, &r->sampling, &g->history, logits, out->n_ids);
     float logprob = (float)((double)logits[id] - lse);
     if (r->n_top_output > 0)
         hone_top_tokens(logits, engine->model->config.n_vocab, lse, r->n_top_output,
@@ -144,7 +148,6 @@ bool hone_generation_next(hone_generation *g, const float *logits, double lse, i
         out->finish = HONE_FINISH_LENGTH;
         return false;
     }
-    *next = id;
     return true;
 }
 

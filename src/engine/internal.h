@@ -11,7 +11,10 @@
 #include "engine/text_stream.h"
 #include "model/forward.h"
 
-enum { HONE_MAX_ACTIVE = 64 }; /* sequences worked on at once */
+enum {
+    HONE_MAX_ACTIVE = 64, /* sequences worked on at once */
+    HONE_MAX_SAMPLERS = 8
+};
 
 struct hone_engine {
     hone_map map; /* of the model file, kept to notice a file that changes; unmapped pages cost nothing */
@@ -27,7 +30,8 @@ struct hone_engine {
     hone_kv_pool *pool;
     hone_page_cache *pages;
     hone_workspace *workspace;
-    hone_sampler *sampler;
+    hone_sampler *samplers[HONE_MAX_SAMPLERS]; /* rows are shared out among them, on several threads */
+    int n_samplers;
     int max_batch_rows;
     hone_adapter **adapters;
     size_t n_adapters;
@@ -90,9 +94,11 @@ hone_status hone_generation_begin(hone_generation *g, const hone_engine *engine,
 bool hone_generation_wants(const hone_generation *g, int64_t position);
 /* The logits at a position of the prompt: log-probability of the next prompt token, best tokens after the prompt. */
 void hone_generation_prompt_row(hone_generation *g, int64_t position, const float *logits, double log_sum_exp);
-/* The logits after everything so far: true with *next to be computed, false when the answer ended (*next may be
- * overwritten). */
-bool hone_generation_next(hone_generation *g, const float *logits, double log_sum_exp, int32_t *next);
+/* The token that comes next by the logits after everything so far. Changes nothing, so the rows of a step may be picked
+ * from on several threads. */
+int32_t hone_generation_pick(const hone_generation *g, hone_sampler *sampler, const float *logits);
+/* That token joins the answer: true with it still to be computed, false when the answer ended. */
+bool hone_generation_add(hone_generation *g, int32_t id, const float *logits, double log_sum_exp);
 /* Writes the answer's text and counts. */
 hone_status hone_generation_finish(hone_generation *g, hone_error *err);
 void hone_generation_clear(hone_generation *g);

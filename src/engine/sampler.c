@@ -1,10 +1,10 @@
 /* sampler.c - bias, penalties, temperature and truncation of one row of logits, and the draw (sampling.h has the
  * order, the definitions and their sources).
  *
- * Of tens of thousands of tokens a truncated distribution keeps a few. They are taken best first from a heap, which
- * costs O(n) to build and O(log n) a token, so nothing is sorted that is not kept. Weights are exp(scaled), in
- * double precision, where scaled is 0 for the most likely token; they are summed in the order in which candidates
- * stand, so a row gives one result always. */
+ * Weights are exp(scaled), in double precision, where scaled is 0 for the most likely token: one vectorised pass over
+ * all tokens. Of those a truncated distribution keeps a few: a bound on the least weight that truncation can keep
+ * leaves some hundreds of candidates, and these are taken best first from a heap, so nothing is sorted that is not
+ * kept. Weights are summed in the order in which candidates stand, so a row gives one result always. */
 #include "engine/sampler.h"
 
 #include "base/rng.h"
@@ -14,21 +14,25 @@
 #include <string.h>
 
 struct hone_sampler {
+    const hone_ops *ops;
     int64_t n_vocab;
     float *adjusted; /* [n_vocab] logits after bias and penalties */
+    double *weights; /* [n_vocab] */
     hone_candidate *candidates;
 };
 
-hone_status hone_sampler_create(int64_t n_vocab, hone_sampler **out, hone_error *err)
+hone_status hone_sampler_create(const hone_ops *ops, int64_t n_vocab, hone_sampler **out, hone_error *err)
 {
     hone_sampler *s = calloc(1, sizeof *s);
     *out = s;
     if (s) {
+        s->ops = ops;
         s->n_vocab = n_vocab;
         s->adjusted = calloc((size_t)n_vocab, sizeof *s->adjusted);
+        s->weights = calloc((size_t)n_vocab, sizeof *s->weights);
         s->candidates = calloc((size_t)n_vocab, sizeof *s->candidates);
     }
-    if (s && s->adjusted && s->candidates)
+    if (s && s->adjusted && s->weights && s->candidates)
         return HONE_OK;
     hone_sampler_free(s);
     *out = NULL;
@@ -40,6 +44,7 @@ void hone_sampler_free(hone_sampler *s)
     if (!s)
         return;
     free(s->adjusted);
+    free(s->weights);
     free(s->candidates);
     free(s);
 }
@@ -148,15 +153,6 @@ static const float *adjust(hone_sampler *sampler, const hone_sampling *s, const 
     return out;
 }
 
-static int32_t greatest(const float *logits, int64_t n)
-{
-    int32_t best = 0;
-    for (int64_t i = 1; i < n; i++)
-        if (logits[i] > logits[best])
-            best = (int32_t)i;
-    return best;
-}
-
 /* ---- truncation ---- */
 
 static bool is_better(const hone_candidate *a, const hone_candidate *b)
@@ -227,54 +223,138 @@ static size_t keep_above(hone_candidate *c, size_t n, double least)
 /* `scaled` serves as the key: it becomes minus the distance from the expected information. */
 static size_t take_typical(hone_candidate *c, size_t n, double typical_p)
 {
-    double total = sum_weights(c, n), entropy = 0;
+    double total = sum_weights(c, n), log_total = log(total), entropy = 0;
     for (size_t i = 0; i < n; i++)
         if (c[i].weight > 0)
-            entropy -= c[i].weight / total * log(c[i].weight / total);
+            entropy -= c[i].weight / total * (c[i].scaled - log_total);
     for (size_t i = 0; i < n; i++)
-        c[i].scaled = c[i].weight > 0 ? -fabs(-log(c[i].weight / total) - entropy) : -INFINITY;
+        c[i].scaled = c[i].weight > 0 ? -fabs(log_total - c[i].scaled - entropy) : -INFINITY;
     return take_best(c, n, n, typical_p * total);
+}
+
+static bool is_fraction(double p)
+{
+    return p > 0 && p < 1;
+}
+
+/* A weight that k weights reach: the k-th greatest of the greatest of equal stretches, or 0. */
+static double reached_by(const double *w, size_t n, size_t k)
+{
+    enum { STRETCHES = 512 };
+    double top[STRETCHES]; /* the k greatest so far, the least of them first: a heap */
+    size_t length = (n + STRETCHES - 1) / STRETCHES, held = 0;
+    if (k > STRETCHES || k * length > n)
+        return 0;
+    for (size_t start = 0; start < n; start += length) {
+        double most = 0;
+        for (size_t i = start; i < start + length && i < n; i++)
+            most = w[i] > most ? w[i] : most;
+        size_t at = held;
+        if (held < k) { /* rises from the end */
+            for (held++; at > 0 && top[(at - 1) / 2] > most; at = (at - 1) / 2)
+                top[at] = top[(at - 1) / 2];
+            top[at] = most;
+            continue;
+        }
+        if (most <= top[0])
+            continue;
+        at = 0; /* replaces the least and sinks */
+        for (size_t child = 1; child < k; at = child, child = 2 * at + 1) {
+            child += child + 1 < k && top[child + 1] < top[child];
+            if (top[child] >= most)
+                break;
+            top[at] = top[child];
+        }
+        top[at] = most;
+    }
+    return held == k ? top[0] : 0;
+}
+
+static bool takes_best_k(const hone_sampler *sampler, const hone_sampling *s)
+{
+    return s->top_k > 0 && s->top_k < sampler->n_vocab;
+}
+
+/* Below this weight no token is kept. The nucleus of top_p holds every token with more than (1 - p) / n of the total:
+ * all that have less come to less than 1 - p together. Half of it, so that rounding does not matter. */
+static double least_weight(const hone_sampler *sampler, const hone_sampling *s, double total)
+{
+    double n = (double)sampler->n_vocab, least = 0;
+    if (takes_best_k(sampler, s))
+        least = reached_by(sampler->weights, (size_t)sampler->n_vocab, (size_t)s->top_k);
+    else if (is_fraction(s->top_p))
+        least = (1 - s->top_p) / 2 * total / n;
+    if (takes_best_k(sampler, s) && is_fraction(s->top_p))
+        return least; /* top_p counts all of the k, those below min_p too */
+    return s->min_p > 0 ? fmax(least, s->min_p) : least;
+}
+
+/* The row after bias and penalties, its weights, the index of the greatest. */
+static const float *weigh(hone_sampler *sampler, const hone_sampling *s, const hone_token_history *history,
+                          const float *logits, int32_t *best, double *total)
+{
+    const float *row = adjust(sampler, s, history, logits);
+    *best = hone_op_row_argmax(sampler->ops, sampler->n_vocab, row);
+    *total = hone_op_row_weights(sampler->ops, sampler->n_vocab, row[*best], s->temperature, row, sampler->weights);
+    return row;
 }
 
 const hone_candidate *hone_sampler_distribution(hone_sampler *sampler, const hone_sampling *s,
                                                 const hone_token_history *history, const float *logits, size_t *n,
                                                 double *total)
 {
-    const float *row = adjust(sampler, s, history, logits);
+    int32_t best;
+    double all;
+    const float *row = weigh(sampler, s, history, logits, &best, &all);
     hone_candidate *c = sampler->candidates;
-    double best = (double)row[greatest(row, sampler->n_vocab)];
-    size_t count = (size_t)sampler->n_vocab;
-    bool sorted = s->top_k > 0 && (size_t)s->top_k < count;
-    for (size_t i = 0; i < count; i++)
-        c[i] = (hone_candidate){.scaled = ((double)row[i] - best) / s->temperature, .id = (int32_t)i};
-    if (sorted)
+    const double *w = sampler->weights, least = least_weight(sampler, s, all);
+    size_t count = 0;
+    for (int64_t i = 0; i < sampler->n_vocab; i++)
+        if (w[i] >= least)
+            c[count++] = (hone_candidate){((double)row[i] - (double)row[best]) / s->temperature, w[i], (int32_t)i};
+    if (takes_best_k(sampler, s)) {
         count = take_best(c, count, (size_t)s->top_k, INFINITY);
-    for (size_t i = 0; i < count; i++)
-        c[i].weight = exp(c[i].scaled);
-    if (s->top_p > 0 && s->top_p < 1) /* sorted already: the heap is in order and gives the same back */
-        count = take_best(c, count, count, s->top_p * sum_weights(c, count));
+        all = sum_weights(c, count);
+    }
+    if (is_fraction(s->top_p)) /* sorted already: the heap is in order and gives the same back */
+        count = take_best(c, count, count, s->top_p * all);
     if (s->min_p > 0)
         count = keep_above(c, count, s->min_p);
-    if (s->typical_p > 0 && s->typical_p < 1)
+    if (is_fraction(s->typical_p))
         count = take_typical(c, count, s->typical_p);
     *n = count;
     *total = sum_weights(c, count);
     return c;
 }
 
+/* The draw over all tokens, in the order of their ids. */
+static int32_t pick_from_all(const hone_sampler *sampler, double target, int32_t best)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < sampler->n_vocab; i++) {
+        sum += sampler->weights[i];
+        if (sum > target)
+            return (int32_t)i;
+    }
+    return best; /* rounding left the sum below the target */
+}
+
 int32_t hone_sampler_pick(hone_sampler *sampler, const hone_sampling *s, const hone_token_history *history,
                           const float *logits, uint64_t index)
 {
     if (!(s->temperature > 0))
-        return greatest(adjust(sampler, s, history, logits), sampler->n_vocab);
-    size_t n;
-    double total, sum = 0;
+        return hone_op_row_argmax(sampler->ops, sampler->n_vocab, adjust(sampler, s, history, logits));
+    double u = hone_rng_uniform((hone_rng_key){s->seed, HONE_RNG_SAMPLE, s->stream}, index), total, sum = 0;
+    if (s->top_k == 0 && !is_fraction(s->top_p) && !(s->min_p > 0) && !is_fraction(s->typical_p)) {
+        int32_t best;
+        weigh(sampler, s, history, logits, &best, &total);
+        return pick_from_all(sampler, u * total, best);
+    }
+    size_t n, last = 0; /* last: of those that can be drawn at all, should rounding leave the sum below the target */
     const hone_candidate *c = hone_sampler_distribution(sampler, s, history, logits, &n, &total);
-    double target = hone_rng_uniform((hone_rng_key){s->seed, HONE_RNG_SAMPLE, s->stream}, index) * total;
-    size_t last = 0; /* of those that can be drawn at all, should rounding leave the sum below the target */
     for (size_t i = 0; i < n; i++) {
         sum += c[i].weight;
-        if (sum > target)
+        if (sum > u * total)
             return c[i].id;
         if (c[i].weight > 0)
             last = i;

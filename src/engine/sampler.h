@@ -3,6 +3,7 @@
 #define HONE_ENGINE_SAMPLER_H
 
 #include "engine/engine.h"
+#include "ops/ops.h"
 
 /* Which tokens a sequence holds, for the penalties. Made once for a sequence, and only where a penalty is on. */
 typedef struct hone_token_history {
@@ -24,9 +25,10 @@ typedef struct hone_candidate {
     int32_t id;
 } hone_candidate;
 
-/* Work arrays for rows of n_vocab logits; one row at a time. Nothing is allocated after creation. */
+/* Work arrays for rows of n_vocab logits; one row at a time. Nothing is allocated after creation. ops is borrowed;
+ * several samplers may work at once, each on a thread of its own. */
 typedef struct hone_sampler hone_sampler;
-hone_status hone_sampler_create(int64_t n_vocab, hone_sampler **out, hone_error *err);
+hone_status hone_sampler_create(const hone_ops *ops, int64_t n_vocab, hone_sampler **out, hone_error *err);
 void hone_sampler_free(hone_sampler *sampler);
 
 /* The token of number `index` in its answer. */

@@ -415,7 +415,33 @@ static int64_t gather(hone_engine *engine, hone_batch *batch)
     return n_wanted;
 }
 
-static void use_logits(const logit_row *w, const float *logits, double lse)
+/* Does a token of an answer come from this row? */
+static bool gives_token(const logit_row *w)
+{
+    const sequence *s = w->sequence;
+    return w->position >= s->n_prompt - 1 && !s->request.choices && s->request.max_new_tokens > 0;
+}
+
+typedef struct pick_run {
+    const hone_engine *engine;
+    const logit_row *wanted;
+    int64_t n;
+    const float *logits;
+    int32_t *picked;
+} pick_run;
+
+static void pick_piece(void *context, int64_t piece, int thread)
+{
+    (void)thread;
+    const pick_run *run = context;
+    const hone_engine *engine = run->engine;
+    for (int64_t i = piece; i < run->n; i += engine->n_samplers)
+        if (gives_token(&run->wanted[i]))
+            run->picked[i] = hone_generation_pick(&run->wanted[i].sequence->generation, engine->samplers[piece],
+                                                  run->logits + i * engine->model->config.n_vocab);
+}
+
+static void use_logits(const logit_row *w, const float *logits, double lse, int32_t picked)
 {
     sequence *s = w->sequence;
     if (w->position < s->n_prompt)
@@ -424,17 +450,16 @@ static void use_logits(const logit_row *w, const float *logits, double lse)
         return;
     if (s->request.choices)
         hone_choice_search_expand(&s->search, w->node, logits, lse);
-    else if (s->request.max_new_tokens > 0 &&
-             !hone_generation_next(&s->generation, logits, lse, &s->tokens[s->n_tokens]))
+    else if (gives_token(w) && !hone_generation_add(&s->generation, picked, logits, lse))
         s->finished = true;
-    else if (s->request.max_new_tokens > 0)
-        s->n_tokens++;
+    else if (gives_token(w))
+        s->tokens[s->n_tokens++] = picked;
 }
 
 static void run_logits(hone_engine *engine, const logit_row *wanted, int64_t n)
 {
     int64_t n_vocab = engine->model->config.n_vocab;
-    int32_t rows[HONE_LOGIT_ROWS];
+    int32_t rows[HONE_LOGIT_ROWS], picked[HONE_LOGIT_ROWS];
     double lse[HONE_LOGIT_ROWS];
     for (int64_t start_at = 0; start_at < n; start_at += HONE_LOGIT_ROWS) {
         int64_t m = n - start_at < HONE_LOGIT_ROWS ? n - start_at : HONE_LOGIT_ROWS;
@@ -442,8 +467,10 @@ static void run_logits(hone_engine *engine, const logit_row *wanted, int64_t n)
             rows[i] = wanted[start_at + i].row;
         const float *logits = hone_model_logits(engine->model, engine->workspace, rows, m);
         hone_op_log_softmax_stats(engine->ops, m, n_vocab, logits, NULL, lse, NULL);
+        pick_run picks = {engine, wanted + start_at, m, logits, picked};
+        hone_thread_pool_run(hone_ops_pool(engine->ops), engine->n_samplers, pick_piece, &picks);
         for (int64_t i = 0; i < m; i++)
-            use_logits(&wanted[start_at + i], logits + i * n_vocab, lse[i]);
+            use_logits(&wanted[start_at + i], logits + i * n_vocab, lse[i], picked[i]);
     }
 }
 

@@ -198,6 +198,12 @@ void hone_op_cross_entropy_backward(hone_ops *ops, int64_t n_rows, int64_t n_voc
                                     const int32_t *targets, const double *log_sum_exp, const hone_real *weight);
 /* Index of the greatest value of each row (the lowest index among equals). */
 void hone_op_argmax(hone_ops *ops, int64_t n_rows, int64_t n, const hone_real *x, int32_t *index);
+/* Of one row, on the calling thread alone: these two may run on several threads at once, each with a row of its own. */
+int32_t hone_op_row_argmax(const hone_ops *ops, int64_t n, const hone_real *x);
+/* w[i] = exp((x[i] - top) / temperature) in double precision, 0 where that is below exp(-708); x[i] <= top. Returns the
+ * sum. */
+double hone_op_row_weights(const hone_ops *ops, int64_t n, hone_real top, double temperature, const hone_real *x,
+                           double *w);
 
 /* ---- optimiser ---- */
 /* Sum of squares in double, in a fixed order. */

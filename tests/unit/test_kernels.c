@@ -329,6 +329,18 @@ static void check_softmax(const hone_kernels *kernels)
         }
 }
 
+static void check_weights(const hone_kernels *kernels)
+{
+    for (int64_t n = 1; n > 0; n = next_length(n)) {
+        float *x = normal(0, n, (uint32_t)n, 40), top = reference.max(n, x);
+        double w[4 * MOST * 8], expected[4 * MOST * 8], scale = 1 + (double)(n % 3);
+        double sum = kernels->weights(n, top, scale, x, w),
+               expected_sum = reference.weights(n, top, scale, x, expected);
+        assert_memory_equal(w, expected, (size_t)n * sizeof *w);
+        assert_memory_equal(&sum, &expected_sum, sizeof sum);
+    }
+}
+
 static void check_softmax_by_blocks(const hone_kernels *kernels)
 {
     for (int64_t n_valid = 1; n_valid > 0; n_valid = next_length(n_valid))
@@ -460,6 +472,7 @@ static const kernel_check checks[] = {{"tile", check_tile},
                                       {"swiglu", check_swiglu},
                                       {"rope", check_rope},
                                       {"softmax", check_softmax},
+                                      {"weights", check_weights},
                                       {"softmax by blocks", check_softmax_by_blocks},
                                       {"attention over a page", check_attention_pages},
                                       {"reductions", check_reductions},
@@ -538,6 +551,29 @@ static void test_exp_is_within_two_units_in_the_last_place(void **state)
     }
     print_message("exp: worst %.3f units in the last place, at %.9g\n", worst, at);
     assert_true(worst <= 2);
+}
+
+static void test_weights_are_exponentials_in_double_precision(void **state)
+{
+    (void)state;
+    enum { N = 200000 };
+    float *x = malloc(N * sizeof *x);
+    double *w = malloc(N * sizeof *w), worst = 0, sum = 0;
+    for (int i = 0; i < N; i++)
+        x[i] = (float)(-709.0 * i / (N - 1)) + 3;
+    double got = reference.weights(N, 3, 1, x, w);
+    for (int i = 0; i < N; i++) {
+        double exact = exp((double)x[i] - 3), unit = nextafter(exact, 1) - exact;
+        sum += exact;
+        if ((double)x[i] - 3 < -708)
+            assert_true(w[i] == 0);
+        else
+            worst = fmax(worst, fabs(w[i] - exact) / unit);
+    }
+    print_message("weights: worst %.3f units in the last place\n", worst);
+    assert_true(worst <= 2);
+    assert_true(fabs(got - sum) < 1e-12 * sum);
+    free(x), free(w);
 }
 
 static void test_softmax_agrees_with_double_precision(void **state)
@@ -762,6 +798,7 @@ int main(void)
     const struct CMUnitTest claims[] = {
         cmocka_unit_test(test_tile_is_a_sum_in_increasing_k_of_fused_products),
         cmocka_unit_test(test_exp_is_within_two_units_in_the_last_place),
+        cmocka_unit_test(test_weights_are_exponentials_in_double_precision),
         cmocka_unit_test(test_softmax_agrees_with_double_precision),
         cmocka_unit_test(test_rms_norm_agrees_with_double_precision),
         cmocka_unit_test(test_gelu_agrees_with_double_precision),

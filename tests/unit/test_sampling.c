@@ -2,6 +2,7 @@
  * (tests/data/sampling_cases.json, recorded by tools/make_sampling_cases.py) and against distributions computed by
  * hand; draws against the distribution they come from; settings that are refused. */
 #include "base/file.h"
+#include "base/rng.h"
 #include "engine/sampler.h"
 
 #include <math.h>
@@ -16,19 +17,21 @@
 #include <jansson.h>
 
 static json_t *document;
+static hone_ops *ops;
 
 static int open_cases(void **state)
 {
     (void)state;
     json_error_t where;
     document = json_load_file(HONE_SOURCE_DIR "/tests/data/sampling_cases.json", 0, &where);
-    return document ? 0 : -1;
+    return document && hone_ops_create(1, &ops, NULL) == HONE_OK ? 0 : -1;
 }
 
 static int close_cases(void **state)
 {
     (void)state;
     json_decref(document);
+    hone_ops_free(ops);
     return 0;
 }
 
@@ -86,7 +89,7 @@ static void test_each_step_leaves_what_transformers_leaves(void **state)
         hone_token_history h;
         hone_sampler *sampler;
         assert_int_equal(hone_sampling_check(&s, (int64_t)n_vocab, NULL), HONE_OK);
-        assert_int_equal(hone_sampler_create((int64_t)n_vocab, &sampler, NULL), HONE_OK);
+        assert_int_equal(hone_sampler_create(ops, (int64_t)n_vocab, &sampler, NULL), HONE_OK);
         assert_int_equal(hone_token_history_init(&h, &s, (int64_t)n_vocab, prompt, json_array_size(prompt_ids),
                                                  json_array_size(answer), NULL),
                          HONE_OK);
@@ -130,7 +133,7 @@ static void expect(const hone_sampling *s, const hone_token_history *h, const do
 {
     hone_sampler *sampler;
     double got[SMALL];
-    assert_int_equal(hone_sampler_create(SMALL, &sampler, NULL), HONE_OK);
+    assert_int_equal(hone_sampler_create(ops, SMALL, &sampler, NULL), HONE_OK);
     distribution(sampler, s, h, small, SMALL, got);
     for (int i = 0; i < SMALL; i++)
         if (!(fabs(got[i] - wanted[i]) < 1e-6))
@@ -161,6 +164,61 @@ static void test_distributions_computed_by_hand(void **state)
            (double[]){0.3 / 0.9, 0, 0.4 / 0.9, 0.2 / 0.9, 0});
 }
 
+static int by_logit(const void *a, const void *b)
+{
+    const float *x = *(float *const *)a, *y = *(float *const *)b;
+    return *x > *y ? -1 : *x < *y ? 1 : (x > y) - (x < y);
+}
+
+/* Most tokens of a large vocabulary are put aside before anything is sorted: what is kept is what a full sort keeps. */
+static void test_a_large_vocabulary_is_truncated_as_by_a_full_sort(void **state)
+{
+    (void)state;
+    enum { VOCAB = 50000 };
+    static float logits[VOCAB], *order[VOCAB];
+    static double p[VOCAB], got[VOCAB], wanted[VOCAB];
+    static const hone_sampling settings[] = {{.temperature = 0.8, .top_p = 0.9},
+                                             {.temperature = 1, .top_p = 0.999},
+                                             {.temperature = 5, .top_p = 0.5},
+                                             {.temperature = 1, .top_k = 50},
+                                             {.temperature = 2, .top_k = 400},
+                                             {.temperature = 1, .top_k = 40000},
+                                             {.temperature = 1.5, .min_p = 0.02},
+                                             {.temperature = 1, .top_k = 30, .top_p = 0.7},
+                                             {.temperature = 1, .top_k = 60, .top_p = 0.8, .min_p = 0.1},
+                                             {.temperature = 0.7, .top_p = 0.95, .min_p = 0.05}};
+    hone_sampler *sampler;
+    assert_int_equal(hone_sampler_create(ops, VOCAB, &sampler, NULL), HONE_OK);
+    for (size_t c = 0; c < 2 * sizeof settings / sizeof *settings; c++) {
+        const hone_sampling *s = &settings[c / 2];
+        double spread = c % 2 ? 0.2 : 3, sum = 0, mass = 0, kept = 0; /* nearly even, or a few tokens far ahead */
+        for (int i = 0; i < VOCAB; i++) {
+            double u = hone_rng_uniform((hone_rng_key){1, HONE_RNG_TEST, (uint32_t)c}, (uint64_t)i);
+            logits[i] = (float)(-log(u + 1e-9) * spread);
+            order[i] = &logits[i];
+        }
+        qsort(order, VOCAB, sizeof *order, by_logit);
+        size_t n = s->top_k ? (size_t)s->top_k : VOCAB;
+        for (size_t i = 0; i < n; i++)
+            sum += p[i] = exp(((double)*order[i] - (double)*order[0]) / s->temperature);
+        for (size_t i = 0; s->top_p > 0 && i < n; i++)
+            if ((mass += p[i]) >= s->top_p * sum)
+                n = i + 1;
+        while (s->min_p > 0 && p[n - 1] < s->min_p)
+            n--;
+        for (size_t i = 0; i < n; i++)
+            kept += p[i];
+        memset(wanted, 0, sizeof wanted);
+        for (size_t i = 0; i < n; i++)
+            wanted[order[i] - logits] = p[i] / kept;
+        distribution(sampler, s, NULL, logits, VOCAB, got);
+        for (int i = 0; i < VOCAB; i++)
+            if (!(fabs(got[i] - wanted[i]) <= 1e-9 * wanted[i]))
+                fail_msg("case %zu: token %d has p %.9g, by a full sort %.9g", c, i, got[i], wanted[i]);
+    }
+    hone_sampler_free(sampler);
+}
+
 static void test_frequency_and_presence_count_the_answer_only(void **state)
 {
     (void)state;
@@ -185,7 +243,7 @@ static void test_greedy_takes_the_lowest_id_of_the_greatest_after_bias_and_penal
     const float logits[SMALL] = {1, 4, 4, -1, 3.5f};
     hone_sampler *sampler;
     hone_token_history none = {0}, h;
-    assert_int_equal(hone_sampler_create(SMALL, &sampler, NULL), HONE_OK);
+    assert_int_equal(hone_sampler_create(ops, SMALL, &sampler, NULL), HONE_OK);
     hone_sampling s = {0};
     assert_int_equal(hone_sampler_pick(sampler, &s, &none, logits, 0), 1);
     hone_logit_bias bias[] = {{4, 0.75f}, {1, -100}};
@@ -211,7 +269,7 @@ static void test_draws_follow_the_distribution(void **state)
     static const double p[SMALL] = {0.3, 0.06, 0.4, 0.2, 0.04};
     hone_sampler *sampler;
     hone_token_history none = {0};
-    assert_int_equal(hone_sampler_create(SMALL, &sampler, NULL), HONE_OK);
+    assert_int_equal(hone_sampler_create(ops, SMALL, &sampler, NULL), HONE_OK);
     for (uint32_t stream = 0; stream < 3; stream++) {
         hone_sampling s = {.temperature = 1, .top_k = stream == 2 ? SMALL - 1 : 0, .seed = 17, .stream = stream};
         size_t n[SMALL] = {0};
@@ -237,7 +295,7 @@ static void test_a_draw_is_a_function_of_seed_stream_and_index(void **state)
         logits[i] = (float)((i * 37) % 101) / 25;
     hone_sampler *sampler;
     hone_token_history none = {0};
-    assert_int_equal(hone_sampler_create(VOCAB, &sampler, NULL), HONE_OK);
+    assert_int_equal(hone_sampler_create(ops, VOCAB, &sampler, NULL), HONE_OK);
     int32_t first[N];
     hone_sampling s = {.temperature = 1.3, .seed = 5, .top_p = 0.9};
     for (int i = 0; i < N; i++)
@@ -264,7 +322,7 @@ static void test_extreme_logits_give_a_token(void **state)
     static const double temperatures[] = {1e-300, 1, 1e6};
     hone_sampler *sampler;
     hone_token_history none = {0};
-    assert_int_equal(hone_sampler_create(SMALL, &sampler, NULL), HONE_OK);
+    assert_int_equal(hone_sampler_create(ops, SMALL, &sampler, NULL), HONE_OK);
     for (size_t r = 0; r < 3; r++)
         for (size_t t = 0; t < 3; t++)
             for (uint64_t i = 0; i < 50; i++) {
@@ -309,6 +367,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_step_leaves_what_transformers_leaves),
         cmocka_unit_test(test_distributions_computed_by_hand),
+        cmocka_unit_test(test_a_large_vocabulary_is_truncated_as_by_a_full_sort),
         cmocka_unit_test(test_frequency_and_presence_count_the_answer_only),
         cmocka_unit_test(test_greedy_takes_the_lowest_id_of_the_greatest_after_bias_and_penalties),
         cmocka_unit_test(test_draws_follow_the_distribution),

@@ -93,6 +93,8 @@ typedef struct hone_kernels {
     void (*softmax_again)(int64_t n_valid, int64_t n, hone_real scale, hone_softmax_part part, hone_real *x);
     hone_real (*max)(int64_t n, const hone_real *x);
     double (*sum_exp)(int64_t n, hone_real max, const hone_real *x); /* sum of exp(x - max), n any */
+    /* w = exp((x - top) / temperature); returns their sum */
+    double (*weights)(int64_t n, hone_real top, double temperature, const hone_real *x, double *w);
     void (*cross_entropy_backward)(int64_t n, hone_real log_sum_exp, hone_real weight,
                                    hone_real *x);                        /* x = weight * exp(x - lse) */
     hone_real (*dot)(int64_t n, const hone_real *x, const hone_real *y); /* 16 lanes, then a tree */

@@ -219,16 +219,26 @@ void hone_op_cross_entropy_backward(hone_ops *ops, int64_t n_rows, int64_t n_voc
     hone_thread_pool_run(ops->pool, n_rows, cross_entropy_piece, &r);
 }
 
+int32_t hone_op_row_argmax(const hone_ops *ops, int64_t n, const hone_real *x)
+{
+    hone_real top = ops->kernels.max(n, x);
+    int32_t i = 0;
+    while (i < n - 1 && x[i] != top)
+        i++;
+    return i;
+}
+
+double hone_op_row_weights(const hone_ops *ops, int64_t n, hone_real top, double temperature, const hone_real *x,
+                           double *w)
+{
+    return ops->kernels.weights(n, top, temperature, x, w);
+}
+
 static void argmax_piece(void *context, int64_t t, int thread)
 {
     (void)thread;
     const run *r = context;
-    const hone_real *row = r->a + t * r->n;
-    hone_real top = r->ops->kernels.max(r->n, row);
-    int32_t i = 0;
-    while (i < r->n - 1 && row[i] != top)
-        i++;
-    r->index[t] = i;
+    r->index[t] = hone_op_row_argmax(r->ops, r->n, r->a + t * r->n);
 }
 
 void hone_op_argmax(hone_ops *ops, int64_t n_rows, int64_t n, const hone_real *x, int32_t *index)

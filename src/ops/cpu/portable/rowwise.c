@@ -168,6 +168,25 @@ static double sum_exp(int64_t n, hone_real max, const hone_real *x)
     return total;
 }
 
+static double weights(int64_t n, hone_real top, double temperature, const hone_real *x, double *w)
+{
+    double lane[LANES] = {0};
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++) {
+            w[i + j] = exp_double(((double)x[i + j] - (double)top) / temperature);
+            lane[j] += w[i + j];
+        }
+    for (int j = 0; i + j < n; j++) {
+        w[i + j] = exp_double(((double)x[i + j] - (double)top) / temperature);
+        lane[j] += w[i + j];
+    }
+    for (int width = LANES / 2; width > 0; width /= 2)
+        for (int j = 0; j < width; j++)
+            lane[j] += lane[j + width];
+    return lane[0];
+}
+
 static void cross_entropy_backward(int64_t n, hone_real log_sum_exp, hone_real weight, hone_real *x)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -232,6 +251,7 @@ void NAME(HONE_SET)(hone_kernels *table)
     table->softmax_again = softmax_again;
     table->max = max_value;
     table->sum_exp = sum_exp;
+    table->weights = weights;
     table->cross_entropy_backward = cross_entropy_backward;
     table->dot = dot;
     table->softmax_backward = softmax_backward;
