@@ -2,6 +2,8 @@
  * with an optional LoRA delta. Touvron et al. 2023, arXiv 2302.13971, section 2.2. */
 #include "model/workspace.h"
 
+#include "base/large_memory.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,7 +58,7 @@ hone_status hone_workspace_create(const hone_model *model, int64_t max_rows, int
     *ws = (hone_workspace){.model = model, .max_rows = max_rows, .max_rank = max_rank};
     carver c = {NULL, 0};
     ws->bytes = hone_workspace_bytes_for(model, max_rows, max_rank);
-    ws->memory = aligned_alloc(64, ws->bytes);
+    ws->memory = hone_large_map(ws->bytes);
     if (!ws->memory) {
         size_t bytes = ws->bytes;
         free(ws);
@@ -73,7 +75,7 @@ void hone_workspace_free(hone_workspace *ws)
 {
     if (!ws)
         return;
-    free(ws->memory);
+    hone_large_unmap(ws->memory, ws->bytes);
     free(ws);
 }
 
@@ -152,7 +154,8 @@ hone_status hone_tape_create_as(const hone_model *model, const hone_tape_size *s
     if (tape) {
         tape->size = *size;
         tape->layers = calloc((size_t)model->config.n_layers, sizeof *tape->layers);
-        tape->memory = aligned_alloc(64, bytes);
+        tape->bytes = bytes;
+        tape->memory = hone_large_map(bytes);
         tape->attention_work_floats = attention_work_floats(model, size);
         tape->attention_work = malloc(tape->attention_work_floats * sizeof(hone_real));
     }
@@ -183,7 +186,7 @@ void hone_tape_free(hone_tape *tape)
     if (!tape)
         return;
     free(tape->layers);
-    free(tape->memory);
+    hone_large_unmap(tape->memory, tape->bytes);
     free(tape->attention_work);
     free(tape);
 }

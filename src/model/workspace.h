@@ -30,6 +30,7 @@ void hone_model_forward_layer(const hone_model *model, int64_t l, const hone_kv_
 
 struct hone_tape {
     hone_tape_size size;
+    size_t bytes;
     hone_layer_tape *layers; /* with recompute all but x_in are the same arrays */
     hone_real *memory;
     hone_real *dx, *d_wide_a, *d_wide_b, *d_narrow, *d_q, *d_k, *d_v, *d_low; /* gradients of a layer in progress */

@@ -311,6 +311,58 @@ static void test_decoding_over_a_long_context_has_the_bits_of_prefill(void **sta
     end(&s);
 }
 
+/* Two ways that continue 120 shared positions past the border of a block, the second leaving the first after 5 tokens;
+ * their keys and values lie in slots in no order. Each row has the bits that it has in a plain sequence. */
+static void test_ways_through_a_tree_have_the_bits_of_plain_sequences_across_blocks(void **state)
+{
+    (void)state;
+    enum { SHARED = 120, FIRST_WAY = 20, COMMON = 5, SECOND_WAY = 15, H = 4, KV = 2, DIM = 32, NODES = 35 };
+    hone_kv_pool *pool;
+    assert_int_equal(hone_kv_pool_create(64, LAYERS, KV, DIM, &pool, NULL), HONE_OK);
+    float *k = new_normal((SHARED + NODES) * KV * DIM, 2, 1.5), *v = new_normal((SHARED + NODES) * KV * DIM, 3, 1),
+          *q = new_normal(NODES * H * DIM, 4, 1.5), *in_tree = new_floats(NODES * H * DIM),
+          *plain = new_floats(NODES * H * DIM), *q_plain = new_floats(FIRST_WAY * H * DIM),
+          *o_plain = new_floats(FIRST_WAY * H * DIM);
+    int32_t pages[2][16], rows[NODES];
+    hone_kv_write writes[SHARED + NODES];
+    hone_tree_place tree[NODES];
+    for (int32_t i = 0; i < 16; i++)
+        pages[0][i] = i, pages[1][i] = i < SHARED / 16 ? i : 20 + i;
+    for (int32_t p = 0; p < SHARED; p++)
+        writes[p] = (hone_kv_write){p, p / 16, p % 16};
+    for (int32_t i = 0; i < NODES; i++) {
+        int32_t slot = i * 11 % NODES; /* 11 and 35 have no common divisor */
+        tree[i] = (hone_tree_place){40 + slot / 16, slot % 16, i == FIRST_WAY ? COMMON - 1 : i - 1};
+        writes[SHARED + i] = (hone_kv_write){SHARED + i, tree[i].page, tree[i].slot};
+        rows[i] = i;
+    }
+    hone_op_kv_write(ops, pool, LAYER, writes, SHARED + NODES, k, v);
+    hone_span span = {.n_rows = NODES, .first_position = SHARED, .pages = pages[0], .tree = tree, .tree_rows = rows};
+    for (int threads = 1; threads <= 5; threads++) {
+        hone_op_attention(ops_by_threads[threads], pool, LAYER, &span, 1, H, 0.2f, q, in_tree, NULL);
+        for (int way = 0; way < 2; way++) {
+            int32_t n = way ? COMMON + SECOND_WAY : FIRST_WAY;
+            hone_kv_write own[FIRST_WAY + 8];
+            for (int32_t i = 0; i < 8 * way; i++) /* the page that the ways share in part */
+                own[i] = (hone_kv_write){112 + i, pages[1][7], i};
+            for (int32_t i = 0; i < n; i++) {
+                int32_t node = way && i >= COMMON ? FIRST_WAY + i - COMMON : i, p = SHARED + i;
+                own[8 * way + i] = (hone_kv_write){SHARED + node, pages[way][p / 16], p % 16};
+                memcpy(q_plain + i * H * DIM, q + node * H * DIM, H * DIM * sizeof *q);
+            }
+            hone_op_kv_write(ops, pool, LAYER, own, 8 * way + n, k, v);
+            hone_span one = {.n_rows = n, .first_position = SHARED, .pages = pages[way]};
+            hone_op_attention(ops, pool, LAYER, &one, 1, H, 0.2f, q_plain, o_plain, NULL);
+            for (int32_t i = way ? COMMON : 0; i < n; i++)
+                memcpy(plain + (way ? FIRST_WAY + i - COMMON : i) * H * DIM, o_plain + i * H * DIM,
+                       H * DIM * sizeof *plain);
+        }
+        assert_true(same_bits(in_tree, plain, NODES * H * DIM));
+    }
+    free(k), free(v), free(q), free(in_tree), free(plain), free(q_plain), free(o_plain);
+    hone_kv_pool_free(pool);
+}
+
 /* Whatever block holds the greatest score: the weights of those before are rescaled, down to nothing if need be. */
 static void test_blocks_of_very_different_scores_are_joined_exactly(void **state)
 {
@@ -488,6 +540,7 @@ int main(void)
         cmocka_unit_test(test_shared_prefix_gradients_are_the_sum_of_separate_ones),
         cmocka_unit_test(test_attention_has_the_same_bits_alone_and_in_company),
         cmocka_unit_test(test_decoding_over_a_long_context_has_the_bits_of_prefill),
+        cmocka_unit_test(test_ways_through_a_tree_have_the_bits_of_plain_sequences_across_blocks),
         cmocka_unit_test(test_blocks_of_very_different_scores_are_joined_exactly),
         cmocka_unit_test(test_a_context_longer_than_threads_share_out_at_once),
         cmocka_unit_test(test_gradient_has_the_same_bits_on_any_number_of_threads),

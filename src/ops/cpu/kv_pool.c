@@ -1,9 +1,10 @@
 /* kv_pool.c - the paged pool of keys and values (attention.h has its layout). */
 #include "ops/cpu/attention.h"
 
+#include "base/large_memory.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 size_t hone_kv_page_bytes(int64_t n_layers, int64_t n_kv_heads, int64_t head_dim)
 {
@@ -20,16 +21,15 @@ hone_status hone_kv_pool_create(int64_t n_pages, int64_t n_layers, int64_t n_kv_
     *pool = (hone_kv_pool){n_pages, n_layers, n_kv_heads, head_dim};
     pool->layer_floats = (size_t)(n_kv_heads * head_dim * HONE_PAGE_TOKENS) * 2;
     pool->page_floats = pool->layer_floats * (size_t)n_layers;
-    void *data = MAP_FAILED;
+    void *data = NULL;
     if (!__builtin_mul_overflow(pool->page_floats * sizeof(hone_real), (size_t)n_pages, &pool->bytes))
-        data = mmap(NULL, pool->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (data == MAP_FAILED) {
+        data = hone_large_map(pool->bytes); /* a long context is read from end to end for each token */
+    if (!data) {
         hone_fail(err, HONE_NO_MEMORY, "out of memory for %lld key-value pages of %zu bytes (%lld tokens)",
                   (long long)n_pages, pool->page_floats * sizeof(hone_real), (long long)n_pages * HONE_PAGE_TOKENS);
         free(pool);
         return HONE_NO_MEMORY;
     }
-    madvise(data, pool->bytes, MADV_HUGEPAGE); /* a long context is read from end to end for each token */
     pool->data = data;
     *out = pool;
     return HONE_OK;
@@ -39,13 +39,13 @@ void hone_kv_pool_free(hone_kv_pool *pool)
 {
     if (!pool)
         return;
-    munmap(pool->data, pool->bytes);
+    hone_large_unmap(pool->data, pool->bytes);
     free(pool);
 }
 
 void hone_kv_pool_release(hone_kv_pool *pool)
 {
-    madvise(pool->data, pool->bytes, MADV_DONTNEED);
+    hone_large_release(pool->data, pool->bytes);
 }
 
 int64_t hone_kv_pool_pages(const hone_kv_pool *pool)

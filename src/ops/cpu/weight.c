@@ -7,10 +7,11 @@
  * live on one packed copy. */
 #include "ops/cpu/kernels.h"
 
+#include "base/large_memory.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 enum {
     ROW_BLOCK = 192,                /* rows of one task: x[192][256] floats stay in the second-level cache */
@@ -36,13 +37,13 @@ struct hone_weight_chunk {
     bool closed; /* no more weights will come */
 };
 
-enum { HUGE_PAGE_BYTES = 2 << 20, CHUNK_BYTES = 32 << 20 };
+enum { CHUNK_BYTES = 32 << 20 };
 
 static void release_chunk(hone_weight_chunk *chunk)
 {
     if (!chunk || !chunk->closed || chunk->n_weights > 0)
         return;
-    munmap(chunk->data, chunk->size_bytes);
+    hone_large_unmap(chunk->data, chunk->size_bytes);
     free(chunk);
 }
 
@@ -54,32 +55,15 @@ void hone_weight_close_chunk(hone_ops *ops)
     ops->weight_chunk = NULL;
 }
 
-/* A mapping of `bytes` (a multiple of huge pages) on the border of a huge page. */
-static unsigned char *map_aligned(size_t bytes)
-{
-    unsigned char *p =
-        mmap(NULL, bytes + HUGE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED)
-        return NULL;
-    size_t before = (HUGE_PAGE_BYTES - (uintptr_t)p % HUGE_PAGE_BYTES) % HUGE_PAGE_BYTES;
-    if (before > 0)
-        munmap(p, before);
-    if (before < HUGE_PAGE_BYTES)
-        munmap(p + before + bytes, HUGE_PAGE_BYTES - before);
-    madvise(p + before, bytes, MADV_HUGEPAGE);
-    return p + before;
-}
-
 /* Room for w->bytes in the chunk being filled, or in a new one. */
 static bool place_weight(hone_ops *ops, hone_weight *w)
 {
     size_t bytes = (w->bytes + 63) / 64 * 64;
     hone_weight_chunk *chunk = ops->weight_chunk;
     if (!chunk || chunk->size_bytes - chunk->used_bytes < bytes) {
-        size_t size =
-            bytes > CHUNK_BYTES ? (bytes + HUGE_PAGE_BYTES - 1) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES : CHUNK_BYTES;
+        size_t size = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES;
         chunk = calloc(1, sizeof *chunk);
-        if (!chunk || !(chunk->data = map_aligned(size))) {
+        if (!chunk || !(chunk->data = hone_large_map(size))) {
             free(chunk);
             return false;
         }
@@ -281,6 +265,14 @@ typedef struct linear_run {
         groups[MAX_JOBS]; /* a piece is one group of panels of a job, one block of rows */
 } linear_run;
 
+/* Height of the first tile of m rows: one lower than the others where only that can expand as it multiplies. */
+static int64_t first_tile_height(const hone_kernels *kernels, hone_packing packing, int64_t m)
+{
+    int64_t height = hone_tile_height(m), lower = HONE_TILE_ROWS - 1;
+    bool better = !kernels->expand_tile[packing][height] && kernels->expand_tile[packing][lower];
+    return better && m >= 2 * HONE_TILE_ROWS ? lower : height;
+}
+
 /* Inputs [k0,k1) of one panel over rows [row0,row1). scratch: the expanded panel, then an edge row: the columns of a
  * last panel that has fewer than 16 outputs are computed there and copied. */
 static void panel_rows(const linear_run *run, const hone_linear_job *job, int64_t panel, int64_t row0, int64_t row1,
@@ -292,7 +284,7 @@ static void panel_rows(const linear_run *run, const hone_linear_job *job, int64_
     int64_t columns = min64(HONE_PANEL, w->n_out - panel * HONE_PANEL);
     const hone_real *x = job->x + row0 * job->x_stride + k0;
     hone_real *y = job->y + row0 * job->y_stride + panel * HONE_PANEL, *edge = scratch + 2 * HONE_K_CHUNK * HONE_PANEL;
-    int64_t first = hone_tile_height(row1 - row0);
+    int64_t first = first_tile_height(kernels, w->packing, row1 - row0);
     hone_expand_tile_kernel both = columns == HONE_PANEL ? kernels->expand_tile[w->packing][first] : NULL;
     if (both) {
         both(data, k0, k1, x, job->x_stride, y, job->y_stride, k0 > 0, scratch);

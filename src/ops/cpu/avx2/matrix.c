@@ -12,8 +12,9 @@
 #include <immintrin.h>
 
 enum {
-    PAIR = 2,            /* panels that a matrix-vector loop takes at once */
-    EXPAND_TILE_ROWS = 3 /* of a tile that expands as it multiplies; higher ones would spill their sums */
+    PAIR = 2,             /* panels that a matrix-vector loop takes at once */
+    EXPAND_TILE_ROWS = 5, /* of a tile that expands as it multiplies; a higher one would spill its sums */
+    SCALES_IN_MEMORY = 4  /* from so many rows on the scales are read from memory: the sums need the registers */
 };
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
@@ -38,10 +39,19 @@ ALWAYS_INLINE void store_tile(const int rows, __m256 acc[6][2], float *c, int64_
     }
 }
 
+/* C is asked for when its tile begins, or the end would wait for it. */
+ALWAYS_INLINE void prefetch_tile(const int rows, const float *c, int64_t c_row)
+{
+    UNROLL
+    for (int i = 0; i < rows; i++)
+        _mm_prefetch((const char *)(c + i * c_row), _MM_HINT_T0);
+}
+
 ALWAYS_INLINE void tile(const int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b,
                         int64_t b_k, float *c, int64_t c_row, bool add)
 {
     __m256 acc[6][2];
+    prefetch_tile(rows, c, c_row);
     UNROLL
     for (int i = 0; i < rows; i++)
         acc[i][0] = acc[i][1] = _mm256_setzero_ps();
@@ -184,6 +194,9 @@ ALWAYS_INLINE void expand_tile_q4(const int rows, const void *panel, int64_t k0,
             scales(half8(block + 16 * side), d[side]);
         }
         for (int g = 0; g < 4; g++) {
+            if (rows >=
+                SCALES_IN_MEMORY) /* the compiler would otherwise keep them in registers and move the sums out */
+                __asm__ volatile("" : "+m"(d), "+m"(m));
             UNROLL
             for (int half = 0; half < 2; half++) {
                 UNROLL
@@ -239,9 +252,13 @@ ALWAYS_INLINE void expand_tile_q8(const int rows, const void *panel, int64_t k0,
 EXPAND_TILE(q4, 1)
 EXPAND_TILE(q4, 2)
 EXPAND_TILE(q4, 3)
+EXPAND_TILE(q4, 4)
+EXPAND_TILE(q4, 5)
 EXPAND_TILE(q8, 1)
 EXPAND_TILE(q8, 2)
 EXPAND_TILE(q8, 3)
+EXPAND_TILE(q8, 4)
+EXPAND_TILE(q8, 5)
 
 /* Asks for the block that each panel needs HONE_PREFETCH_BYTES later; past the end of a panel that is the start of the
  * panel which its place in the next group has. Memory is read as one stream a panel, far too short for the processor to
@@ -407,8 +424,10 @@ void hone_kernels_avx2(hone_kernels *table)
 {
     table->isa = "avx2";
     const hone_tile_kernel tiles[] = {NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
-    const hone_expand_tile_kernel q4[] = {NULL, expand_tile_q4_1, expand_tile_q4_2, expand_tile_q4_3};
-    const hone_expand_tile_kernel q8[] = {NULL, expand_tile_q8_1, expand_tile_q8_2, expand_tile_q8_3};
+    const hone_expand_tile_kernel q4[] = {
+        NULL, expand_tile_q4_1, expand_tile_q4_2, expand_tile_q4_3, expand_tile_q4_4, expand_tile_q4_5};
+    const hone_expand_tile_kernel q8[] = {
+        NULL, expand_tile_q8_1, expand_tile_q8_2, expand_tile_q8_3, expand_tile_q8_4, expand_tile_q8_5};
     for (int i = 1; i <= EXPAND_TILE_ROWS; i++) {
         table->expand_tile[HONE_PACK_Q4][i] = q4[i];
         table->expand_tile[HONE_PACK_Q8][i] = q8[i];

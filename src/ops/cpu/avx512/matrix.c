@@ -24,10 +24,19 @@ ALWAYS_INLINE void store_tile(const int rows, __m512 *acc, float *c, int64_t c_r
     }
 }
 
+/* C is asked for when its tile begins, or the end would wait for it. */
+ALWAYS_INLINE void prefetch_tile(const int rows, const float *c, int64_t c_row)
+{
+    UNROLL
+    for (int i = 0; i < rows; i++)
+        _mm_prefetch((const char *)(c + i * c_row), _MM_HINT_T0);
+}
+
 ALWAYS_INLINE void tile(const int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k, const float *b,
                         int64_t b_k, float *c, int64_t c_row, bool add)
 {
     __m512 acc[HONE_TILE_ROWS];
+    prefetch_tile(rows, c, c_row);
     UNROLL
     for (int i = 0; i < rows; i++)
         acc[i] = _mm512_setzero_ps();
