@@ -68,7 +68,7 @@ def main():
     with tempfile.TemporaryDirectory() as output:
         settings = SFTConfig(output_dir=output, per_device_train_batch_size=BATCH, num_train_epochs=epochs, learning_rate=RATE,
                              lr_scheduler_type="linear", warmup_steps=max(1, steps // 20), max_grad_norm=1.0, weight_decay=0.0,
-                             completion_only_loss=True, max_length=512, gradient_checkpointing=False, bf16=False, fp16=False,
+                             completion_only_loss=True, max_length=2048, gradient_checkpointing=False, bf16=False, fp16=False,
                              use_cpu=True, seed=1, save_strategy="no", logging_strategy="no", report_to=[], disable_tqdm=True)
         trainer = SFTTrainer(model=model, args=settings, train_dataset=data, processing_class=tokenizer,
                              peft_config=LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", task_type="CAUSAL_LM"))

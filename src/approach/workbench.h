@@ -51,7 +51,7 @@ typedef struct hone_answer {
 } hone_answer;
 
 /* Changes when an approach would answer differently than before with the same settings. */
-enum { HONE_APPROACH_REVISION = 1 };
+enum { HONE_APPROACH_REVISION = 2 };
 /* Changes when the same text would get another embedding from the same files. */
 enum { HONE_EMBEDDING_REVISION = 1 };
 

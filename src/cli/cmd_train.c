@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/model_argument.h"
 #include "cli/progress_bar.h"
+#include "train/balance.h"
 #include "train/examples.h"
 
 #include <math.h>
@@ -17,7 +18,7 @@
 enum { MOST_SELECT_ROWS = 200, LEAST_SELECT_ROWS = 8, SCORING_BYTES = 512 << 20 };
 
 typedef struct settings {
-    const char *model, *folder, *system, *schedule, *train_on, *too_long;
+    const char *model, *folder, *system, *schedule, *train_on, *too_long, *balance;
     bool no_select, json, rslora;
     const char *targets;
     hone_option_list rank_of;
@@ -60,6 +61,8 @@ static hone_status read_data(hone_engine *engine, const settings *o, const char 
     hone_status status = hone_conversations_read(path, o->system, &d->rows, err);
     if (status == HONE_OK)
         status = hone_conversations_note_repeats(path, &d->rows, err);
+    if (status == HONE_OK)
+        status = hone_conversations_note_near(path, &d->rows, err);
     if (status == HONE_OK)
         status = hone_examples_encode(engine, path, &d->rows, &options, &d->examples, err);
     if (status == HONE_OK)
@@ -110,6 +113,20 @@ static hone_status hold_out(const settings *o, data *d, hone_error *err)
     if (d->n_train == 0 || d->n_train == d->examples.n)
         return hone_fail(err, HONE_BAD_INPUT, "too many rows were left out to hold some out; use --no-select");
     return HONE_OK;
+}
+
+/* Says what it did: weights change what a loss means. */
+static hone_status balance_rows(const settings *o, const char *path, data *d, hone_error *err)
+{
+    hone_balance balance;
+    hone_balance_report report;
+    if (!hone_balance_parse(o->balance, &balance))
+        return hone_fail(err, HONE_BAD_INPUT, "--balance %s; it can be none, sqrt or equal", o->balance);
+    hone_status status = hone_examples_balance(&d->examples, d->n_train, balance, &report, err);
+    if (status == HONE_OK && balance != HONE_BALANCE_NONE)
+        fprintf(stderr, "%s: %zu answers, of %zu to %zu training rows; a row weighs %.3g to 1 (--balance %s)\n", path,
+                report.n_answers, report.fewest, report.most, report.least_weight, o->balance);
+    return status;
 }
 
 typedef struct scorer {
@@ -224,6 +241,8 @@ static hone_status train(const settings *o, const char *path, hone_error *err)
     if (status != HONE_OK)
         goto done;
     hone_conversations_clear(&d.rows); /* the examples hold all that is learned */
+    if ((status = balance_rows(o, path, &d, err)) != HONE_OK)
+        goto done;
     examples = calloc(d.n_train, sizeof *examples);
     if (!examples) {
         status = hone_fail(err, HONE_NO_MEMORY, "out of memory");
@@ -273,14 +292,18 @@ const hone_command hone_command_train = {
     .name = "train",
     .usage = "-m MODEL DATA.jsonl [options]",
     .summary = "tune a LoRA adapter on examples",
-    .details = "Rows are {\"input\",\"output\"}, {\"prompt\",\"completion\"}, {\"messages\",\"tools\"}, "
-               "{\"conversations\"} (ShareGPT),\n"
-               "{\"instruction\",\"input\",\"output\"} (Alpaca) or {\"text\",\"label\"}, as JSONL or as CSV with a "
-               "header. Only the assistant's\n"
-               "turns and their ends are learned; \"weight\": 0 in a message leaves its turn out. A tenth of the rows "
-               "(8 to 200) is held out to keep the best checkpoint by exact answers; "
-               "--no-select\n"
-               "tunes on all rows and keeps the last. Interrupted at any instant, the same command continues.",
+    .details =
+        "Rows are {\"input\",\"output\"}, {\"prompt\",\"completion\"}, {\"messages\",\"tools\"}, "
+        "{\"conversations\"} (ShareGPT),\n"
+        "{\"instruction\",\"input\",\"output\"} (Alpaca) or {\"text\",\"label\"}, as JSONL or as CSV with a "
+        "header. Only the assistant's\n"
+        "turns and their ends are learned; \"weight\": 0 in a message leaves its turn out. A tenth of the rows "
+        "(8 to 200) is held out to keep the best checkpoint by exact answers; "
+        "--no-select\n"
+        "tunes on all rows and keeps the last. Interrupted at any instant, the same command continues.\n"
+        "Nothing is padded and what rows begin with is computed once, so there is no option for packing: examples "
+        "lie\n"
+        "side by side and do not see each other.",
     .run = run,
 };
 
@@ -289,6 +312,7 @@ static int run(int argc, char **argv)
     settings o = {.schedule = "linear",
                   .train_on = "all",
                   .too_long = "error",
+                  .balance = "none",
                   .rank = 16,
                   .batch = 16,
                   .rate = 1e-3,
@@ -319,6 +343,8 @@ static int run(int argc, char **argv)
         {"max-tokens", 0, HONE_OPTION_INTEGER, &o.max_tokens, "N", "of an example (default: the model's context)"},
         {"too-long", 0, HONE_OPTION_TEXT, &o.too_long, "WHAT",
          "examples above that: error (default), truncate, split or drop"},
+        {"balance", 0, HONE_OPTION_TEXT, &o.balance, "HOW",
+         "rows of common answers weigh less: none (default), sqrt, or equal weight for each answer"},
         {"no-select", 0, HONE_OPTION_FLAG, &o.no_select, NULL, "tune on all rows, keep the last checkpoint"},
         {"threads", 't', HONE_OPTION_INTEGER, &o.threads, "N", "threads (default: all processors)"},
         {"json", 0, HONE_OPTION_FLAG, &o.json, NULL, "the result as JSON"},

@@ -211,7 +211,7 @@ static hone_status read_alpaca(row_parse *p)
 }
 
 /* ShareGPT's names of who speaks. */
-static const char *sharegpt_role(const char *from)
+const char *hone_sharegpt_role(const char *from)
 {
     static const char *const names[][2] = {{"human", "user"},       {"user", "user"},
                                            {"gpt", "assistant"},    {"assistant", "assistant"},
@@ -238,7 +238,7 @@ static hone_status append_sharegpt_turn(row_parse *p, const json_t *turn, size_t
             p->weights[p->n++] = 1;
         return status;
     }
-    const char *role = sharegpt_role(from);
+    const char *role = hone_sharegpt_role(from);
     if (!role)
         return hone_fail(p->err, HONE_BAD_INPUT,
                          "turn %zu: unknown speaker \"%.60s\"; known are human, gpt, system, tool, observation and "

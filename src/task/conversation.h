@@ -34,6 +34,8 @@ typedef struct hone_conversations {
 hone_status hone_conversation_from_row(const json_t *row, const char *system, hone_conversation *out, int *shape,
                                        hone_error *err);
 const char *hone_conversation_shape_name(int shape);
+/* "assistant" for ShareGPT's "gpt"; NULL: no such speaker. */
+const char *hone_sharegpt_role(const char *from);
 void hone_conversation_clear(hone_conversation *c);
 
 /* All rows of a .csv or JSONL file ("-": JSONL on standard input). Errors begin with file:line. */
@@ -43,5 +45,7 @@ void hone_conversations_clear(hone_conversations *all);
 /* Adds to the notes which rows repeat an earlier one, exactly or but for case, spacing and punctuation, and which
  * answer the same question in another way. */
 hone_status hone_conversations_note_repeats(const char *path, hone_conversations *all, hone_error *err);
+/* Adds to the notes how many rows ask nearly what an earlier one asks: nine in ten words are alike. */
+hone_status hone_conversations_note_near(const char *path, hone_conversations *all, hone_error *err);
 
 #endif

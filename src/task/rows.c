@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "format/csv.h"
 #include "format/jsonl.h"
+#include "task/conversation.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -21,7 +22,7 @@ typedef struct row_reader {
     json_t *keep;
     hone_rows *out;
     size_t capacity;
-    int64_t n_text_label, n_other_messages, n_trimmed, n_not_text, n_empty;
+    int64_t n_text_label, n_alpaca, n_other_messages, n_trimmed, n_not_text, n_empty;
     int64_t first_empty; /* line; 0: none */
     const char *empty_field;
     bool empty_output; /* it is the output that is empty there */
@@ -135,6 +136,59 @@ static hone_status read_prompt_lists(row_reader *r, int64_t line, const json_t *
     return status;
 }
 
+/* The turns' texts belong to the row. Calls of functions are no answers that a task can measure. */
+static hone_status read_sharegpt(row_reader *r, int64_t line, const json_t *turns, hone_row *row)
+{
+    const char *question = NULL;
+    size_t i;
+    json_t *turn;
+    json_array_foreach(turns, i, turn)
+    {
+        const char *from = json_string_value(json_object_get(turn, "from")),
+                   *value = json_string_value(json_object_get(turn, "value")),
+                   *role = from ? hone_sharegpt_role(from) : NULL;
+        if (!from || !value)
+            return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: turn %zu has no \"%s\" that is text", r->path,
+                             (long long)line, i + 1, from ? "value" : "from");
+        if (!role)
+            return hone_fail(r->err, HONE_BAD_INPUT,
+                             "%s:%lld: turn %zu: \"%.60s\" is no speaker that a task can use; known are human, gpt, "
+                             "system, tool and observation",
+                             r->path, (long long)line, i + 1, from);
+        if (strcmp(role, "user") == 0)
+            question = value;
+        if (strcmp(role, "assistant") == 0) {
+            row->input = question;
+            row->output = value;
+        }
+    }
+    if (!row->output)
+        return hone_fail(r->err, HONE_BAD_INPUT, "%s:%lld: no turn of \"gpt\"; its text is the output", r->path,
+                         (long long)line);
+    if (!row->input)
+        return hone_fail(r->err, HONE_BAD_INPUT,
+                         "%s:%lld: no turn of \"human\" before the last of \"gpt\"; its text is the input", r->path,
+                         (long long)line);
+    r->n_other_messages += json_array_size(turns) > 2;
+    return HONE_OK;
+}
+
+static hone_status read_alpaca(row_reader *r, int64_t line, const json_t *fields, hone_row *row)
+{
+    const char *input = json_string_value(json_object_get(fields, "input"));
+    hone_status status = as_text(r, line, "instruction", json_object_get(fields, "instruction"), false, &row->input);
+    if (status == HONE_OK && input && input[strspn(input, " \t\r\n")]) {
+        hone_buffer both = {0};
+        hone_buffer_printf(&both, "%s\n\n%s", row->input, input);
+        row->input = both.failed ? NULL : hone_arena_strdup(r->arena, both.data);
+        hone_buffer_clear(&both);
+        status = row->input ? HONE_OK : no_memory(r);
+    }
+    r->n_alpaca++;
+    return status == HONE_OK ? as_text(r, line, "output", json_object_get(fields, "output"), true, &row->output)
+                             : status;
+}
+
 /* No shape fits: say what is there and how to name it. */
 static hone_status no_shape(const row_reader *r, int64_t line, json_t *fields, const char *missing)
 {
@@ -172,10 +226,19 @@ static hone_status read_shape(row_reader *r, int64_t line, json_t *fields, hone_
         return no_shape(r, line, fields, named[0]);
     if (named[0] && !json_object_get(fields, named[1]))
         return no_shape(r, line, fields, named[1]);
+    if (!fit && json_is_string(json_object_get(fields, "instruction")) && json_object_get(fields, "output")) {
+        *input_field = "instruction";
+        *output_field = "output";
+        return read_alpaca(r, line, fields, row);
+    }
     for (size_t i = 0; i < 3 && !fit; i++) {
         if (i == 2 && json_is_array(json_object_get(fields, "messages"))) {
             *input_field = *output_field = "content";
             return read_messages(r, line, json_object_get(fields, "messages"), row);
+        }
+        if (i == 2 && json_is_array(json_object_get(fields, "conversations"))) {
+            *input_field = *output_field = "value";
+            return read_sharegpt(r, line, json_object_get(fields, "conversations"), row);
         }
         if (json_object_get(fields, pairs[i][0]) && json_object_get(fields, pairs[i][1]))
             fit = pairs[i];
@@ -349,6 +412,14 @@ static void count_warnings(const row_reader *r, json_t *warnings)
     if (r->n_text_label) {
         hone_format_count(r->n_text_label, n);
         hone_warn(warnings, "%s: \"text\" is read as the input and \"label\" as the output of %s rows", r->path, n);
+    }
+    if (r->n_alpaca) {
+        hone_format_count(r->n_alpaca, n);
+        hone_warn(warnings,
+                  "%s: %s rows are read as {\"instruction\",\"input\",\"output\"} (Alpaca): the instruction "
+                  "and the input together are the input; to use \"input\" alone, name it in task.yaml: data: "
+                  "{input: input, output: output}",
+                  r->path, n);
     }
     if (r->n_other_messages) {
         hone_format_count(r->n_other_messages, n);

@@ -1,8 +1,9 @@
 /* rows.h - reads examples from a .jsonl or .csv file into rows.
  *
- * Shapes, the first that fits: the fields named by the caller; {"input","output"}; {"prompt","completion"} (texts or
- * message lists); {"messages"} (the last assistant message is the output, the user message before it the input);
- * {"text","label"}. */
+ * Shapes, the first that fits: the fields named by the caller; {"instruction","input"?,"output"} (Alpaca: the input is
+ * the instruction, a blank line, the input); {"input","output"}; {"prompt","completion"} (texts or message lists);
+ * {"messages"} (the last assistant message is the output, the user message before it the input); {"conversations"}
+ * (ShareGPT, likewise); {"text","label"}. */
 #ifndef HONE_TASK_ROWS_H
 #define HONE_TASK_ROWS_H
 

@@ -70,9 +70,11 @@ hone_status hone_train_memory_plan(const hone_engine *engine, const hone_adapter
         there = machine.limit_bytes;
     if (there && out->total > there)
         return refuse(out, there, "this machine's memory", err);
+    uint64_t room = machine.available_bytes ? machine.available_bytes : there;
+    room = machine.limit_bytes && machine.limit_bytes < room ? machine.limit_bytes : room;
     m.step.recompute = false;
     add_up(model, &m);
-    if (!machine.available_bytes || m.total <= machine.available_bytes)
+    if (!room || m.total <= room)
         *out = m;
     return HONE_OK;
 }

@@ -4,6 +4,7 @@
  * bytes, so the expected tokens can be read off the text. */
 #include "base/file.h"
 #include "tiny_model.h"
+#include "train/balance.h"
 #include "train/batch.h"
 #include "train/examples.h"
 
@@ -200,6 +201,30 @@ static void test_repeated_and_contradicting_rows_are_reported(void **state)
         if (!strstr(note, says[i]) || !strstr(note, lines[i]))
             fail_msg("%s", note);
     }
+    hone_conversations_clear(&rows);
+}
+
+/* Sets of words: lines 1 and 3 share 10 of 11 (0.91), 1 and 2 share 8 of 12 (0.67); 4 is 1 but for case and a full
+ * stop, which is a repeat and reported as such; 5 and 6 are too short to judge. */
+static void test_nearly_repeated_questions_are_counted_and_named(void **state)
+{
+    (void)state;
+    hone_conversations rows;
+    hone_error err;
+    const char *path =
+        read_rows("near.jsonl",
+                  "{\"input\":\"my card has not arrived yet where can it be\",\"output\":\"a\"}\n"
+                  "{\"input\":\"my card has not arrived yet where could that be\",\"output\":\"b\"}\n"
+                  "{\"input\":\"My card has not arrived yet: where can it be now?\",\"output\":\"b\"}\n"
+                  "{\"input\":\"MY card has not arrived yet where can it be.\",\"output\":\"a\"}\n"
+                  "{\"input\":\"lost my card\",\"output\":\"c\"}\n{\"input\":\"my card lost\",\"output\":\"d\"}\n",
+                  &rows, &err);
+    assert_non_null(path);
+    assert_int_equal(hone_conversations_note_near(path, &rows, &err), HONE_OK);
+    assert_int_equal(json_array_size(rows.notes), 2);
+    const char *note = json_string_value(json_array_get(rows.notes, 1));
+    if (!strstr(note, "2 rows ask nearly what an earlier one asks") || !strstr(note, "line 1 and line 3"))
+        fail_msg("%s", note); /* 3 resembles 1; 4 resembles 3 */
     hone_conversations_clear(&rows);
 }
 
@@ -453,6 +478,43 @@ static void test_tools_and_calls_need_a_template_that_shows_them(void **state)
 
 /* ---- too long ---- */
 /* Failure elsewhere: "silent truncation, loss 0". */
+/* By hand: a, a, a, a, b: the four weigh (1/4)^p each. */
+static void test_common_answers_weigh_less_when_asked(void **state)
+{
+    (void)state;
+    static const char rows[] = "{\"input\":\"1\",\"output\":\"a\"}\n{\"input\":\"2\",\"output\":\"a\"}\n"
+                               "{\"input\":\"3\",\"output\":\"b\"}\n{\"input\":\"4\",\"output\":\"a\"}\n"
+                               "{\"input\":\"5\",\"output\":\"a\"}\n";
+    static const float expected[] = {1, 0.5f, 0.25f};
+    for (int b = HONE_BALANCE_NONE; b <= HONE_BALANCE_EQUAL; b++) {
+        hone_encoded_examples x;
+        hone_balance_report report;
+        hone_error err;
+        assert_int_equal(encode(engine, rows, &(hone_example_options){0}, &x, &err), HONE_OK);
+        assert_int_equal(hone_examples_balance(&x, x.n, (hone_balance)b, &report, &err), HONE_OK);
+        for (size_t i = 0; i < 5; i++) {
+            hone_train_example e = hone_encoded_example_get(&x.items[i]);
+            for (size_t t = e.n_prompt; t < e.n_ids; t++)
+                assert_true(e.weights[t] == (i == 2 ? 1 : expected[b]));
+        }
+        assert_true(report.least_weight == (double)expected[b]);
+        if (b != HONE_BALANCE_NONE)
+            assert_true(report.n_answers == 2 && report.fewest == 1 && report.most == 4);
+        hone_encoded_examples_clear(&x);
+    }
+    hone_encoded_examples texts;
+    hone_balance_report report;
+    hone_error err;
+    assert_int_equal(encode(engine, "{\"input\":\"1\",\"output\":\"a\"}\n{\"input\":\"2\",\"output\":\"b\"}\n",
+                            &(hone_example_options){0}, &texts, &err),
+                     HONE_OK);
+    assert_int_equal(hone_examples_balance(&texts, texts.n, HONE_BALANCE_SQRT, &report, &err), HONE_BAD_INPUT);
+    assert_says(err, "texts, not labels");
+    hone_encoded_examples_clear(&texts);
+    hone_balance word;
+    assert_true(hone_balance_parse("equal", &word) && word == HONE_BALANCE_EQUAL && !hone_balance_parse("more", &word));
+}
+
 static void test_failure_silent_truncation(void **state)
 {
     (void)state;
@@ -521,6 +583,8 @@ int main(void)
         cmocka_unit_test(test_rows_that_teach_nothing_are_refused_with_line_and_fix),
         cmocka_unit_test(test_csv_and_what_was_read_is_said_once),
         cmocka_unit_test(test_repeated_and_contradicting_rows_are_reported),
+        cmocka_unit_test(test_nearly_repeated_questions_are_counted_and_named),
+        cmocka_unit_test(test_common_answers_weigh_less_when_asked),
         cmocka_unit_test(test_all_assistant_turns_are_learned_with_their_ends_of_turn),
         cmocka_unit_test(test_failure_end_of_turn_masked),
         cmocka_unit_test(test_failure_assistant_mask_silently_empty),

@@ -245,6 +245,59 @@ static void test_failure_packed_examples_attend_to_each_other(void **state)
     free(silent);
 }
 
+/* Four passes of four give what one of sixteen gives. The failure: each pass divides by its own labels, and the means
+ * are averaged; with answers of different lengths that is another gradient. */
+static void test_failure_accumulation_loss_wrong(void **state)
+{
+    (void)state;
+    enum { N = 16, AT_ONCE = 4 };
+    hone_train_example examples[N];
+    int64_t size = (int64_t)adapter->n_parameters, labels = 0;
+    for (int i = 0; i < N; i++) {
+        int length = 20 + 2 * i;
+        for (int p = 0; p < length; p++)
+            ids[i][p] =
+                (int32_t)hone_rng_below((hone_rng_key){200 + (unsigned)i, HONE_RNG_TEST, 3}, (uint64_t)p, TINY_VOCAB);
+        examples[i] = (hone_train_example){ids[i], (size_t)length, (size_t)(i % 4 == 0 ? 4 : length - 2), NULL, 0};
+        labels += (int64_t)(examples[i].n_ids - examples[i].n_prompt);
+    }
+    float *whole = new_floats(size), *parts = new_floats(size), *means = new_floats(size);
+    hone_step_size s = {.max_rows = 700, .max_examples = N, .rank = RANK};
+    hone_train_step *step;
+    double loss[2] = {0};
+    assert_int_equal(hone_train_step_create(model, &s, &step, NULL), HONE_OK);
+    size_t order[N] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    loss[0] = hone_train_step_gradient(step, adapter, examples, order, N, 1.0f / (float)labels, whole).loss;
+    for (size_t i = 0; i < N; i += AT_ONCE) {
+        int64_t own = 0;
+        size_t four[AT_ONCE] = {i, i + 1, i + 2, i + 3};
+        for (size_t j = i; j < i + AT_ONCE; j++)
+            own += (int64_t)(examples[j].n_ids - examples[j].n_prompt);
+        loss[1] += hone_train_step_gradient(step, adapter, examples, four, AT_ONCE, 1.0f / (float)labels, parts).loss;
+        hone_train_step_gradient(step, adapter, examples, four, AT_ONCE, 1.0f / (float)(own * N / AT_ONCE), means);
+    }
+    assert_true(relative_l2f(parts, whole, size) < 1e-5);
+    assert_true(fabs(loss[1] - loss[0]) < 1e-6 * loss[0]);
+    assert_true(relative_l2f(means, whole, size) > 0.01); /* the mistake would be seen */
+    hone_train_step_free(step);
+    free(whole), free(parts), free(means);
+}
+
+/* Logits of 8,192 rows of a 49,152-token vocabulary would take 1.6 GB; memory for 64 rows of them is there, however
+ * many rows a pass has, and none of it in what the backward pass keeps. */
+static void test_failure_evaluation_stores_all_logits(void **state)
+{
+    (void)state;
+    hone_model larger = *model;
+    larger.config.n_vocab += 49152;
+    for (int64_t rows = 128; rows <= 8192; rows *= 8) {
+        assert_int_equal(hone_workspace_bytes_for(&larger, rows, RANK) - hone_workspace_bytes_for(model, rows, RANK),
+                         HONE_LOGIT_ROWS * 49152 * sizeof(float));
+        hone_tape_size size = {.max_rows = rows, .rank = RANK};
+        assert_int_equal(hone_tape_bytes(&larger, &size), hone_tape_bytes(model, &size));
+    }
+}
+
 /* ---- memory ---- */
 static void test_a_memory_limit_is_met_by_smaller_passes_then_by_computing_again(void **state)
 {
@@ -319,6 +372,8 @@ int main(void)
         cmocka_unit_test(test_computing_blocks_again_gives_the_same_bits),
         cmocka_unit_test(test_a_step_has_the_same_bits_with_any_number_of_threads),
         cmocka_unit_test(test_failure_packed_examples_attend_to_each_other),
+        cmocka_unit_test(test_failure_accumulation_loss_wrong),
+        cmocka_unit_test(test_failure_evaluation_stores_all_logits),
         cmocka_unit_test(test_a_memory_limit_is_met_by_smaller_passes_then_by_computing_again),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);

@@ -367,6 +367,35 @@ static void test_all_row_shapes_give_input_and_output(void **state)
     hone_arena_free(arena);
 }
 
+/* As Stanford Alpaca's files and ShareGPT's conversations are, read by hand. */
+static void test_alpaca_and_sharegpt_rows_are_task_rows_too(void **state)
+{
+    (void)state;
+    static const char jsonl[] =
+        "{\"instruction\": \"Translate.\", \"input\": \"Haus\", \"output\": \"house\"}\n"
+        "{\"instruction\": \"Say house.\", \"input\": \"\", \"output\": \"house\"}\n"
+        "{\"instruction\": \"Say house.\", \"output\": \"house\"}\n"
+        "{\"id\": \"x\", \"conversations\": [{\"from\": \"system\", \"value\": \"s\"}, {\"from\": \"human\", "
+        "\"value\": "
+        "\"old\"}, {\"from\": \"gpt\", \"value\": \"old\"}, {\"from\": \"human\", \"value\": \"Haus\"}, {\"from\": "
+        "\"gpt\", \"value\": \"house\"}]}\n";
+    static const char *const inputs[] = {"Translate.\n\nHaus", "Say house.", "Say house.", "Haus"};
+    hone_arena *arena = hone_arena_create();
+    json_t *keep = json_array(), *warnings = json_array();
+    hone_rows rows;
+    read_rows("others.jsonl", jsonl, HONE_OUTPUT_TEXT, arena, keep, warnings, &rows);
+    assert_int_equal(rows.n, 4);
+    for (size_t i = 0; i < rows.n; i++) {
+        assert_string_equal(rows.items[i].input, inputs[i]);
+        assert_string_equal(rows.items[i].output, "house");
+    }
+    assert_int_equal(json_array_size(warnings), 2); /* Alpaca; further messages */
+    assert_non_null(strstr(json_string_value(json_array_get(warnings, 0)), "3 rows are read as"));
+    json_decref(keep);
+    json_decref(warnings);
+    hone_arena_free(arena);
+}
+
 static void test_skipped_empty_rows_are_counted(void **state)
 {
     (void)state;
@@ -878,6 +907,7 @@ int main(void)
         cmocka_unit_test(test_missing_files_are_named),
         cmocka_unit_test(test_bad_rows_are_named_with_line_and_fix),
         cmocka_unit_test(test_all_row_shapes_give_input_and_output),
+        cmocka_unit_test(test_alpaca_and_sharegpt_rows_are_task_rows_too),
         cmocka_unit_test(test_skipped_empty_rows_are_counted),
         cmocka_unit_test(test_a_label_only_in_the_test_is_an_error_that_names_its_rows),
         cmocka_unit_test(test_an_output_that_is_not_listed_is_an_error_with_a_suggestion),

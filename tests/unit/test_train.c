@@ -8,7 +8,7 @@
 #include "model/adapter.h"
 #include "numbers.h"
 #include "tiny_model.h"
-#include "train/batch.h"
+#include "train/memory.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -469,6 +469,28 @@ static void test_anothers_checkpoint_is_refused_and_the_difference_named(void **
     assert_true(result.resumed);
 }
 
+static void test_a_checkpoint_of_another_version_is_refused_by_its_number(void **state)
+{
+    (void)state;
+    hone_buffer whole = {0};
+    hone_train_result result;
+    hone_error err;
+    leave_checkpoint("versions");
+    hone_train_options o = options_for("versions");
+    assert_int_equal(hone_file_read(temporary_path("versions/checkpoint.bin"), 0, &whole, &err), HONE_OK);
+    char ours = whole.data[7];
+    whole.data[7] = '1'; /* the last byte of the magic counts formats */
+    temporary_bytes("versions/checkpoint.bin", whole.data, whole.length);
+    char expected[80];
+    snprintf(expected, sizeof expected, "another version of hone (format 1, this one writes %c)", ours);
+    assert_int_equal(train(engine, &o, &result, &err), HONE_BAD_FORMAT);
+    assert_says(err, expected);
+    whole.data[7] = ours;
+    temporary_bytes("versions/checkpoint.bin", whole.data, whole.length);
+    assert_int_equal(train(engine, &o, &result, &err), HONE_OK);
+    hone_buffer_clear(&whole);
+}
+
 static void test_a_damaged_checkpoint_is_refused(void **state)
 {
     (void)state;
@@ -572,6 +594,69 @@ static void test_the_best_checkpoint_is_kept(void **state)
         strcpy(best_at == 1 ? best : other, adapter_hash(folder));
         assert_true(best_at == 1 || strcmp(best, other) != 0);
     }
+}
+
+/* How well held-out examples are told, by the engine: the mean log-probability of their answers. */
+static hone_status score_held_out(void *context, const hone_adapter *adapter, double *score, hone_error *err)
+{
+    const hone_train_example *held = context;
+    *score = 0;
+    for (int e = 0; e < 4; e++) {
+        hone_request request = {
+            .ids = held[e].ids, .n_ids = held[e].n_ids, .adapter = adapter, .want_prompt_logprobs = true};
+        hone_response response = {0};
+        hone_status status = hone_engine_run(engine, &request, 1, &response, NULL, err);
+        for (size_t i = held[e].n_prompt; status == HONE_OK && i < held[e].n_ids; i++)
+            *score += (double)response.prompt_logprobs[i] / (double)(held[e].n_ids - held[e].n_prompt) / 4;
+        hone_response_clear(&response);
+        if (status != HONE_OK)
+            return status;
+    }
+    return HONE_OK;
+}
+
+/* Random tokens can only be learned by heart: the loss falls to the end, what is held out gets worse, and the adapter
+ * that stays is the one from before. */
+static void test_failure_loss_falls_while_the_model_gets_worse(void **state)
+{
+    (void)state;
+    hone_train_options o = options_for("overfits");
+    hone_train_result result;
+    hone_error err;
+    o.epochs = 20;
+    o.checkpoint_seconds = 1000;
+    hone_train_example *held = examples + N_EXAMPLES - 4;
+    assert_int_equal(hone_train(engine, examples, N_EXAMPLES - 4, &o, score_held_out, held, NULL, &result, &err),
+                     HONE_OK);
+    assert_true(result.best_step < result.steps);
+    hone_buffer text = {0};
+    double loss_then = NAN, loss_last = NAN, kept, last;
+    assert_int_equal(hone_file_read(temporary_path("overfits/metrics.jsonl"), 0, &text, &err), HONE_OK);
+    for (char *line = strtok(text.data, "\n"); line; line = strtok(NULL, "\n")) {
+        json_t *m = json_loads(line, 0, NULL);
+        loss_last = json_number_value(json_object_get(m, "loss"));
+        if (json_integer_value(json_object_get(m, "step")) == result.best_step)
+            loss_then = loss_last;
+        json_decref(m);
+    }
+    hone_buffer_clear(&text);
+    assert_true(loss_last < 0.7 * loss_then);
+    hone_adapter *a;
+    assert_int_equal(hone_engine_load_adapter(engine, o.folder, &a, &err), HONE_OK);
+    assert_int_equal(score_held_out(held, a, &kept, &err), HONE_OK);
+    assert_true(kept == result.best_score); /* the adapter on disk is the best one */
+    hone_engine_drop_adapter(engine, a);
+    hone_train_options to_the_end = options_for("overfits to the end");
+    to_the_end.epochs = 20;
+    to_the_end.checkpoint_seconds = 1000;
+    assert_int_equal(hone_train(engine, examples, N_EXAMPLES - 4, &to_the_end, NULL, NULL, NULL, &result, &err),
+                     HONE_OK);
+    assert_int_equal(hone_engine_load_adapter(engine, to_the_end.folder, &a, &err), HONE_OK);
+    assert_int_equal(score_held_out(held, a, &last, &err), HONE_OK);
+    print_message("loss %.3f then, %.3f at the end; held out %.3f then, %.3f at the end\n", loss_then, loss_last, kept,
+                  last);
+    assert_true(last < kept);
+    hone_engine_drop_adapter(engine, a);
 }
 
 static void test_a_run_whose_scoring_fails_continues_with_the_same_bits(void **state)
@@ -687,28 +772,34 @@ static void test_options_outside_what_makes_sense_are_refused(void **state)
     }
 }
 
-static void test_a_run_that_breaks_down_stops_with_a_message(void **state)
+/* The model with other weights of its last norm: they scale the logits. */
+static hone_engine *open_scaled(const char *name, float weight)
 {
-    (void)state;
-    char broken[300];
+    char path[300];
     hone_buffer file = {0};
     hone_gguf gguf;
+    hone_engine *e;
     hone_error err;
-    snprintf(broken, sizeof broken, "%s", temporary_path("broken.gguf"));
+    snprintf(path, sizeof path, "%s", temporary_path(name));
     assert_int_equal(hone_file_read(model_path, 0, &file, &err), HONE_OK);
     assert_int_equal(hone_gguf_open(model_path, &gguf, &err), HONE_OK);
     const hone_gguf_tensor *norm = hone_gguf_find_tensor(&gguf, "output_norm.weight");
-    for (int i = 0; i < TINY_EMBD; i++) { /* logits beyond what a float holds */
-        float huge = 3e38f;
-        memcpy(file.data + (norm->data - gguf.map.data) + 4 * i, &huge, 4);
-    }
+    for (int i = 0; i < TINY_EMBD; i++)
+        memcpy(file.data + (norm->data - gguf.map.data) + 4 * i, &weight, 4);
     hone_gguf_close(&gguf);
-    temporary_bytes("broken.gguf", file.data, file.length);
+    temporary_bytes(name, file.data, file.length);
     hone_buffer_clear(&file);
-    hone_engine *e;
-    assert_int_equal(hone_engine_open(broken, NULL, &e, &err), HONE_OK);
+    assert_int_equal(hone_engine_open(path, NULL, &e, &err), HONE_OK);
+    return e;
+}
+
+static void test_a_run_that_breaks_down_stops_with_a_message(void **state)
+{
+    (void)state;
+    hone_engine *e = open_scaled("broken.gguf", 3e38f); /* logits beyond what a float holds */
     hone_train_options o = options_for("broken");
     hone_train_result result;
+    hone_error err;
     for (int i = 0; i < N_EXAMPLES; i++)
         examples[i].line = 100 + i;
     assert_int_equal(train(e, &o, &result, &err), HONE_BAD_INPUT);
@@ -719,6 +810,119 @@ static void test_a_run_that_breaks_down_stops_with_a_message(void **state)
     assert_says(err, "lower learning rate than 0.01");
     assert_false(hone_file_exists(temporary_path("broken/adapter_model.safetensors")));
     hone_engine_close(e);
+}
+
+/* Of a model that is very sure, its own greedy answers: the loss begins near 0. A rate that destroys it makes the loss
+ * rise above three times that of guessing every token alike (ln 260 = 5.56), where the run must stop. */
+static void test_a_loss_that_explodes_stops_and_keeps_the_last_checkpoint(void **state)
+{
+    (void)state;
+    static int32_t own_ids[N_EXAMPLES][MOST_TOKENS];
+    hone_train_example own[N_EXAMPLES];
+    hone_engine *e = open_scaled("sure.gguf", 20);
+    hone_train_options o = options_for("explodes");
+    hone_train_result result;
+    hone_error err;
+    for (int i = 0, n = 0; n < N_EXAMPLES; i++) {
+        assert_true(i < 500);
+        for (int p = 0; p < 4; p++)
+            own_ids[n][p] = (int32_t)hone_rng_below((hone_rng_key){8, HONE_RNG_TEST, 8}, (uint64_t)(4 * i + p), 256);
+        hone_request request = {.ids = own_ids[n], .n_ids = 4, .max_new_tokens = 8};
+        hone_response response = {0};
+        assert_int_equal(hone_engine_run(e, &request, 1, &response, NULL, &err), HONE_OK);
+        if (response.n_ids == 8) {
+            memcpy(own_ids[n] + 4, response.ids, 8 * sizeof(int32_t));
+            own[n] = (hone_train_example){own_ids[n], 12, 4, NULL, 100 + n};
+            n++;
+        }
+        hone_response_clear(&response);
+    }
+    o.learning_rate = 0.9;
+    o.b_rate_ratio = 100;
+    o.warmup_fraction = 0;
+    o.clip_norm = 0;
+    o.epochs = 10;
+    o.schedule = HONE_SCHEDULE_CONSTANT;
+    memset(&err, 0, sizeof err);
+    assert_int_equal(hone_train(e, own, N_EXAMPLES, &o, NULL, NULL, NULL, &result, &err), HONE_BAD_INPUT);
+    assert_says(err, "training broke down at step");
+    assert_says(err, "; lines 1");
+    assert_says(err, "the last checkpoint is kept");
+    double loss = strtod(strstr(err.message, "(loss ") + 6, NULL);
+    assert_true(loss > 3 * log(TINY_VOCAB));
+    hone_buffer text = {0}, kept = {0}, again = {0};
+    assert_int_equal(hone_file_read(temporary_path("explodes/metrics.jsonl"), 0, &text, &err), HONE_OK);
+    int good = 0;
+    for (char *line = strtok(text.data, "\n"); line; line = strtok(NULL, "\n"), good++) { /* none of the steps before */
+        json_t *m = json_loads(line, 0, NULL);
+        assert_true(json_number_value(json_object_get(m, "loss")) <= 3 * log(TINY_VOCAB));
+        json_decref(m);
+    }
+    assert_true(good >= 1);
+    assert_int_equal(hone_file_read(temporary_path("explodes/checkpoint.bin"), 0, &kept, &err), HONE_OK);
+    assert_int_equal(hone_train(e, own, N_EXAMPLES, &o, NULL, NULL, NULL, &result, &err),
+                     HONE_BAD_INPUT); /* from the checkpoint: the same step again */
+    char step[64];
+    snprintf(step, sizeof step, "training broke down at step %d ", good + 1);
+    assert_says(err, step);
+    assert_int_equal(hone_file_read(temporary_path("explodes/checkpoint.bin"), 0, &again, &err), HONE_OK);
+    assert_true(kept.length == again.length && memcmp(kept.data, again.data, kept.length) == 0);
+    assert_false(hone_file_exists(temporary_path("explodes/adapter_model.safetensors")));
+    hone_engine_close(e);
+    hone_buffer_clear(&text);
+    hone_buffer_clear(&kept);
+    hone_buffer_clear(&again);
+}
+
+/* The least memory that is possible: blocks computed again, passes of one example; and rows that weigh unequally. */
+static size_t least_memory(void)
+{
+    hone_adapter *a;
+    hone_train_memory plan;
+    assert_int_equal(hone_adapter_create(&hone_engine_get_model(engine)->config, RANK, 8, &a, NULL), HONE_OK);
+    assert_int_equal(hone_train_memory_plan(engine, a, examples, N_EXAMPLES, BATCH, false, 1, &plan, NULL),
+                     HONE_NO_MEMORY);
+    assert_true(plan.step.recompute);
+    hone_adapter_free(a);
+    return plan.total;
+}
+
+static void test_with_little_memory_and_weighted_rows_a_killed_run_ends_with_the_same_bits(void **state)
+{
+    (void)state;
+    static float weights[N_EXAMPLES][MOST_TOKENS];
+    hone_train_options o = options_for("little");
+    hone_train_result result;
+    hone_error err;
+    const char *unweighted = whole_run();
+    o.memory_bytes = least_memory();
+    for (int i = 0; i < N_EXAMPLES; i++) {
+        for (int t = 0; t < MOST_TOKENS; t++)
+            weights[i][t] = i % 3 == 0 ? 0.25f : 1;
+        examples[i].weights = weights[i];
+    }
+    assert_int_equal(train(engine, &o, &result, &err), HONE_OK);
+    assert_true(result.recomputed && result.planned_bytes == o.memory_bytes);
+    const char *expected = adapter_hash("little");
+    assert_string_not_equal(expected, unweighted); /* the weights do something */
+    size_t memory = o.memory_bytes;
+    o = options_for("little killed");
+    o.memory_bytes = memory;
+    for (int attempt = 0; attempt < 3; attempt++) {
+        pid_t child = train_in_child(&o, 0, false);
+        usleep((useconds_t)(20000 + 30000 * attempt));
+        kill(child, SIGKILL);
+        wait_for(child);
+    }
+    assert_int_equal(train(engine, &o, &result, &err), HONE_OK);
+    assert_string_equal(adapter_hash("little killed"), expected);
+    o = options_for("little refused");
+    o.memory_bytes = memory - 1;
+    assert_int_equal(train(engine, &o, &result, &err), HONE_NO_MEMORY);
+    assert_says(err, "is too little: at least");
+    assert_false(hone_folder_exists(o.folder)); /* nothing was begun */
+    for (int i = 0; i < N_EXAMPLES; i++)
+        examples[i].weights = NULL;
 }
 
 static void test_a_folder_that_cannot_be_made_is_an_error(void **state)
@@ -772,14 +976,18 @@ int main(void)
         cmocka_unit_test(test_a_request_to_stop_saves_the_state),
         cmocka_unit_test(test_a_time_limit_plans_fewer_steps_once_and_keeps_the_plan),
         cmocka_unit_test(test_anothers_checkpoint_is_refused_and_the_difference_named),
+        cmocka_unit_test(test_a_checkpoint_of_another_version_is_refused_by_its_number),
         cmocka_unit_test(test_a_damaged_checkpoint_is_refused),
         cmocka_unit_test(test_two_trainers_do_not_share_a_folder),
         cmocka_unit_test(test_a_full_disk_leaves_the_last_good_state),
         cmocka_unit_test(test_the_best_checkpoint_is_kept),
+        cmocka_unit_test(test_failure_loss_falls_while_the_model_gets_worse),
         cmocka_unit_test(test_a_run_whose_scoring_fails_continues_with_the_same_bits),
         cmocka_unit_test(test_examples_that_cannot_be_trained_on_are_refused),
         cmocka_unit_test(test_options_outside_what_makes_sense_are_refused),
         cmocka_unit_test(test_a_run_that_breaks_down_stops_with_a_message),
+        cmocka_unit_test(test_a_loss_that_explodes_stops_and_keeps_the_last_checkpoint),
+        cmocka_unit_test(test_with_little_memory_and_weighted_rows_a_killed_run_ends_with_the_same_bits),
         cmocka_unit_test(test_a_folder_that_cannot_be_made_is_an_error),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
