@@ -245,3 +245,28 @@ void hone_utf8_repair(const char *s, size_t length, hone_buffer *out)
         i += n ? n : 1;
     }
 }
+
+size_t hone_format_float(float value, char out[32])
+{
+    /* A float of this range times 10^n, n at most 12, has at most 24 + 12 log2(5) = 52 bits: exact in double
+     * precision, so that one rounding to an integer, ties to even, is what printf does. */
+    static const double powers[] = {1e9, 1e10, 1e11, 1e12};
+    double v = fabs((double)value);
+    if (!(v >= 1e-4 && v < 1))
+        return (size_t)snprintf(out, 32, "%.9g", (double)value);
+    int zeros = v >= 0.1 ? 0 : v >= 0.01 ? 1 : v >= 0.001 ? 2 : 3;
+    long long digits = llrint(v * powers[zeros]);
+    char *at = out, text[9];
+    if (value < 0)
+        *at++ = '-';
+    memcpy(at, "0.000", 5);
+    at += 2 + zeros;
+    for (int i = 8; i >= 0; i--, digits /= 10)
+        text[i] = (char)('0' + digits % 10);
+    int n = 9;
+    while (text[n - 1] == '0')
+        n--;
+    memcpy(at, text, (size_t)n);
+    at[n] = 0;
+    return (size_t)(at + n - out);
+}

@@ -1,6 +1,7 @@
 /* cmd_embed.c - `hone embed`: texts to vectors, line by line. */
 #include "cli/commands.h"
 
+#include "base/text.h"
 #include "catalogue/models.h"
 #include "model/embedder.h"
 
@@ -39,9 +40,12 @@ static hone_status embed_lines(hone_embedder *e, json_t *const *lines, size_t n,
     hone_status status = hone_embedder_run(e, texts, n, vectors, n_tokens, cut, err);
     for (size_t i = 0; i < n && status == HONE_OK; i++) {
         *n_cut += cut[i];
-        printf("{\"embedding\":[");
-        for (int64_t d = 0; d < dim; d++)
-            printf("%s%.9g", d ? "," : "", (double)vectors[(int64_t)i * dim + d]);
+        fputs("{\"embedding\":[", stdout);
+        for (int64_t d = 0; d < dim; d++) {
+            char text[33] = ",";
+            size_t length = hone_format_float(vectors[(int64_t)i * dim + d], text + 1);
+            fwrite(text + (d == 0), 1, length + (d > 0), stdout);
+        }
         printf("],\"tokens\":%lld}\n", (long long)n_tokens[i]);
     }
     free(vectors);

@@ -6,9 +6,11 @@
 #include "base/text.h"
 #include "base/thread_pool.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -139,11 +141,37 @@ static void test_a_lock_is_held_by_one(void **state)
     unlink(path);
 }
 
+/* Every value must read as printf writes it: floats over all their bits, and over the range with a way of its own, its
+ * borders and the values that lie half way between two texts among them. */
+static void test_a_float_is_written_as_printf_writes_it(void **state)
+{
+    (void)state;
+    static const float special[] = {0,        -0.0f, 1,        -1,      0.1f,        0.01f,           0.001f,
+                                    0.0001f,  1e-5f, 0.5f,     0.25f,   0.99999994f, 0.000099999997f, 0.00048828125f,
+                                    1.5e-45f, 3e38f, -0.0625f, 123.456f};
+    char out[32], expected[32];
+    for (uint64_t i = 0; i < 600000 + sizeof special / sizeof *special; i++) {
+        float value;
+        uint32_t bits = (uint32_t)hone_rng_below((hone_rng_key){4, HONE_RNG_TEST, 1}, i, UINT32_MAX);
+        if (i < 300000)
+            memcpy(&value, &bits, sizeof value);
+        else if (i < 600000) /* 2^-14 to 1, few bits in every third, so that ties are among them */
+            value = ldexpf((float)(1 + (i % 3 ? bits % (1u << 24) : bits % 64)), -(int)(i % 14) - (i % 3 ? 24 : 6));
+        else
+            value = special[i - 600000];
+        size_t n = hone_format_float(value, out);
+        snprintf(expected, sizeof expected, "%.9g", (double)value);
+        if (strcmp(out, expected) != 0 || n != strlen(out))
+            fail_msg("%a is written %s, by printf %s", (double)value, out, expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sha256_of_fips_example),
         cmocka_unit_test(test_units_are_read),
+        cmocka_unit_test(test_a_float_is_written_as_printf_writes_it),
         cmocka_unit_test(test_a_wrong_word_gets_a_suggestion),
         cmocka_unit_test(test_invalid_utf8_is_found_where_it_is),
         cmocka_unit_test(test_every_piece_runs_once_with_any_thread_count),

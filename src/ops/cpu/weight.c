@@ -273,10 +273,27 @@ static int64_t first_tile_height(const hone_kernels *kernels, hone_packing packi
     return better && m >= 2 * HONE_TILE_ROWS ? lower : height;
 }
 
-/* Inputs [k0,k1) of one panel over rows [row0,row1). scratch: the expanded panel, then an edge row: the columns of a
- * last panel that has fewer than 16 outputs are computed there and copied. */
+/* Tiles over rows of an f32 panel where it lies, asking meanwhile for the panel that comes next, `ahead` bytes further
+ * on: 16 KiB that would otherwise be waited for line by line in the first tile. */
+static void f32_panel_rows(const hone_kernels *kernels, int64_t rows, int64_t k, const hone_real *x, int64_t x_stride,
+                           const hone_real *panel, int64_t ahead, hone_real *y, int64_t y_stride, bool add)
+{
+    enum { ROWS_AT_ONCE = 4 * HONE_TILE_ROWS, LINE = 64 };
+    const char *next = (const char *)panel + ahead, *end = next + (size_t)(k * HONE_PANEL) * sizeof *panel;
+    int64_t groups = (rows + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE, share = (end - next) / LINE / groups + 1;
+    for (int64_t row = 0; row < rows; row += ROWS_AT_ONCE) {
+        for (int64_t i = 0; i < share && next < end; i++, next += LINE)
+            __builtin_prefetch(next, 0, 2);
+        hone_tile_rows(kernels, min64(ROWS_AT_ONCE, rows - row), k, x + row * x_stride, x_stride, 1, panel, HONE_PANEL,
+                       y + row * y_stride, y_stride, add);
+    }
+}
+
+/* Inputs [k0,k1) of one panel over rows [row0,row1); `ahead`: bytes from this piece of it to the next one. scratch: the
+ * expanded panel, then an edge row: the columns of a last panel that has fewer than 16 outputs are computed there and
+ * copied. */
 static void panel_rows(const linear_run *run, const hone_linear_job *job, int64_t panel, int64_t row0, int64_t row1,
-                       int64_t k0, int64_t k1, hone_real *scratch)
+                       int64_t k0, int64_t k1, int64_t ahead, hone_real *scratch)
 {
     const hone_kernels *kernels = &run->ops->kernels;
     const hone_weight *w = job->w;
@@ -285,21 +302,28 @@ static void panel_rows(const linear_run *run, const hone_linear_job *job, int64_
     const hone_real *x = job->x + row0 * job->x_stride + k0;
     hone_real *y = job->y + row0 * job->y_stride + panel * HONE_PANEL, *edge = scratch + 2 * HONE_K_CHUNK * HONE_PANEL;
     int64_t first = first_tile_height(kernels, w->packing, row1 - row0);
+    const hone_real *values = scratch;
     hone_expand_tile_kernel both = columns == HONE_PANEL ? kernels->expand_tile[w->packing][first] : NULL;
-    if (both) {
+    if (w->packing == HONE_PACK_F32) /* lies there as the tiles read it */
+        values = (const hone_real *)data + k0 * HONE_PANEL;
+    else if (both) {
         both(data, k0, k1, x, job->x_stride, y, job->y_stride, k0 > 0, scratch);
         row0 += first;
         x += first * job->x_stride;
         y += first * job->y_stride;
     } else
         kernels->expand[w->packing](data, k0, k1, scratch);
+    if (columns == HONE_PANEL && w->packing == HONE_PACK_F32) {
+        f32_panel_rows(kernels, row1 - row0, k1 - k0, x, job->x_stride, values, ahead, y, job->y_stride, k0 > 0);
+        return;
+    }
     if (columns == HONE_PANEL) {
-        hone_tile_rows(kernels, row1 - row0, k1 - k0, x, job->x_stride, 1, scratch, HONE_PANEL, y, job->y_stride,
+        hone_tile_rows(kernels, row1 - row0, k1 - k0, x, job->x_stride, 1, values, HONE_PANEL, y, job->y_stride,
                        k0 > 0);
         return;
     }
     for (int64_t i = row0; i < row1; i++) {
-        kernels->tile[1](k1 - k0, x, job->x_stride, 1, scratch, HONE_PANEL, edge, HONE_PANEL, false);
+        kernels->tile[1](k1 - k0, x, job->x_stride, 1, values, HONE_PANEL, edge, HONE_PANEL, false);
         for (int64_t j = 0; j < columns; j++)
             y[j] = k0 > 0 ? y[j] + edge[j] : edge[j];
         x += job->x_stride;
@@ -329,12 +353,14 @@ static void linear_piece(void *context, int64_t piece, int thread)
     if ((row1 - row0) * w->n_in <= CACHED_FLOATS) { /* x stays near: read the weights in the order of memory */
         for (int64_t panel = panel0; panel < panel1; panel++)
             for (int64_t k0 = 0; k0 < w->n_in; k0 += HONE_K_CHUNK)
-                panel_rows(run, job, panel, row0, row1, k0, min64(k0 + HONE_K_CHUNK, w->n_in), scratch);
+                panel_rows(run, job, panel, row0, row1, k0, min64(k0 + HONE_K_CHUNK, w->n_in),
+                           HONE_K_CHUNK * HONE_PANEL * (int64_t)sizeof(hone_real), scratch);
         return;
     }
     for (int64_t k0 = 0; k0 < w->n_in; k0 += HONE_K_CHUNK)
         for (int64_t panel = panel0; panel < panel1; panel++)
-            panel_rows(run, job, panel, row0, row1, k0, min64(k0 + HONE_K_CHUNK, w->n_in), scratch);
+            panel_rows(run, job, panel, row0, row1, k0, min64(k0 + HONE_K_CHUNK, w->n_in), (int64_t)w->panel_bytes,
+                       scratch);
 }
 
 /* Rows in near-equal blocks of at most ROW_BLOCK, each a multiple of the tile height but the last. */
