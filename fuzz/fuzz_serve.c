@@ -46,8 +46,9 @@ static void check_document(const hone_http_reply *reply)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const paths[] = {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/tokenize",
-                                        "/detokenize"};
+    static const char *const paths[] = {
+        "/v1/chat/completions", "/v1/completions",       "/v1/embeddings",         "/tokenize",
+        "/detokenize",          "/v1/load_lora_adapter", "/v1/unload_lora_adapter"};
     if (!server)
         start();
     if (size == 0)

@@ -76,9 +76,9 @@ static hone_status use_adapter(hone_chat *chat, char *rest, hone_error *err)
 {
     hone_adapter *adapter = NULL;
     if (!*rest)
-        return hone_fail(err, HONE_BAD_INPUT, "/adapter needs a folder, or none for the base model");
+        return hone_fail(err, HONE_BAD_INPUT, "/adapter needs a name or a folder, or none for the base model");
     if (strcmp(rest, "none") != 0) {
-        hone_status status = hone_engine_load_adapter(chat->engine, rest, &adapter, err);
+        hone_status status = hone_engine_find_adapter(chat->engine, rest, &adapter, err);
         if (status != HONE_OK)
             return status;
     }
@@ -179,7 +179,7 @@ static const chat_command commands[] = {
     {"retry", "", "answer the last message again", retry},
     {"save", "FILE", "write the conversation as JSON", save},
     {"load", "FILE", "go on with a saved conversation", load},
-    {"adapter", "FOLDER|none", "answer through a tuned adapter, or the base model", use_adapter},
+    {"adapter", "ADAPTER|none", "answer through a tuned adapter, or the base model", use_adapter},
     {"set", "[NAME VALUE]", "show the settings, or change one: temperature 0.7", set},
     {"multi", "[TEXT]", "a message of many lines, up to a line with a dot alone", many_lines},
     {"exit", "", "leave (Ctrl-D too)", leave},

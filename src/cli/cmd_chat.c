@@ -102,7 +102,7 @@ static hone_status begin(hone_chat *chat, const chat_settings *o, const hone_arg
     if (status == HONE_OK)
         status = hone_cli_open_engine(o->model, o->threads, 0, &chat->engine, err);
     if (status == HONE_OK && o->adapter)
-        status = hone_engine_load_adapter(chat->engine, o->adapter, &chat->adapter, err);
+        status = hone_engine_find_adapter(chat->engine, o->adapter, &chat->adapter, err);
     if (status == HONE_OK)
         status = hone_cli_sampling_read(&chat->sampling, hone_tokenizer_size(hone_engine_get_tokenizer(chat->engine)),
                                         &ignored, err);
@@ -117,7 +117,7 @@ static int run(int argc, char **argv)
     hone_chat chat = {.max_new_tokens = 512, .terminal = isatty(STDOUT_FILENO) == 1};
     hone_option options[32] = {
         {"model", 'm', HONE_OPTION_TEXT, &o.model, "MODEL", "catalogue name or GGUF file"},
-        {"adapter", 'a', HONE_OPTION_TEXT, &o.adapter, "FOLDER", "a tuned adapter (PEFT files)"},
+        {"adapter", 'a', HONE_OPTION_TEXT, &o.adapter, "ADAPTER", HONE_ADAPTER_HELP},
         {"system", 0, HONE_OPTION_TEXT, &o.system, "TEXT", "system message before the conversation"},
         {"max-new-tokens", 'n', HONE_OPTION_INTEGER, &chat.max_new_tokens, "N", "longest answer (default 512)"},
         {"threads", 't', HONE_OPTION_INTEGER, &o.threads, "N", "threads (default: all processors)"},

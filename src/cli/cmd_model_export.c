@@ -10,7 +10,7 @@ static int run(int argc, char **argv);
 
 const hone_command hone_command_model_export = {
     .name = "model export",
-    .usage = "-m MODEL --adapter FOLDER --to gguf-lora FILE",
+    .usage = "-m MODEL --adapter ADAPTER --to gguf-lora FILE",
     .summary = "write an adapter as a GGUF file that llama.cpp loads",
     .details = "The model is the one the adapter was trained on: names, order of rows and architecture are its own.",
     .run = run,
@@ -18,10 +18,10 @@ const hone_command hone_command_model_export = {
 
 static int run(int argc, char **argv)
 {
-    const char *model = NULL, *folder = NULL, *format = "gguf-lora";
+    const char *model = NULL, *name = NULL, *format = "gguf-lora";
     const hone_option options[] = {
         {"model", 'm', HONE_OPTION_TEXT, &model, "MODEL", "catalogue name or GGUF file"},
-        {"adapter", 0, HONE_OPTION_TEXT, &folder, "FOLDER", "the adapter, as PEFT files"},
+        {"adapter", 0, HONE_OPTION_TEXT, &name, "ADAPTER", HONE_ADAPTER_HELP},
         {"to", 0, HONE_OPTION_TEXT, &format, "FORMAT", "gguf-lora (default)"},
     };
     hone_arguments arguments;
@@ -33,16 +33,16 @@ static int run(int argc, char **argv)
                                   &arguments);
     if (code >= 0)
         return code;
-    if (arguments.n != 1 || !folder)
+    if (arguments.n != 1 || !name)
         status = hone_fail(&err, HONE_BAD_INPUT,
-                           "name the adapter's folder and the file to write, as in: hone model export -m smollm2-135m "
+                           "name the adapter and the file to write, as in: hone model export -m smollm2-135m "
                            "--adapter my-adapter --to gguf-lora my-adapter.gguf");
     else if (strcmp(format, "gguf-lora") != 0)
         status = hone_fail(&err, HONE_BAD_INPUT, "--to %s; hone writes gguf-lora", format);
     if (status == HONE_OK)
         status = hone_cli_open_engine(model, 0, 0, &engine, &err);
     if (status == HONE_OK)
-        status = hone_engine_load_adapter(engine, folder, &adapter, &err);
+        status = hone_engine_find_adapter(engine, name, &adapter, &err);
     if (status == HONE_OK)
         status = hone_adapter_export_gguf(adapter, arguments.items[0], &err);
     hone_engine_close(engine);

@@ -228,7 +228,7 @@ static hone_status run_all(run_state *s, const run_settings *o, hone_error *err)
     if (status == HONE_OK)
         status = hone_sampling_check(&o->sampling, hone_tokenizer_size(hone_engine_get_tokenizer(s->engine)), err);
     if (status == HONE_OK && o->adapter)
-        status = hone_engine_load_adapter(s->engine, o->adapter, &s->adapter, err);
+        status = hone_engine_find_adapter(s->engine, o->adapter, &s->adapter, err);
     if (status == HONE_OK && o->choices.n > 0)
         status = hone_engine_create_choices(s->engine, o->choices.items, o->choices.n, &s->choices, err);
     if (status == HONE_OK)
@@ -317,7 +317,7 @@ static int run(int argc, char **argv)
     run_settings o = {.max_new_tokens = -1, .n_answers = 1, .n_top = -1};
     hone_option options[32] = {
         {"model", 'm', HONE_OPTION_TEXT, &o.model, "MODEL", "catalogue name or GGUF file"},
-        {"adapter", 'a', HONE_OPTION_TEXT, &o.adapter, "FOLDER", "a tuned adapter (PEFT files)"},
+        {"adapter", 'a', HONE_OPTION_TEXT, &o.adapter, "ADAPTER", HONE_ADAPTER_HELP},
         {"system", 0, HONE_OPTION_TEXT, &o.system, "TEXT", "system message before the prompt"},
         {"raw", 0, HONE_OPTION_FLAG, &o.raw, NULL, "no chat template"},
         {"choice", 0, HONE_OPTION_LIST, &o.choices, "TEXT", "allow only these answers (give it once for each)"},

@@ -209,7 +209,7 @@ static int run(int argc, char **argv);
 
 const hone_command hone_command_score = {
     .name = "score",
-    .usage = "-m MODEL [--adapter FOLDER] < lines",
+    .usage = "-m MODEL [--adapter ADAPTER] < lines",
     .summary = "log-probabilities of tokens or text, line by line",
     .details =
         "Each line is {\"ids\":[...]} or {\"text\":\"...\"}; the answer is {\"ids\",\"logprobs\",\"top\"}: natural "
@@ -227,12 +227,12 @@ const hone_command hone_command_score = {
 
 static int run(int argc, char **argv)
 {
-    const char *model = NULL, *adapter_folder = NULL;
+    const char *model = NULL, *adapter_name = NULL;
     int64_t threads = 0;
     bool truncate = false;
     const hone_option options[] = {
         {"model", 'm', HONE_OPTION_TEXT, &model, "MODEL", "catalogue name or GGUF file"},
-        {"adapter", 'a', HONE_OPTION_TEXT, &adapter_folder, "FOLDER", "a tuned adapter (PEFT files)"},
+        {"adapter", 'a', HONE_OPTION_TEXT, &adapter_name, "ADAPTER", HONE_ADAPTER_HELP},
         {"truncate", 0, HONE_OPTION_FLAG, &truncate, NULL, "leave out the beginning of what exceeds the context"},
         {"threads", 't', HONE_OPTION_INTEGER, &threads, "N", "threads (default: all processors)"},
     };
@@ -250,8 +250,8 @@ static int run(int argc, char **argv)
                     : HONE_OK;
     if (status == HONE_OK)
         status = hone_cli_open_engine(model, threads, 0, &engine, &err);
-    if (status == HONE_OK && adapter_folder)
-        status = hone_engine_load_adapter(engine, adapter_folder, &adapter, &err);
+    if (status == HONE_OK && adapter_name)
+        status = hone_engine_find_adapter(engine, adapter_name, &adapter, &err);
     if (status == HONE_OK)
         status = score_input(&(scorer){.engine = engine, .adapter = adapter, .truncate = truncate}, &err);
     hone_engine_close(engine);

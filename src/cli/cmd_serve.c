@@ -2,7 +2,6 @@
 #include "cli/commands.h"
 
 #include "base/cancel.h"
-#include "base/file.h"
 #include "catalogue/models.h"
 #include "cli/model_argument.h"
 #include "serve/server.h"
@@ -22,8 +21,8 @@ typedef struct serve_settings {
 } serve_settings;
 
 typedef struct adapters {
-    hone_served_adapter items[64];
-    char *names[64];
+    hone_served_adapter items[HONE_SERVED_ADAPTERS];
+    char *names[HONE_SERVED_ADAPTERS];
     size_t n;
 } adapters;
 
@@ -38,34 +37,21 @@ static char *name_of_model(const char *model)
     return strndup(base, length);
 }
 
-/* "NAME=FOLDER"; or "NAME", which is a folder of that name or adapters/NAME, where `hone train` puts them. */
+/* "NAME=ADAPTER", or "ADAPTER", which is served under the last part of its path. */
 static hone_status load_adapter(hone_engine *engine, const char *text, adapters *all, hone_error *err)
 {
     const char *equals = strchr(text, '='), *slash = strrchr(text, '/');
-    char *name = equals ? strndup(text, (size_t)(equals - text)) : slash ? strdup(slash + 1) : strdup(text);
-    char *folder = strdup(equals ? equals + 1 : text);
+    char *name = equals ? strndup(text, (size_t)(equals - text)) : strdup(slash ? slash + 1 : text);
     hone_adapter *adapter = NULL;
-    hone_status status = HONE_OK;
-    if (name && folder && !equals && !slash && !hone_folder_exists(folder)) {
-        free(folder);
-        folder = hone_path_join("adapters", name);
-        if (folder && !hone_folder_exists(folder))
-            status = hone_fail(err, HONE_NOT_FOUND,
-                               "there is no adapter \"%s\": neither a folder %s nor adapters/%s; say where it is with "
-                               "--adapter NAME=FOLDER",
-                               name, name, name);
-    }
-    if (status == HONE_OK && (!name || !folder))
-        status = hone_fail(err, HONE_NO_MEMORY, "out of memory");
-    if (status == HONE_OK)
-        status = hone_engine_load_adapter(engine, folder, &adapter, err);
-    if (status == HONE_OK) {
-        all->names[all->n] = name;
-        all->items[all->n++] = (hone_served_adapter){.name = name, .adapter = adapter};
-    } else
+    hone_status status = name ? hone_engine_find_adapter(engine, equals ? equals + 1 : text, &adapter, err)
+                              : hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    if (status != HONE_OK) {
         free(name);
-    free(folder);
-    return status;
+        return status;
+    }
+    all->names[all->n] = name;
+    all->items[all->n++] = (hone_served_adapter){.name = name, .adapter = adapter};
+    return HONE_OK;
 }
 
 static hone_status open_encoder(const serve_settings *o, char **name, hone_embedder **out, hone_error *err)
@@ -100,12 +86,14 @@ static int run(int argc, char **argv);
 
 const hone_command hone_command_serve = {
     .name = "serve",
-    .usage = "-m MODEL [--adapter NAME=FOLDER]... [options]",
+    .usage = "-m MODEL [--adapter [NAME=]ADAPTER]... [options]",
     .summary = "serve a model and its adapters over HTTP, as OpenAI's interface has it",
     .details =
         "For programs on this machine only. GET /health, /v1/models, /tokenizer_info; POST /v1/chat/completions,\n"
         "/v1/completions, /v1/embeddings, /tokenize, /detokenize. Adapters are chosen by \"model\" name; answers for\n"
-        "different adapters are computed together, and each has the bits that `hone run` gives. Where a request\n"
+        "different adapters are computed together, and each has the bits that `hone run` gives. Adapters come and go "
+        "at\n"
+        "run time: POST /v1/load_lora_adapter {\"lora_name\",\"lora_path\"}, /v1/unload_lora_adapter. Where a request\n"
         "does not say otherwise, the answer is greedy (temperature 0), of at most 512 tokens for a chat and 16 for a\n"
         "completion. What cannot be kept (response_format, tools, grammars) is refused, never ignored.",
     .run = run,
@@ -116,8 +104,9 @@ static int run(int argc, char **argv)
     serve_settings o = {.host = "127.0.0.1", .port = DEFAULT_PORT};
     const hone_option options[] = {
         {"model", 'm', HONE_OPTION_TEXT, &o.model, "MODEL", "catalogue name or GGUF file"},
-        {"adapter", 'a', HONE_OPTION_LIST, &o.adapters, "NAME=FOLDER",
-         "serve this adapter as model NAME (give it once for each); NAME alone: adapters/NAME"},
+        {"adapter", 'a', HONE_OPTION_LIST, &o.adapters, "[NAME=]ADAPTER",
+         "serve this adapter as model NAME (give it once for each); ADAPTER is a name in adapters/ here or in hone's "
+         "home folder, or a path"},
         {"embedder", 'e', HONE_OPTION_TEXT, &o.embedder, "MODEL",
          "a sentence encoder for /v1/embeddings, under its name (the model itself is always there)"},
         {"name", 0, HONE_OPTION_TEXT, &o.name, "NAME", "what clients call the model itself (default: from MODEL)"},
@@ -151,8 +140,13 @@ static int run(int argc, char **argv)
     if (status == HONE_OK && o.embedder)
         status = open_encoder(&o, &encoder_name, &encoder, &err);
     if (status == HONE_OK) {
-        const hone_server_options server = {
-            .host = o.host, .port = (int)o.port, .model_name = name, .adapters = all.items, .n_adapters = all.n};
+        const hone_server_options server = {.host = o.host,
+                                            .port = (int)o.port,
+                                            .model_name = name,
+                                            .adapters = all.items,
+                                            .n_adapters = all.n,
+                                            .encoder_name = encoder_name,
+                                            .encoder = encoder};
         status = serve(engine, &server, &err);
     }
     for (size_t i = 0; i < all.n; i++)

@@ -2,6 +2,7 @@
 #include "engine/internal.h"
 
 #include "base/hash.h"
+#include "model/adapter_find.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -293,6 +294,17 @@ hone_status hone_engine_load_adapter(hone_engine *engine, const char *folder, ho
         *out = adapter;
     else
         hone_adapter_free(adapter);
+    return status;
+}
+
+hone_status hone_engine_find_adapter(hone_engine *engine, const char *name, hone_adapter **out, hone_error *err)
+{
+    char *folder;
+    *out = NULL;
+    hone_status status = hone_adapter_find(name, &folder, err);
+    if (status == HONE_OK)
+        status = hone_engine_load_adapter(engine, folder, out, err);
+    free(folder);
     return status;
 }
 

@@ -103,6 +103,8 @@ void hone_engine_release_memory(hone_engine *engine);
  * until hone_engine_drop_adapter or close. HONE_BAD_INPUT when it was made for another base (shape or recorded hash).
  */
 hone_status hone_engine_load_adapter(hone_engine *engine, const char *folder, hone_adapter **out, hone_error *err);
+/* The same by what a user says: a name or a folder (model/adapter_find.h). */
+hone_status hone_engine_find_adapter(hone_engine *engine, const char *name, hone_adapter **out, hone_error *err);
 /* Gives the engine an adapter made elsewhere (the trainer). It takes ownership on success. */
 hone_status hone_engine_add_adapter(hone_engine *engine, hone_adapter *adapter, hone_error *err);
 /* No open ticket may use it. */

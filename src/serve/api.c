@@ -21,6 +21,8 @@ static const route routes[] = {
     {"POST", "/v1/chat/completions", hone_endpoint_chat, false},
     {"POST", "/v1/completions", hone_endpoint_completions, false},
     {"POST", "/v1/embeddings", hone_endpoint_embeddings, false},
+    {"POST", "/v1/load_lora_adapter", hone_endpoint_load_adapter, false},
+    {"POST", "/v1/unload_lora_adapter", hone_endpoint_unload_adapter, false},
     {"GET", "/tokenizer_info", hone_endpoint_tokenizer_info, false},
     {"POST", "/tokenize", hone_endpoint_tokenize, false},
     {"POST", "/detokenize", hone_endpoint_detokenize, false},
@@ -112,26 +114,18 @@ json_t *hone_api_text(const char *text, size_t length)
 
 /* ---- what requests share ---- */
 
-const hone_served_model *hone_api_model(hone_server *server, const json_t *body, hone_http_reply *reply)
+hone_served_model *hone_api_model(hone_server *server, const json_t *body, hone_http_reply *reply)
 {
     const char *name = NULL;
     const hone_field field = {"model", HONE_FIELD_TEXT, &name, 0, 0};
+    hone_served_model *model;
     hone_error err;
-    if (hone_fields_read(body, &field, 1, NULL, &err) != HONE_OK) {
+    if (hone_fields_read(body, &field, 1, NULL, &err) != HONE_OK)
         hone_api_fail(reply, HONE_BAD_INPUT, "model", &err);
-        return NULL;
-    }
-    hone_buffer names = {0};
-    for (size_t i = 0; i < server->n_models; i++) {
-        if (!name || strcmp(server->models[i].name, name) == 0) {
-            hone_buffer_clear(&names);
-            return &server->models[i];
-        }
-        hone_buffer_printf(&names, "%s\"%s\"", i ? ", " : "", server->models[i].name);
-    }
-    hone_api_fail_as(reply, 404, "model", "model_not_found", "there is no model \"%.200s\" here; there is %s", name,
-                     names.data ? names.data : "");
-    hone_buffer_clear(&names);
+    else if (hone_served_take(server->served, name, &model, &err) == HONE_OK)
+        return model;
+    else
+        hone_api_fail_as(reply, 404, "model", "model_not_found", "%s", err.message);
     return NULL;
 }
 

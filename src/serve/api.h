@@ -4,26 +4,18 @@
 
 #include "model/embedder.h"
 #include "serve/http.h"
+#include "serve/served.h"
 #include "serve/server.h"
 #include "serve/work.h"
 
 #include <jansson.h>
 #include <pthread.h>
 
-/* A `model` name that clients may use. */
-typedef struct hone_served_model {
-    char *name;
-    const hone_adapter *adapter; /* NULL: the base */
-    hone_embedder *embedder;     /* a sentence encoder; NULL: the base makes vectors by own_embedder */
-    bool embeds_only;            /* a sentence encoder: generates no text */
-} hone_served_model;
-
 struct hone_server {
     hone_engine *engine;
     hone_worker *worker;
     hone_http *http;
-    hone_served_model *models; /* [n_models], the base first */
-    size_t n_models;
+    hone_served *served; /* the models that clients may name */
     pthread_mutex_t embedder_lock;
     hone_embedder *own_embedder; /* on the engine's model; made when first asked for, under the lock */
     int64_t started;             /* seconds since 1970 */
@@ -37,6 +29,8 @@ void hone_endpoint_chat(hone_server *, const json_t *, const hone_http_request *
 void hone_endpoint_completions(hone_server *, const json_t *, const hone_http_request *, hone_http_reply *);
 void hone_endpoint_embeddings(hone_server *, const json_t *, const hone_http_request *, hone_http_reply *);
 void hone_endpoint_models(hone_server *, const json_t *, const hone_http_request *, hone_http_reply *);
+void hone_endpoint_load_adapter(hone_server *, const json_t *, const hone_http_request *, hone_http_reply *);
+void hone_endpoint_unload_adapter(hone_server *, const json_t *, const hone_http_request *, hone_http_reply *);
 void hone_endpoint_health(hone_server *, const json_t *, const hone_http_request *, hone_http_reply *);
 void hone_endpoint_tokenize(hone_server *, const json_t *, const hone_http_request *, hone_http_reply *);
 void hone_endpoint_detokenize(hone_server *, const json_t *, const hone_http_request *, hone_http_reply *);
@@ -58,8 +52,9 @@ json_t *hone_api_error_object(hone_status status, const char *param, const hone_
 /* The embedder of the engine's own model, or NULL with err. */
 hone_embedder *hone_server_own_embedder(hone_server *server, hone_error *err);
 
-/* The model that body's "model" names (the base where it is absent), or NULL after answering 404 with the list. */
-const hone_served_model *hone_api_model(hone_server *server, const json_t *body, hone_http_reply *reply);
+/* The model that body's "model" names (the base where it is absent), to be given back by hone_served_release; or NULL
+ * after answering 404 with the list. */
+hone_served_model *hone_api_model(hone_server *server, const json_t *body, hone_http_reply *reply);
 
 /* Text that need not be valid UTF-8 as a JSON string: what is not becomes U+FFFD. */
 json_t *hone_api_text(const char *text, size_t length);

@@ -245,14 +245,14 @@ static hone_status read_members(hone_server *server, hone_asked *a, const json_t
     return status;
 }
 
-hone_status hone_asked_read(hone_server *server, const hone_served_model *model, const json_t *body, bool chat,
+hone_status hone_asked_read(hone_server *server, hone_served_model *model, const json_t *body, bool chat,
                             hone_asked **out, const char **param, hone_error *err)
 {
     *param = NULL;
     hone_asked *a = *out = calloc(1, sizeof *a);
     if (!a)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
-    a->model = model;
+    a->model = hone_served_hold(model);
     a->chat = chat;
     a->n_choices = 1;
     a->max_tokens = a->n_logprobs = -1;
@@ -274,6 +274,7 @@ void hone_asked_free(void *asked)
     free(a->biases);
     for (size_t i = 0; i < a->n_stops; i++)
         free(a->stops[i]);
+    hone_served_release(a->model);
     free(a);
 }
 
@@ -286,12 +287,13 @@ static int64_t most_tokens(const hone_asked *a, int64_t room)
     return room < 1 ? 1 : room < usual ? room : usual;
 }
 
-hone_status hone_asked_request(const hone_asked *a, hone_engine *engine, size_t prompt, int64_t choice,
-                               hone_request *out, hone_error *err)
+hone_status hone_asked_request(hone_asked *a, hone_engine *engine, size_t prompt, int64_t choice, hone_request *out,
+                               hone_error *err)
 {
     const hone_token_list *ids = &a->prompts[prompt];
     int64_t context = hone_engine_context_tokens(engine), most = most_tokens(a, context - (int64_t)ids->n);
-    if ((int64_t)ids->n + most > context)
+    a->exceeds_context = (int64_t)ids->n + most > context;
+    if (a->exceeds_context)
         return hone_fail(
             err, HONE_BAD_INPUT,
             "the prompt has %zu tokens and up to %lld are asked for, together %lld; the model's context is "

@@ -18,7 +18,7 @@ enum {
 };
 
 typedef struct hone_asked {
-    const hone_served_model *model;
+    hone_served_model *model; /* held until the end */
     bool chat;
     hone_token_list *prompts; /* [n_prompts], owned */
     size_t n_prompts;
@@ -30,6 +30,7 @@ typedef struct hone_asked {
         *stops[HONE_ASKED_MAX_STOPS]; /* owned copies: the worker may be the last to let go, and JSON is one thread's */
     size_t n_stops;
     bool stream, include_usage, echo;
+    bool exceeds_context;  /* why hone_asked_request failed */
     int n_logprobs;        /* -1: none; else how many of the best to list for each token of the answer */
     int n_prompt_logprobs; /* -1: none; else how many for each token of the prompt, in vLLM's form */
     int64_t created;
@@ -38,12 +39,12 @@ typedef struct hone_asked {
 
 /* Reads what both have; the prompts are the caller's to add. body is not kept. *out is to be freed also after a
  * failure, with *param naming the member at fault. */
-hone_status hone_asked_read(hone_server *server, const hone_served_model *model, const json_t *body, bool chat,
+hone_status hone_asked_read(hone_server *server, hone_served_model *model, const json_t *body, bool chat,
                             hone_asked **out, const char **param, hone_error *err);
 void hone_asked_free(void *asked);
 /* Fills in the request of choice `choice` of prompt `prompt`. HONE_BAD_INPUT where prompt and answer exceed the
- * context, with the numbers. */
-hone_status hone_asked_request(const hone_asked *asked, hone_engine *engine, size_t prompt, int64_t choice,
-                               hone_request *out, hone_error *err);
+ * context, with the numbers; asked->exceeds_context says that it was that. */
+hone_status hone_asked_request(hone_asked *asked, hone_engine *engine, size_t prompt, int64_t choice, hone_request *out,
+                               hone_error *err);
 
 #endif

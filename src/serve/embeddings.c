@@ -140,7 +140,7 @@ void hone_endpoint_embeddings(hone_server *server, const json_t *body, const hon
                               hone_http_reply *reply)
 {
     (void)request;
-    const hone_served_model *model = hone_api_model(server, body, reply);
+    hone_served_model *model = hone_api_model(server, body, reply);
     if (!model)
         return;
     embedding e = {.embedder = model->embedder};
@@ -150,7 +150,7 @@ void hone_endpoint_embeddings(hone_server *server, const json_t *body, const hon
     hone_status status = HONE_OK;
     if (model->adapter)
         status = hone_fail(&err, HONE_UNSUPPORTED, "\"%s\" is an adapter; vectors come from \"%s\"", model->name,
-                           server->models[0].name);
+                           hone_served_base_name(server->served));
     else if (!e.embedder && !(e.embedder = hone_server_own_embedder(server, &err)))
         status = err.code;
     if (status == HONE_OK)
@@ -168,4 +168,5 @@ void hone_endpoint_embeddings(hone_server *server, const json_t *body, const hon
     free(e.texts);
     free(e.n_tokens);
     free(e.vectors);
+    hone_served_release(model);
 }

@@ -43,6 +43,7 @@ void hone_generate(hone_server *server, hone_asked *asked, const hone_http_reque
     hone_call *call;
     hone_error err;
     hone_status status = make_call(server, asked, &call, &err);
+    bool exceeds = asked->exceeds_context;
     if (!call)
         hone_asked_free(asked);
     if (status == HONE_OK && asked->stream) {
@@ -53,7 +54,9 @@ void hone_generate(hone_server *server, hone_asked *asked, const hone_http_reque
     }
     if (status == HONE_OK)
         status = hone_worker_submit(server->worker, call, &err);
-    if (status != HONE_OK)
+    if (status != HONE_OK && exceeds) /* the code by which clients know that a shorter prompt would help */
+        hone_api_fail_as(reply, 400, asked->chat ? "messages" : "prompt", "context_length_exceeded", "%s", err.message);
+    else if (status != HONE_OK)
         hone_api_fail(reply, status, NULL, &err);
     else if (!wait_for_all(call, request->client, &status, &err))
         hone_api_fail_as(reply, 503, NULL, NULL, "the client closed its connection");
@@ -116,18 +119,20 @@ static hone_status read_messages(hone_server *server, hone_asked *a, const json_
 static void answer(hone_server *server, const json_t *body, bool chat, const hone_http_request *request,
                    hone_http_reply *reply)
 {
-    const hone_served_model *model = hone_api_model(server, body, reply);
+    hone_served_model *model = hone_api_model(server, body, reply);
     if (!model)
         return;
     if (model->embeds_only) {
         hone_api_fail_as(reply, 400, "model", "unsupported", "\"%s\" makes vectors, not text; ask /v1/embeddings",
                          model->name);
+        hone_served_release(model);
         return;
     }
     hone_asked *asked;
     const char *param = NULL, *prompts = chat ? "messages" : "prompt";
     hone_error err;
     hone_status status = hone_asked_read(server, model, body, chat, &asked, &param, &err);
+    hone_served_release(model); /* the request holds it */
     if (status == HONE_OK) {
         param = prompts;
         status = (chat ? read_messages : read_prompts)(server, asked, json_object_get(body, prompts), &err);

@@ -1,7 +1,6 @@
 /* server.c - starting and stopping, and the names of what is served. */
 #include "serve/server.h"
 
-#include "base/text.h"
 #include "serve/api.h"
 
 #include <stdio.h>
@@ -11,48 +10,27 @@
 
 enum { SECONDS_TO_SEND = 5 }; /* when stopping, for answers that are done */
 
-static hone_status add_model(hone_server *server, const char *name, const hone_served_model *model, hone_error *err)
-{
-    if (!*name)
-        return hone_fail(err, HONE_BAD_INPUT, "an adapter has an empty name; give one, as in --adapter NAME=FOLDER");
-    if (!hone_utf8_valid(name, strlen(name), NULL))
-        return hone_fail(err, HONE_BAD_INPUT, "the name of a model is not valid UTF-8; clients could not send it");
-    for (size_t i = 0; i < server->n_models; i++)
-        if (strcmp(server->models[i].name, name) == 0)
-            return hone_fail(err, HONE_BAD_INPUT,
-                             "two models are named \"%s\"; clients choose by name, so give each its own", name);
-    char *copy = strdup(name);
-    if (!copy)
-        return hone_fail(err, HONE_NO_MEMORY, "out of memory");
-    server->models[server->n_models] = *model;
-    server->models[server->n_models++].name = copy;
-    return HONE_OK;
-}
-
 static void server_free(hone_server *server)
 {
     hone_worker_free(server->worker);
     hone_embedder_close(server->own_embedder);
     pthread_mutex_destroy(&server->embedder_lock);
-    for (size_t i = 0; i < server->n_models; i++)
-        free(server->models[i].name);
-    free(server->models);
+    hone_served_free(server->served);
     free(server);
 }
 
 /* The base, its adapters, and a sentence encoder. */
 static hone_status add_models(hone_server *server, const hone_server_options *options, hone_error *err)
 {
-    server->models = calloc(options->n_adapters + 2, sizeof *server->models);
-    hone_status status = server->models ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    hone_status status = hone_served_create(server->engine, &server->served, err);
     if (status == HONE_OK)
-        status = add_model(server, options->model_name, &(hone_served_model){0}, err);
+        status = hone_served_add(server->served, options->model_name, &(hone_served_model){0}, false, err);
     for (size_t i = 0; i < options->n_adapters && status == HONE_OK; i++)
-        status = add_model(server, options->adapters[i].name,
-                           &(hone_served_model){.adapter = options->adapters[i].adapter}, err);
+        status = hone_served_add(server->served, options->adapters[i].name,
+                                 &(hone_served_model){.adapter = options->adapters[i].adapter}, false, err);
     if (status == HONE_OK && options->encoder)
-        status = add_model(server, options->encoder_name,
-                           &(hone_served_model){.embedder = options->encoder, .embeds_only = true}, err);
+        status = hone_served_add(server->served, options->encoder_name,
+                                 &(hone_served_model){.embedder = options->encoder, .embeds_only = true}, false, err);
     return status;
 }
 
@@ -72,6 +50,7 @@ hone_status hone_server_start(hone_engine *engine, const hone_server_options *op
     if (status == HONE_OK)
         status = hone_worker_start(engine, &server->worker, err);
     if (status == HONE_OK) {
+        hone_served_set_worker(server->served, server->worker);
         status = hone_http_start(options->host ? options->host : "127.0.0.1", options->port, hone_api_handle, server,
                                  &server->http, err);
         if (status != HONE_OK)

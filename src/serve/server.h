@@ -2,7 +2,7 @@
  *
  *   GET  /health            POST /v1/chat/completions   POST /tokenize
  *   GET  /v1/models[/NAME]  POST /v1/completions        POST /detokenize
- *   GET  /tokenizer_info    POST /v1/embeddings
+ *   GET  /tokenizer_info    POST /v1/embeddings         POST /v1/load_lora_adapter, /v1/unload_lora_adapter
  *
  * Threads: one for each connection (http.h) reads a request, checks it, makes tokens of it and writes the answer; one
  * worker (work.h) owns the engine. An answer has the bits that `hone run` and `hone score` give for the same tokens and
@@ -12,6 +12,8 @@
 
 #include "engine/engine.h"
 #include "model/embedder.h"
+
+enum { HONE_SERVED_ADAPTERS = 64 }; /* at once */
 
 typedef struct hone_served_adapter {
     const char *name; /* a `model` name for clients, borrowed during the start */
@@ -30,8 +32,9 @@ typedef struct hone_server_options {
 
 typedef struct hone_server hone_server;
 
-/* The engine and its adapters are borrowed until the end of hone_server_stop and not to be used meanwhile.
- * HONE_BAD_INPUT for a name given twice, and what hone_http_start says. */
+/* The engine and its adapters are borrowed until the end of hone_server_stop and not to be used meanwhile; an adapter
+ * that a client unloads is dropped from the engine. HONE_BAD_INPUT for a name given twice, and what hone_http_start
+ * says. */
 hone_status hone_server_start(hone_engine *engine, const hone_server_options *options, hone_server **out,
                               hone_error *err);
 int hone_server_port(const hone_server *server);

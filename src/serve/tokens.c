@@ -53,8 +53,10 @@ void hone_endpoint_tokenize(hone_server *server, const json_t *body, const hone_
     hone_token_list ids = {0};
     const char *param = NULL;
     hone_error err;
-    if (!hone_api_model(server, body, reply))
+    hone_served_model *model = hone_api_model(server, body, reply);
+    if (!model)
         return;
+    hone_served_release(model);
     hone_status status = tokenize(server, body, &ids, &param, &err);
     if (status == HONE_OK)
         hone_api_answer(reply, json_pack("{s:o, s:I, s:I}", "tokens", list_of_ids(&ids), "count", (json_int_t)ids.n,
@@ -72,8 +74,10 @@ void hone_endpoint_detokenize(hone_server *server, const json_t *body, const hon
     hone_buffer text = {0};
     hone_error err;
     const json_t *tokens = json_object_get(body, "tokens");
-    if (!hone_api_model(server, body, reply))
+    hone_served_model *model = hone_api_model(server, body, reply);
+    if (!model)
         return;
+    hone_served_release(model);
     hone_status status = json_is_array(tokens) ? hone_api_read_ids(server, tokens, "tokens", &ids, &err)
                                                : hone_fail(&err, HONE_BAD_INPUT, "\"tokens\" is %s; it takes a list",
                                                            hone_json_kind(tokens));

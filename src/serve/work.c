@@ -26,28 +26,18 @@ struct hone_call {
     void (*free_owned)(void *);
 };
 
-/* A function that someone waits for. Lives on the waiting thread's stack. */
-typedef struct task {
-    struct task *next;
-    hone_work_function function;
-    void *context;
-    hone_status status;
-    hone_error *err;
-    bool done;
-} task;
-
 struct hone_worker {
     hone_engine *engine;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed, task_done;
-    task *tasks, **tasks_end;          /* under the lock */
-    hone_call *arrived, **arrived_end; /* handed over, not yet seen; under the lock */
-    hone_call *calls, **calls_end;     /* the worker's own list, in the order of arrival */
-    size_t n_tickets;                  /* the worker's own */
-    hone_work_counts counts;           /* under the lock */
-    bool stopping;                     /* under the lock */
-    double stop_at;                    /* when stopping: the clock's seconds at which the rest is ended */
+    hone_work_task *tasks, **tasks_end; /* under the lock */
+    hone_call *arrived, **arrived_end;  /* handed over, not yet seen; under the lock */
+    hone_call *calls, **calls_end;      /* the worker's own list, in the order of arrival */
+    size_t n_tickets;                   /* the worker's own */
+    hone_work_counts counts;            /* under the lock */
+    bool stopping;                      /* under the lock */
+    double stop_at;                     /* when stopping: the clock's seconds at which the rest is ended */
 };
 
 static const char stopping[] = "the server is stopping; send the request again when it is back";
@@ -287,13 +277,16 @@ static bool take_calls(hone_worker *w, bool *time_is_up)
 static void run_task(hone_worker *w)
 {
     pthread_mutex_lock(&w->lock);
-    task *t = w->tasks;
+    hone_work_task *t = w->tasks;
     if (t && !(w->tasks = t->next))
         w->tasks_end = &w->tasks;
     pthread_mutex_unlock(&w->lock);
     if (!t)
         return;
+    bool waited_for = t->waited_for; /* one that is not may be gone when its function returns */
     hone_status status = t->function(t->context, t->err);
+    if (!waited_for)
+        return;
     pthread_mutex_lock(&w->lock);
     t->status = status;
     t->done = true;
@@ -308,12 +301,12 @@ static void *work(void *context)
     while (take_calls(w, &time_is_up)) {
         hone_error err = {0};
         bool idle;
+        run_task(w); /* also when time is up: somebody waits for it, and it is short */
         if (time_is_up) {
             hone_fail(&err, HONE_BUSY, "%s", stopping);
             end_all(w, HONE_BUSY, &err);
             continue;
         }
-        run_task(w);
         look_over_calls(w); /* a maker that left before its turn costs nothing */
         begin_answers(w);
         hone_status status = hone_engine_step(w->engine, &idle, &err);
@@ -367,21 +360,35 @@ hone_status hone_worker_submit(hone_worker *w, hone_call *call, hone_error *err)
     return status;
 }
 
+/* Under the lock. False: the worker is stopping. */
+static bool add_task(hone_worker *w, hone_work_task *t)
+{
+    if (w->stopping)
+        return false;
+    *w->tasks_end = t;
+    w->tasks_end = &t->next;
+    pthread_cond_signal(&w->changed);
+    return true;
+}
+
 hone_status hone_worker_run(hone_worker *w, hone_work_function function, void *context, hone_error *err)
 {
-    task t = {.function = function, .context = context, .err = err};
+    hone_work_task t = {.function = function, .context = context, .err = err, .waited_for = true};
     pthread_mutex_lock(&w->lock);
-    if (w->stopping) {
-        pthread_mutex_unlock(&w->lock);
-        return hone_fail(err, HONE_BUSY, "%s", stopping);
-    }
-    *w->tasks_end = &t;
-    w->tasks_end = &t.next;
-    pthread_cond_signal(&w->changed);
-    while (!t.done)
+    bool added = add_task(w, &t);
+    while (added && !t.done)
         pthread_cond_wait(&w->task_done, &w->lock);
     pthread_mutex_unlock(&w->lock);
-    return t.status;
+    return added ? t.status : hone_fail(err, HONE_BUSY, "%s", stopping);
+}
+
+bool hone_worker_post(hone_worker *w, hone_work_task *t, hone_work_function function, void *context)
+{
+    *t = (hone_work_task){.function = function, .context = context};
+    pthread_mutex_lock(&w->lock);
+    bool added = add_task(w, t);
+    pthread_mutex_unlock(&w->lock);
+    return added;
 }
 
 void hone_worker_stop(hone_worker *w, double seconds)

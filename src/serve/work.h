@@ -60,6 +60,19 @@ void hone_worker_free(hone_worker *worker); /* after stop */
 typedef hone_status (*hone_work_function)(void *context, hone_error *err);
 hone_status hone_worker_run(hone_worker *worker, hone_work_function function, void *context, hone_error *err);
 
+/* The same without waiting, in memory of the caller's that stays in place until the function is called (it may free
+ * it). False: the worker is stopping, the function will not be called. */
+typedef struct hone_work_task hone_work_task;
+struct hone_work_task {
+    hone_work_task *next;
+    hone_work_function function;
+    void *context;
+    hone_status status;
+    hone_error *err;
+    bool waited_for, done;
+};
+bool hone_worker_post(hone_worker *worker, hone_work_task *task, hone_work_function function, void *context);
+
 typedef struct hone_work_counts {
     size_t waiting, active; /* answers */
     uint64_t finished, cancelled, failed;

@@ -281,6 +281,53 @@ static void test_stopping_finishes_what_is_under_way(void **state)
     }
 }
 
+typedef struct embedding_asker {
+    int port;
+    const hone_buffer *body;
+    http_answer answer;
+    pthread_t thread;
+} embedding_asker;
+
+static void *ask_for_vectors(void *context)
+{
+    embedding_asker *me = context;
+    me->answer = serving_ask(me->port, "POST", "/v1/embeddings", "", me->body->data, me->body->length);
+    return NULL;
+}
+
+/* Vectors are computed between steps, sixteen texts at a time, so that each of these has work waiting when the end
+ * comes. */
+static void test_stopping_at_once_answers_those_who_wait_for_vectors(void **state)
+{
+    (void)state;
+    enum { N = 6, N_TEXTS = 1500 };
+    serving s;
+    serving_start(&s);
+    embedding_asker askers[N];
+    hone_buffer body = {0};
+    hone_buffer_puts(&body, "{\"input\":[");
+    for (int i = 0; i < N_TEXTS; i++)
+        hone_buffer_printf(&body, "%s\"a text to be embedded, number %d of many that come together\"", i ? "," : "", i);
+    hone_buffer_puts(&body, "]}");
+    for (int i = 0; i < N; i++) {
+        askers[i] = (embedding_asker){.port = s.port, .body = &body};
+        assert_int_equal(pthread_create(&askers[i].thread, NULL, ask_for_vectors, &askers[i]), 0);
+    }
+    usleep(100000);
+    hone_server_stop(s.server, 0);
+    int n_stopped = 0;
+    for (int i = 0; i < N; i++) {
+        pthread_join(askers[i].thread, NULL);
+        int status = askers[i].answer.status;
+        assert_true(status == 200 || status == 503 || status == 0); /* 0: had not been read when the server ended */
+        n_stopped += status == 503;
+        hone_buffer_clear(&askers[i].answer.body);
+    }
+    assert_true(n_stopped > 0);
+    hone_buffer_clear(&body);
+    hone_engine_close(s.engine);
+}
+
 static void test_more_than_can_wait_is_refused_and_not_dropped(void **state)
 {
     (void)state;
@@ -322,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_a_client_that_does_not_read_holds_up_nobody),
         cmocka_unit_test(test_two_thousand_requests_with_cancels_leave_nothing_behind),
         cmocka_unit_test(test_stopping_finishes_what_is_under_way),
+        cmocka_unit_test(test_stopping_at_once_answers_those_who_wait_for_vectors),
         cmocka_unit_test(test_more_than_can_wait_is_refused_and_not_dropped),
     };
     return cmocka_run_group_tests(tests, start, stop);
