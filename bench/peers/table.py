@@ -74,6 +74,26 @@ def main():
         sys.exit(__doc__)
     bench, task = load(sys.argv[1], "hone.json"), load(sys.argv[1], "hone_task.json")
     peers = load(sys.argv[1], "peers.jsonl") or []
+    if bench:
+        print_speed(bench, task, peers)
+    print_side_by_side(peers)
+
+
+def print_side_by_side(peers):
+    """Servers and sentence embeddings: a line for each who, beside hone's figure for the same work."""
+    for unit in ("served tokens/s", "sentences/s"):
+        lines = [line for line in peers if line["unit"] == unit]
+        if not lines:
+            continue
+        own = {line["work"]: line["median"] for line in lines if line["who"].startswith("hone")}
+        print()
+        print_table([unit, "work", "median (low to high)", "latency p50, p95 s", "hone / this"],
+                    [[line["who"], line["work"], cell(line),
+                      f"{line['latency_p50_s']:.2f}, {line['latency_p95_s']:.2f}" if "latency_p50_s" in line else "-",
+                      f"{own[line['work']] / line['median']:.2f}" if line["work"] in own else "-"] for line in lines])
+
+
+def print_speed(bench, task, peers):
     columns = {"hone": hone_figures(bench, task)}
     memory = {"hone": max(bench["peak_rss_bytes"], task["peak_rss_bytes"] if task else 0)}
     for line in peers:

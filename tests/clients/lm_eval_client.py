@@ -41,18 +41,15 @@ def score_by_hone(hone, model_file, pairs):
     return [sum(answer["logprobs"][n_context:]) for answer, (_, n_context) in zip(answers, pairs)]
 
 
-def main():
-    base_url, model, hone, model_file, data, n_items = sys.argv[1:7]
+def evaluate(model, model_args, data, n_items):
+    """lm-eval's results for the first n_items of DATA, and (context, choice, log-likelihood) for each choice."""
     here = pathlib.Path(__file__).parent
     with tempfile.TemporaryDirectory() as folder:
         os.environ["HF_DATASETS_CACHE"] = folder
         task = (here / "lm_eval_task" / "hone_arc_easy.yaml").read_text().replace("DATA_FILE", os.path.abspath(data))
         pathlib.Path(folder, "hone_arc_easy.yaml").write_text(task)
         results = lm_eval.simple_evaluate(
-            model="local-completions",
-            model_args={"model": model, "base_url": base_url + "/v1/completions", "num_concurrent": 4, "max_retries": 1,
-                        "tokenizer_backend": "remote", "tokenized_requests": True, "batch_size": 8},
-            tasks=["hone_arc_easy"],
+            model=model, model_args=model_args, tasks=["hone_arc_easy"],
             task_manager=lm_eval.tasks.TaskManager(include_path=folder, include_defaults=False),
             limit=int(n_items), log_samples=True, bootstrap_iters=0)
     items = []
@@ -64,6 +61,19 @@ def main():
             while isinstance(response[0], (list, tuple)):
                 response = response[0]
             items.append((pair[0], pair[1], float(response[0])))
+    assert len(items) >= 2 * int(n_items), len(items)
+    return results["results"]["hone_arc_easy"]["acc,none"], items
+
+
+def evaluate_server(base_url, model, data, n_items):
+    return evaluate("local-completions",
+                    {"model": model, "base_url": base_url + "/v1/completions", "num_concurrent": 4, "max_retries": 1,
+                     "tokenizer_backend": "remote", "tokenized_requests": True, "batch_size": 8}, data, n_items)
+
+
+def main():
+    base_url, model, hone, model_file, data, n_items = sys.argv[1:7]
+    accuracy, items = evaluate_server(base_url, model, data, n_items)
     session = requests.Session()
     pairs = [pair_of(session, base_url, context, choice) for context, choice, _ in items]
     worst = 0.0
@@ -71,12 +81,10 @@ def main():
         difference = abs(by_server - by_score)
         worst = max(worst, difference)
         assert difference <= TOLERANCE, f"{context!r} {choice!r}: {by_server} through the server, {by_score} by score"
-    assert len(items) >= 2 * int(n_items), len(items)
     if len(sys.argv) > 7:
         with open(sys.argv[7], "w") as out:
             for context, choice, logprob in items:
                 out.write(json.dumps({"context": context, "choice": choice, "logprob": logprob}) + "\n")
-    accuracy = results["results"]["hone_arc_easy"]["acc,none"]
     print(f"lm_eval {lm_eval.__version__}: {len(items)} log-likelihoods of {n_items} items, accuracy {accuracy:.3f}; the "
           f"greatest difference from hone score is {worst:.1e} nats")
 
