@@ -56,7 +56,7 @@ static hone_status encode_example(hone_approach *a, const hone_row *row, hone_to
                          "%s:%lld: the example takes %zu tokens, the model's context holds %lld. Shorten or "
                          "remove the row.",
                          file, (long long)row->line, ids->n, (long long)context);
-    *out = (hone_train_example){.ids = ids->data, .n_ids = ids->n, .n_prompt = n_prompt};
+    *out = (hone_train_example){.ids = ids->data, .n_ids = ids->n, .n_prompt = n_prompt, .line = row->line};
     return HONE_OK;
 }
 
@@ -90,6 +90,11 @@ static void named_begin(hone_progress *p, const char *name, const char *unit, in
     hone_progress_begin(n->to, n->name, unit, total);
 }
 
+static void named_resize(hone_progress *p, int64_t total)
+{
+    hone_progress_resize(((named_progress *)p->context)->to, total);
+}
+
 static void named_update(hone_progress *p, int64_t done, const char *detail)
 {
     hone_progress_update(((named_progress *)p->context)->to, done, detail);
@@ -108,12 +113,16 @@ static void named_note(hone_progress *p, const char *text)
 static void init_named(named_progress *n, hone_progress *to)
 {
     n->to = to;
-    n->base = (hone_progress){
-        .context = n, .begin = named_begin, .update = named_update, .end = named_end, .note = named_note};
+    n->base = (hone_progress){.context = n,
+                              .begin = named_begin,
+                              .resize = named_resize,
+                              .update = named_update,
+                              .end = named_end,
+                              .note = named_note};
 }
 
 /* hone_train_score: the task metric on the tuning half of select, answers as they will be served. */
-static hone_status score_checkpoint(void *context, const hone_adapter *adapter, double *score, hone_error *err)
+static hone_status score_checkpoint(void *context, const hone_adapter *adapter, hone_train_scored *out, hone_error *err)
 {
     hone_approach *a = context;
     size_t n = hone_workbench_tune_rows(a->bench);
@@ -131,9 +140,9 @@ static hone_status score_checkpoint(void *context, const hone_adapter *adapter, 
     a->adapter = adapter;
     status = hone_approach_answer(a, rows, n, true, arena, answers, NULL, err);
     a->adapter = before;
-    *score = 0;
+    out->score = 0;
     for (size_t i = 0; i < n && status == HONE_OK; i++)
-        *score += answers[i].score / (double)n;
+        out->score += answers[i].score / (double)n;
 done:
     free(rows);
     free(answers);

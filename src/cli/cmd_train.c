@@ -135,7 +135,7 @@ typedef struct scorer {
 } scorer;
 
 /* Share of held-out examples whose last answer, generated greedily, is exactly the reference: not teacher-forced. */
-static hone_status score(void *context, const hone_adapter *adapter, double *out, hone_error *err)
+static hone_status score(void *context, const hone_adapter *adapter, hone_train_scored *out, hone_error *err)
 {
     const scorer *s = context;
     const data *d = s->data;
@@ -159,7 +159,7 @@ static hone_status score(void *context, const hone_adapter *adapter, double *out
         hone_response_clear(&responses[i]);
     }
     hone_engine_release_memory(s->engine); /* the next step needs it, and another adapter's pages are of no use */
-    *out = (double)right / (double)n;
+    out->score = (double)right / (double)n;
     free(requests);
     free(responses);
     return status;

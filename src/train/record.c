@@ -12,21 +12,55 @@
 
 #define METRICS_FILE "metrics.jsonl"
 
-hone_status hone_train_metrics_append(const char *folder, const hone_train_metrics *m, hone_error *err)
+static hone_status append_line(const char *folder, const char *line, hone_error *err)
 {
-    char *path = hone_path_join(folder, METRICS_FILE);
+    char *path = line ? hone_path_join(folder, METRICS_FILE) : NULL;
     if (!path)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
     FILE *file = fopen(path, "a");
-    bool written =
-        file && fprintf(file,
-                        "{\"step\": %lld, \"loss\": %.9g, \"learning_rate\": %.9g, \"gradient_norm\": "
-                        "%.9g, \"tokens_per_second\": %.1f}\n",
-                        (long long)m->step, m->loss, m->learning_rate, m->gradient_norm, m->tokens_per_second) > 0;
+    bool written = file && fputs(line, file) >= 0;
     if (file && fclose(file) != 0)
         written = false;
     hone_status status = written ? HONE_OK : hone_file_fail_errno(err, path, "write");
     free(path);
+    return status;
+}
+
+hone_status hone_train_metrics_append(const char *folder, const hone_train_metrics *m, hone_error *err)
+{
+    hone_buffer b = {0};
+    hone_buffer_printf(&b,
+                       "{\"step\": %lld, \"loss\": %.9g, \"learning_rate\": %.9g, \"gradient_norm\": %.9g, "
+                       "\"tokens_per_second\": %.1f, \"seconds\": %.3f, \"lines\": [",
+                       (long long)m->step, m->loss, m->learning_rate, m->gradient_norm, m->tokens_per_second,
+                       m->seconds);
+    for (size_t i = 0; i < m->n_examples; i++) {
+        int64_t line = m->examples[m->order[i]].line;
+        hone_buffer_printf(&b, "%s%lld", i ? ", " : "", line > 0 ? (long long)line : (long long)m->order[i] + 1);
+    }
+    hone_buffer_puts(&b, "], \"losses\": [");
+    for (size_t i = 0; i < m->n_examples; i++)
+        hone_buffer_printf(&b, "%s%.4g", i ? ", " : "", m->losses[i]);
+    hone_buffer_puts(&b, "]}\n");
+    hone_status status = append_line(folder, b.failed ? NULL : b.data, err);
+    hone_buffer_clear(&b);
+    return status;
+}
+
+hone_status hone_train_metrics_append_score(const char *folder, int64_t step, const hone_train_scored *scored,
+                                            const json_t *details, hone_error *err)
+{
+    hone_buffer b = {0};
+    json_t *line = json_pack("{s:I, s:o, s:o}", "step", (json_int_t)step, "score", json_real(scored->score),
+                             "select_loss", isfinite(scored->loss) ? json_real(scored->loss) : json_null());
+    if (line && details)
+        json_object_update_missing(line, (json_t *)(uintptr_t)details);
+    char *text = line ? json_dumps(line, JSON_REAL_PRECISION(9)) : NULL;
+    hone_buffer_printf(&b, "%s\n", text ? text : "");
+    hone_status status = append_line(folder, text && !b.failed ? b.data : NULL, err);
+    hone_buffer_clear(&b);
+    free(text);
+    json_decref(line);
     return status;
 }
 
@@ -87,6 +121,8 @@ static json_t *record_json(const hone_train_record *r)
             json_object_set_new(outcome, "best_score", json_real(result->best_score));
         json_object_update(record, more);
         json_object_set(record, "result", outcome);
+        if (o->search)
+            json_object_set(record, "search", (json_t *)(uintptr_t)o->search);
     } else {
         json_decref(record);
         record = NULL;

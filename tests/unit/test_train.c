@@ -564,13 +564,13 @@ typedef struct judge {
     int asked, best_at, fail_at;
 } judge;
 
-static hone_status give_score(void *context, const hone_adapter *adapter, double *score, hone_error *err)
+static hone_status give_score(void *context, const hone_adapter *adapter, hone_train_scored *out, hone_error *err)
 {
     judge *j = context;
     assert_true(strlen(adapter->hash) == 64);
     if (++j->asked == j->fail_at)
         return hone_fail(err, HONE_IO, "the judge is ill");
-    *score = j->asked == j->best_at ? 1 : 0.5 - 0.01 * j->asked;
+    out->score = j->asked == j->best_at ? 1 : 0.5 - 0.01 * j->asked;
     return HONE_OK;
 }
 
