@@ -51,7 +51,7 @@ typedef struct hone_train_batch {
     const hone_span **ends;            /* of a trunk: the span in which an example leaves it, NULL: it shares nothing */
     hone_labelled *labelled;           /* [max_examples] */
     int64_t n_labelled;
-    hone_page_copy *copies;            /* of pages of which an example continues the trunk, before the forward pass */
+    hone_page_copy *copies; /* of pages of which an example continues the trunk, before the forward pass */
     int64_t n_copies;
 } hone_train_batch;
 

@@ -27,6 +27,7 @@ typedef struct hone_train_record {
     hone_engine *engine;
     const hone_train_options *options;
     const hone_train_result *result;
+    const hone_train_example *examples;
     size_t n_examples;
     const char *fingerprint, *data_hash;
 } hone_train_record;

@@ -65,8 +65,8 @@ typedef struct run {
     double norm; /* of the last step's gradient, before clipping */
     bool scored_at_all, broke_down;
     const double *example_losses; /* of the last step, in its order; the passes' */
-    hone_train_scored scored; /* the last score, details NULL */
-    int64_t scored_step;      /* where it was made */
+    hone_train_scored scored;     /* the last score, details NULL */
+    int64_t scored_step;          /* where it was made */
 } run;
 
 static hone_status check(const run *r)
@@ -186,7 +186,7 @@ static hone_status prepare(run *r)
     r->state.total_steps = steps < 1 ? 1 : (int64_t)steps;
     if (o->max_steps > 0 && r->state.total_steps > o->max_steps)
         r->state.total_steps = o->max_steps;
-    r->state.best_score = NAN;
+    r->state.best_score = r->state.best_loss = NAN;
     r->order_epoch = -1;
     hone_status status = hone_train_step_create(r->model, &r->plan.step, &r->passes, r->err);
     if (status != HONE_OK)
@@ -197,8 +197,7 @@ static hone_status prepare(run *r)
     r->state.second_moment = calloc(n, sizeof(float));
     r->state.losses = calloc((size_t)r->state.total_steps, sizeof(float));
     r->order = calloc(r->n_examples, sizeof *r->order);
-    if (!r->gradient || !r->state.first_moment || !r->state.second_moment || !r->state.losses ||
-        !r->order)
+    if (!r->gradient || !r->state.first_moment || !r->state.second_moment || !r->state.losses || !r->order)
         return hone_fail(r->err, HONE_NO_MEMORY, "out of memory for an adapter of %zu parameters", n);
     snprintf(r->adapter->base_hash, sizeof r->adapter->base_hash, "%s", hone_engine_model_hash(r->engine));
     hone_adapter_init(r->adapter, o->seed);
@@ -316,10 +315,14 @@ static hone_status ask_score(run *r, json_t **details)
     r->scored.details = NULL;
     r->scored_step = r->state.step;
     r->state.score_seconds += hone_clock_seconds() - start;
+    if (status == HONE_CANCELLED)
+        return hone_fail(r->err, HONE_CANCELLED, "stopped while step %lld was scored; the same command continues",
+                         (long long)r->state.step);
     return status == HONE_OK ? hone_train_step_create(r->model, &r->plan.step, &r->passes, r->err) : status;
 }
 
-/* Asks for a score; a better one than before leaves its adapter in the folder. */
+/* Asks for a score; a better one than before leaves its adapter in the folder. Of equal scores the one with the lower
+ * loss on held-out rows is better: long answers are hardly ever right to the letter. */
 static hone_status score_checkpoint(run *r)
 {
     json_t *details = NULL;
@@ -330,9 +333,12 @@ static hone_status score_checkpoint(run *r)
     if (status != HONE_OK)
         return status;
     double score = r->scored.score;
-    if (!isnan(r->state.best_score) && score <= r->state.best_score)
+    bool better = isnan(r->state.best_score) || score > r->state.best_score ||
+                  (score == r->state.best_score && r->scored.loss < r->state.best_loss);
+    if (!better)
         return HONE_OK;
     r->state.best_score = score;
+    r->state.best_loss = r->scored.loss;
     r->state.best_step = r->state.step;
     return save_adapter(r);
 }
@@ -485,6 +491,7 @@ static hone_train_record make_record(const run *r, const hone_train_result *resu
     return (hone_train_record){.engine = r->engine,
                                .options = r->options,
                                .result = result,
+                               .examples = r->examples,
                                .n_examples = r->n_examples,
                                .fingerprint = r->state.fingerprint,
                                .data_hash = r->data_hash};
@@ -495,7 +502,9 @@ static void remove_leftovers(const char *folder)
 {
     static const char *const files[] = {"checkpoint.bin.tmp-",      "adapter_model.safetensors.tmp-",
                                         "adapter_config.json.tmp-", "hone.json.tmp-",
-                                        "metrics.jsonl.tmp-",       "README.md.tmp-"};
+                                        "metrics.jsonl.tmp-",       "README.md.tmp-",
+                                        "search.json.tmp-",         "report.html.tmp-",
+                                        "curve.json.tmp-"};
     DIR *entries = opendir(folder);
     for (struct dirent *e; entries && (e = readdir(entries));)
         for (size_t i = 0; i < sizeof files / sizeof *files; i++)
@@ -527,6 +536,7 @@ static bool read_finished(const run *r, hone_train_result *result)
                                       .final_loss = json_number_value(json_object_get(outcome, "final_loss")),
                                       .best_score = best ? json_number_value(best) : NAN,
                                       .best_step = json_integer_value(json_object_get(outcome, "best_step")),
+                                      .planned_steps = json_integer_value(json_object_get(outcome, "planned_steps")),
                                       .resumed = true};
         result->tokens_per_second = seconds > 0 ? (double)result->tokens / seconds : 0;
     }

@@ -12,6 +12,7 @@ typedef struct hone_train_example {
     size_t n_prompt;      /* tokens before the first labelled one, 1 <= n_prompt < n_ids */
     const float *weights; /* [n_ids], borrowed: how much predicting ids[i] counts, from n_prompt on; NULL: each once */
     int64_t line;         /* of the row it was made from, for messages; 0: not known */
+    const char *input, *answer; /* the row as text, for reports; borrowed, may be NULL */
 } hone_train_example;
 
 typedef enum hone_schedule_kind {
@@ -53,6 +54,8 @@ typedef struct hone_train_options {
                                   with another pause goes on, and the run is the same as without */
     const json_t *search;      /* how rate and rank were found, for hone.json; may be NULL */
     const char *description;   /* free text kept in hone.json, may be NULL */
+    const char *data_path, *command; /* where the rows came from and what trains again, for the record; may be NULL */
+    size_t n_select_rows;            /* held out, for the record */
 } hone_train_options;
 
 void hone_train_options_defaults(hone_train_options *options);
@@ -90,12 +93,13 @@ typedef struct hone_train_result {
 void hone_train_fingerprint(hone_engine *engine, const hone_train_example *examples, size_t n_examples,
                             const hone_train_options *options, bool scored, char out[65]);
 
-/* Trains, keeps the best checkpoint by score() (the last one when score is NULL) and leaves a PEFT adapter in
- * options->folder (adapter_config.json, adapter_model.safetensors, hone.json). Killed at any instant, the same call
- * continues from the last checkpoint with the same bits as if it had never stopped. HONE_CANCELLED: state saved.
- * HONE_NO_MEMORY: more than memory_bytes would be needed, with the numbers, before anything is begun.
- * HONE_BAD_INPUT: an example longer than the context, nothing labelled; targets that match no layer; a checkpoint of
- * another run (the difference is named) or its finished adapter; HONE_BUSY: another process trains in that folder. */
+/* Trains, keeps the best checkpoint by score() (of equals the one with the lower loss; the last when score is NULL) and
+ * leaves a PEFT adapter in options->folder (adapter_config.json, adapter_model.safetensors, hone.json). Killed at any
+ * instant, the same call continues from the last checkpoint with the same bits as if it had never stopped.
+ * HONE_CANCELLED: state saved. HONE_NO_MEMORY: more than memory_bytes would be needed, with the numbers, before
+ * anything is begun. HONE_BAD_INPUT: an example longer than the context, nothing labelled; targets that match no layer;
+ * a checkpoint of another run (the difference is named) or its finished adapter; HONE_BUSY: another process trains in
+ * that folder. */
 hone_status hone_train(hone_engine *engine, const hone_train_example *examples, size_t n_examples,
                        const hone_train_options *options, hone_train_score score, void *score_context,
                        hone_progress *progress, hone_train_result *result, hone_error *err);

@@ -5,7 +5,7 @@
 #include "base/hash.h"
 #include "model/adapter.h"
 #include "tiny_model.h"
-#include "train/search.h"
+#include "train/series.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,7 +35,7 @@ static hone_train_options options_for(const char *folder)
     o.epochs = EPOCHS;
     o.learning_rate = 1e-2;
     o.seed = 5;
-    o.checkpoint_seconds = 0; /* after every step */
+    o.checkpoint_seconds = 1000;
     return o;
 }
 
@@ -243,8 +243,8 @@ static void test_a_search_that_is_interrupted_ends_with_the_same_bits(void **sta
     hone_error err;
     judge j = {0};
     assert_int_equal(search(engine, &o, &j, &r, &found, &err), HONE_OK);
-    hone_engine *alone;
-    hone_engine_options threads = {.n_threads = 1, .cache_bytes = 1 << 20, .max_batch_rows = 64};
+    hone_engine *alone; /* with another number of threads */
+    hone_engine_options threads = {.n_threads = 2, .cache_bytes = 1 << 20, .max_batch_rows = 64};
     assert_int_equal(hone_engine_open(model_path, &threads, &alone, &err), HONE_OK);
     hone_train_options again = options_for("disturbed");
     int stops = 0;
@@ -300,6 +300,95 @@ static void test_a_time_limit_gives_every_candidate_the_same_shorter_schedule(vo
     json_decref(found.record);
 }
 
+/* ---- the same training several times ---- */
+static hone_series series_for(const char *folder, judge *j)
+{
+    j->engine = engine;
+    return (hone_series){.engine = engine,
+                         .examples = examples,
+                         .n_examples = N_EXAMPLES,
+                         .options = options_for(folder),
+                         .score = judge_adapter,
+                         .score_context = j};
+}
+
+static void test_of_several_seeds_the_best_is_kept_with_mean_and_spread(void **state)
+{
+    (void)state;
+    judge j = {0};
+    hone_series series = series_for("seeds", &j);
+    hone_train_result kept;
+    hone_search_outcome outcome;
+    hone_error err;
+    json_t *record;
+    if (hone_train_seeds(&series, 3, NULL, 0, &kept, &record, &outcome, &err) != HONE_OK)
+        fail_msg("%s", err.message);
+    double scores[3], best = -1, sum = 0, squares = 0;
+    int best_seed = 0;
+    for (int i = 0; i < 3; i++) {
+        json_t *run = json_array_get(json_object_get(record, "runs"), (size_t)i);
+        scores[i] = json_number_value(json_object_get(run, "best_score"));
+        sum += scores[i];
+        assert_int_equal(json_integer_value(json_object_get(run, "seed")), 5 + i);
+        if (scores[i] > best) {
+            best = scores[i];
+            best_seed = 5 + i;
+        }
+    }
+    for (int i = 0; i < 3; i++)
+        squares += (scores[i] - sum / 3) * (scores[i] - sum / 3);
+    assert_true(fabs(json_number_value(json_object_get(record, "mean")) - sum / 3) < 1e-12);
+    assert_true(fabs(json_number_value(json_object_get(record, "standard_deviation")) - sqrt(squares / 2)) < 1e-12);
+    assert_int_equal(json_integer_value(json_object_get(record, "kept")), best_seed);
+    assert_true(kept.best_score == best);
+    assert_true(scores[0] != scores[1] && scores[1] != scores[2]);
+    char folder[32];
+    snprintf(folder, sizeof folder, "seeds/seed-%d", best_seed);
+    assert_string_equal(adapter_hash("seeds"), adapter_hash(folder));
+    json_t *written = json_load_file(temporary_path("seeds/hone.json"), 0, NULL);
+    assert_true(json_is_object(json_object_get(written, "seeds")));
+    json_decref(written);
+    json_decref(record);
+    /* A seed's run is the run that it is alone; asked again, nothing is trained. */
+    hone_train_options alone = options_for("seed six");
+    hone_train_result r;
+    alone.seed = 6;
+    assert_int_equal(train(&alone, &r, &err), HONE_OK);
+    assert_string_equal(adapter_hash("seed six"), adapter_hash("seeds/seed-6"));
+    j.asked = 0;
+    assert_int_equal(hone_train_seeds(&series, 3, NULL, 0, &kept, &record, &outcome, &err), HONE_OK);
+    assert_int_equal(j.asked, 0);
+    json_decref(record);
+    /* The adapter of another run in the folder is not written over. */
+    hone_series other = series_for("seed six", &j);
+    assert_int_equal(hone_train_seeds(&other, 2, NULL, 0, &kept, &record, &outcome, &err), HONE_OK); /* 5, 6: ours */
+    json_decref(record);
+    other.options.learning_rate = 1e-3;
+    other.options.folder = strcpy((char[300]){0}, temporary_path("alone"));
+    assert_int_equal(hone_train_seeds(&other, 2, NULL, 0, &kept, &record, &outcome, &err), HONE_BAD_INPUT);
+    assert_says(err, "finished adapter of another run");
+}
+
+/* By hand: 25 doubled while below the whole; a part above three quarters of it is left out. Passes: 25 rows are 2 steps
+ * of 16 a pass, so 20 passes make 40 steps; 100 rows are 7 steps, so 40/7 passes; 400 rows 25 steps. */
+static void test_parts_of_a_curve_double_and_small_ones_are_gone_through_more_often(void **state)
+{
+    (void)state;
+    size_t sizes[8];
+    assert_int_equal(hone_curve_sizes(1000, sizes, 8), 7);
+    static const size_t expected[] = {25, 50, 100, 200, 400, 1000};
+    assert_memory_equal(sizes, expected, 5 * sizeof *sizes);
+    assert_int_equal(sizes[6], 1000);
+    assert_int_equal(hone_curve_sizes(900, sizes, 8), 6); /* 800 is too near to 900 */
+    assert_int_equal(sizes[5], 900);
+    assert_int_equal(hone_curve_sizes(20, sizes, 8), 1);
+    assert_int_equal(sizes[0], 20);
+    assert_true(hone_curve_epochs(3, 25, 16) == 20);
+    assert_true(fabs(hone_curve_epochs(3, 100, 16) - 40.0 / 7) < 1e-12);
+    assert_true(hone_curve_epochs(3, 400, 16) == 3);
+    assert_true(hone_curve_epochs(3, 10, 16) == 25);
+}
+
 static void test_what_cannot_be_searched_is_refused(void **state)
 {
     (void)state;
@@ -339,7 +428,7 @@ static int open_all(void **state)
             ids[i][j] = (int32_t)hone_rng_below((hone_rng_key){3, HONE_RNG_TEST, (uint32_t)i}, j, TINY_VOCAB);
         examples[i] = (hone_train_example){ids[i], n, n - 2 - (size_t)(i % 4)};
     }
-    hone_engine_options o = {.n_threads = 2, .cache_bytes = 1 << 20, .max_batch_rows = 64};
+    hone_engine_options o = {.n_threads = 1, .cache_bytes = 1 << 20, .max_batch_rows = 64};
     return hone_engine_open(model_path, &o, &engine, &err) == HONE_OK ? 0 : -1;
 }
 
@@ -359,6 +448,8 @@ int main(void)
         cmocka_unit_test(test_a_search_that_is_interrupted_ends_with_the_same_bits),
         cmocka_unit_test(test_equal_scores_are_told_apart_by_the_loss_and_by_nothing_else),
         cmocka_unit_test(test_a_time_limit_gives_every_candidate_the_same_shorter_schedule),
+        cmocka_unit_test(test_of_several_seeds_the_best_is_kept_with_mean_and_spread),
+        cmocka_unit_test(test_parts_of_a_curve_double_and_small_ones_are_gone_through_more_often),
         cmocka_unit_test(test_what_cannot_be_searched_is_refused),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
