@@ -1,20 +1,18 @@
 /* tuning.c - from training rows to a loaded adapter.
  *
- *   probe    one short run for each candidate learning rate, scored on select_tune; the best is taken (skipped for one
- * candidate) train    the full run; the best checkpoint by the task metric on select_tune is kept load     the adapter
- * serves from the same engine that trained it
+ *   train    with one candidate rate the run itself; with several, successive halving over runs that begin with each
+ *            (train/search.h); the best checkpoint by the task metric on select_tune is kept
+ *   load     the adapter serves from the same engine that trained it
  *
- * A finished probe or run is a part in the ledger; an unfinished one goes on from the trainer's own checkpoint. */
+ * A finished run is a part in the ledger; an unfinished one goes on from the trainer's own checkpoint. */
 #include "approach/tuning.h"
 
-#include "train/train.h"
+#include "train/search.h"
 
-#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { KEY_DIGITS_IN_FOLDER = 12 };
 
@@ -56,7 +54,7 @@ static hone_status encode_example(hone_approach *a, const hone_row *row, hone_to
                          "%s:%lld: the example takes %zu tokens, the model's context holds %lld. Shorten or "
                          "remove the row.",
                          file, (long long)row->line, ids->n, (long long)context);
-    *out = (hone_train_example){.ids = ids->data, .n_ids = ids->n, .n_prompt = n_prompt};
+    *out = (hone_train_example){.ids = ids->data, .n_ids = ids->n, .n_prompt = n_prompt, .line = row->line};
     return HONE_OK;
 }
 
@@ -90,6 +88,11 @@ static void named_begin(hone_progress *p, const char *name, const char *unit, in
     hone_progress_begin(n->to, n->name, unit, total);
 }
 
+static void named_resize(hone_progress *p, int64_t total)
+{
+    hone_progress_resize(((named_progress *)p->context)->to, total);
+}
+
 static void named_update(hone_progress *p, int64_t done, const char *detail)
 {
     hone_progress_update(((named_progress *)p->context)->to, done, detail);
@@ -108,12 +111,16 @@ static void named_note(hone_progress *p, const char *text)
 static void init_named(named_progress *n, hone_progress *to)
 {
     n->to = to;
-    n->base = (hone_progress){
-        .context = n, .begin = named_begin, .update = named_update, .end = named_end, .note = named_note};
+    n->base = (hone_progress){.context = n,
+                              .begin = named_begin,
+                              .resize = named_resize,
+                              .update = named_update,
+                              .end = named_end,
+                              .note = named_note};
 }
 
 /* hone_train_score: the task metric on the tuning half of select, answers as they will be served. */
-static hone_status score_checkpoint(void *context, const hone_adapter *adapter, double *score, hone_error *err)
+static hone_status score_checkpoint(void *context, const hone_adapter *adapter, hone_train_scored *out, hone_error *err)
 {
     hone_approach *a = context;
     size_t n = hone_workbench_tune_rows(a->bench);
@@ -131,29 +138,14 @@ static hone_status score_checkpoint(void *context, const hone_adapter *adapter, 
     a->adapter = adapter;
     status = hone_approach_answer(a, rows, n, true, arena, answers, NULL, err);
     a->adapter = before;
-    *score = 0;
+    out->score = 0;
     for (size_t i = 0; i < n && status == HONE_OK; i++)
-        *score += answers[i].score / (double)n;
+        out->score += answers[i].score / (double)n;
 done:
     free(rows);
     free(answers);
     hone_arena_free(arena);
     return status;
-}
-
-static void remove_folder(const char *path)
-{
-    DIR *folder = opendir(path);
-    if (!folder)
-        return;
-    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-        char *file = hone_path_join(path, entry->d_name);
-        if (file && strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            unlink(file);
-        free(file);
-    }
-    closedir(folder);
-    rmdir(path);
 }
 
 static json_t *real_or_null(double v)
@@ -184,15 +176,67 @@ static bool has_adapter(const char *folder)
     return exists;
 }
 
-/* Trains with the given settings, or finds that this was done. *folder belongs to a->arena, *part is a new reference.
- */
-static hone_status train_once(hone_approach *a, const examples *e, const hone_train_options *wanted,
-                              const json_t *settings, const char *purpose, bool keep_best, named_progress *progress,
-                              const char **folder, json_t **part, hone_error *err)
+static json_t *pack_settings(const hone_approach *a, const hone_train_options *o)
+{
+    const hone_prompt_style *style = a->state;
+    return json_pack("{s:b, s:f, s:f, s:i, s:i, s:f, s:f}", "instruction", style->instruction, "learning_rate",
+                     o->learning_rate, "epochs", o->epochs, "batch", o->batch, "rank", o->rank, "alpha", o->alpha,
+                     "max_seconds", o->max_seconds);
+}
+
+/* The rates to search among; 0 where there is nothing to choose, or nothing to choose by. */
+static size_t list_candidates(const hone_approach *a, const hone_train_options *o, size_t n_examples,
+                              hone_search_candidate *out)
+{
+    const hone_effort *effort = &a->bench->effort;
+    double steps = o->epochs * ceil((double)n_examples / (double)o->batch);
+    if (effort->n_learning_rates < 2 || hone_workbench_tune_rows(a->bench) == 0 || steps < HONE_SEARCH_LEAST_STEPS)
+        return 0;
+    for (int i = 0; i < effort->n_learning_rates; i++)
+        out[i] = (hone_search_candidate){effort->learning_rates[i], o->rank};
+    return (size_t)effort->n_learning_rates;
+}
+
+/* Trains, searching among the candidates where there are any. *part: what is remembered of it, a new reference. */
+static hone_status train_in(hone_approach *a, const examples *e, hone_train_options *o,
+                            const hone_search_candidate *candidates, size_t n_candidates, named_progress *progress,
+                            json_t **part, hone_error *err)
+{
+    hone_train_result result;
+    hone_search_outcome outcome = {0};
+    hone_train_score score = hone_workbench_tune_rows(a->bench) > 0 ? score_checkpoint : NULL;
+    hone_status status = n_candidates
+                             ? hone_train_search(a->bench->engine, e->items, e->n, o, candidates, n_candidates, score,
+                                                 a, &progress->base, &result, &outcome, err)
+                             : hone_train(a->bench->engine, e->items, e->n, o, score, a, &progress->base, &result, err);
+    if (status != HONE_OK)
+        return status;
+    *part = pack_result(&result);
+    json_object_set_new(*part, "learning_rate",
+                        json_real(n_candidates ? outcome.chosen.learning_rate : o->learning_rate));
+    json_object_set_new(*part, "search_seconds", json_real(outcome.seconds));
+    json_object_set_new(*part, "search", outcome.record ? outcome.record : json_null());
+    return *part ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory for a training record");
+}
+
+/* Trains, or finds that this was done, and sets the rate that was chosen. *folder belongs to a->arena, *part is a new
+ * reference. */
+static hone_status train_once(hone_approach *a, const examples *e, hone_train_options *options,
+                              named_progress *progress, const char **folder, json_t **part, hone_error *err)
 {
     char key[65], name[128];
+    hone_search_candidate candidates[HONE_EFFORT_CHOICES];
+    size_t n = list_candidates(a, options, e->n, candidates);
+    json_t *settings = pack_settings(a, options), *rates = json_array();
     *part = NULL;
-    hone_status status = hone_workbench_key(a->bench, a->type->word, settings, purpose, key, err);
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(rates, json_real(candidates[i].learning_rate));
+    if (n)
+        json_object_set(settings, "learning_rates", rates);
+    json_decref(rates);
+    hone_status status = settings ? hone_workbench_key(a->bench, a->type->word, settings, "adapter", key, err)
+                                  : hone_fail(err, HONE_NO_MEMORY, "out of memory for settings");
+    json_decref(settings);
     if (status != HONE_OK)
         return status;
     snprintf(name, sizeof name, "%s-%.*s", a->type->word, KEY_DIGITS_IN_FOLDER, key);
@@ -204,108 +248,20 @@ static hone_status train_once(hone_approach *a, const examples *e, const hone_tr
     status = hone_ledger_get_part(a->bench->ledger, key, part, err);
     if (status != HONE_OK)
         return status;
-    if (*part && (!keep_best || has_adapter(*folder)))
-        return HONE_OK;
-    json_decref(*part);
-    *part = NULL;
-    status = hone_folder_create(*folder, err);
-    if (status != HONE_OK)
-        return status;
-    hone_train_options options = *wanted;
-    hone_train_result result;
-    options.folder = *folder;
-    options.description = a->type->name;
-    bool can_score = keep_best && hone_workbench_tune_rows(a->bench) > 0;
-    status = hone_train(a->bench->engine, e->items, e->n, &options, can_score ? score_checkpoint : NULL, a,
-                        &progress->base, &result, err);
-    if (status != HONE_OK)
-        return status;
-    *part = pack_result(&result);
-    if (!*part)
-        return hone_fail(err, HONE_NO_MEMORY, "out of memory for a training record");
-    return keep_best ? hone_ledger_put_part(a->bench->ledger, key, *part, err) : HONE_OK;
-}
-
-static json_t *pack_settings(const hone_approach *a, const hone_train_options *o)
-{
-    const hone_prompt_style *style = a->state;
-    return json_pack("{s:b, s:f, s:f, s:i, s:i, s:f, s:f}", "instruction", style->instruction, "learning_rate",
-                     o->learning_rate, "epochs", o->epochs, "batch", o->batch, "rank", o->rank, "alpha", o->alpha,
-                     "max_seconds", o->max_seconds);
-}
-
-/* One probing run: trained briefly, scored on select_tune, remembered, and its adapter thrown away. */
-static hone_status probe(hone_approach *a, const examples *e, const hone_train_options *options,
-                         named_progress *progress, double *score, hone_error *err)
-{
-    char key[65];
-    const char *folder = NULL;
-    json_t *settings = pack_settings(a, options), *part = NULL, *trained = NULL;
-    hone_adapter *adapter = NULL;
-    hone_status status = settings ? hone_workbench_key(a->bench, a->type->word, settings, "probe score", key, err)
-                                  : hone_fail(err, HONE_NO_MEMORY, "out of memory for settings");
-    if (status == HONE_OK)
-        status = hone_ledger_get_part(a->bench->ledger, key, &part, err);
-    if (status != HONE_OK || part)
-        goto done;
-    double before = a->build_seconds;
-    status = train_once(a, e, options, settings, "probe", false, progress, &folder, &trained, err);
-    if (status == HONE_OK)
-        status = hone_engine_load_adapter(a->bench->engine, folder, &adapter, err);
-    if (status != HONE_OK)
-        goto done;
-    a->adapter = adapter;
-    json_decref(a->settings);
-    a->settings = json_pack("{s:O}", "probe", settings);
-    status = a->settings ? hone_approach_try(a, score, progress->to, err)
-                         : hone_fail(err, HONE_NO_MEMORY, "out of memory for settings");
-    a->adapter = NULL;
-    hone_engine_drop_adapter(a->bench->engine, adapter);
-    if (status != HONE_OK)
-        goto done;
-    double seconds = real_of(trained, "seconds") + a->build_seconds - before;
-    a->build_seconds = before;
-    part = json_pack("{s:f, s:f, s:O}", "score", *score, "seconds", seconds, "training", trained);
-    status = part ? hone_ledger_put_part(a->bench->ledger, key, part, err)
-                  : hone_fail(err, HONE_NO_MEMORY, "out of memory for a probe's record");
-    if (status == HONE_OK)
-        remove_folder(folder);
-done:
-    if (status == HONE_OK) {
-        *score = real_of(part, "score");
-        a->build_seconds += real_of(part, "seconds");
+    if (!*part || !has_adapter(*folder)) {
+        json_decref(*part);
+        *part = NULL;
+        options->folder = *folder;
+        options->description = a->type->name;
+        status = hone_folder_create(*folder, err);
+        if (status == HONE_OK)
+            status = train_in(a, e, options, candidates, n, progress, part, err);
+        if (status == HONE_OK)
+            status = hone_ledger_put_part(a->bench->ledger, key, *part, err);
     }
-    json_decref(trained);
-    json_decref(part);
-    json_decref(settings);
+    if (status == HONE_OK && isfinite(real_of(*part, "learning_rate")))
+        options->learning_rate = real_of(*part, "learning_rate");
     return status;
-}
-
-static hone_status choose_learning_rate(hone_approach *a, const examples *e, hone_train_options *options,
-                                        named_progress *progress, hone_error *err)
-{
-    const hone_effort *effort = &a->bench->effort;
-    if (effort->n_learning_rates > 0)
-        options->learning_rate = effort->learning_rates[0];
-    if (effort->n_learning_rates < 2 || hone_workbench_tune_rows(a->bench) == 0)
-        return HONE_OK;
-    hone_train_options trial = *options;
-    trial.epochs = effort->probe_epochs;
-    trial.max_seconds = 0;
-    double best = -1;
-    for (int i = 0; i < effort->n_learning_rates; i++) {
-        double score;
-        trial.learning_rate = effort->learning_rates[i];
-        snprintf(progress->name, sizeof progress->name, "%s: trying rate %g", a->type->name, trial.learning_rate);
-        hone_status status = probe(a, e, &trial, progress, &score, err);
-        if (status != HONE_OK)
-            return status;
-        if (score > best) {
-            best = score;
-            options->learning_rate = trial.learning_rate;
-        }
-    }
-    return HONE_OK;
 }
 
 static hone_status describe(hone_approach *a, const hone_train_options *o, const json_t *part, hone_error *err)
@@ -313,7 +269,7 @@ static hone_status describe(hone_approach *a, const hone_train_options *o, const
     const hone_effort *effort = &a->bench->effort;
     const hone_prompt_style *style = a->state;
     char rate[64] = "";
-    if (effort->n_learning_rates > 1)
+    if (json_is_object(json_object_get(part, "search")))
         snprintf(rate, sizeof rate, ", the best of %d tried", effort->n_learning_rates);
     return hone_approach_describe(
         a, err,
@@ -330,13 +286,15 @@ static hone_status train_and_load(hone_approach *a, const examples *e, hone_trai
 {
     json_t *part = NULL;
     hone_adapter *adapter;
-    json_t *settings = pack_settings(a, options);
-    if (!settings)
-        return hone_fail(err, HONE_NO_MEMORY, "out of memory for settings");
-    json_decref(a->settings);
-    a->settings = settings;
     snprintf(progress->name, sizeof progress->name, "%s", a->type->name);
-    hone_status status = train_once(a, e, options, settings, "adapter", true, progress, &a->adapter_folder, &part, err);
+    hone_status status = train_once(a, e, options, progress, &a->adapter_folder, &part, err);
+    json_t *settings = status == HONE_OK ? pack_settings(a, options) : NULL;
+    if (status == HONE_OK && !settings)
+        status = hone_fail(err, HONE_NO_MEMORY, "out of memory for settings");
+    if (settings) {
+        json_decref(a->settings);
+        a->settings = settings;
+    }
     if (status == HONE_OK)
         status = hone_engine_load_adapter(a->bench->engine, a->adapter_folder, &adapter, err);
     if (status == HONE_OK) {
@@ -344,6 +302,8 @@ static hone_status train_and_load(hone_approach *a, const examples *e, hone_trai
         a->build_seconds += real_of(part, "seconds");
         if (isfinite(real_of(part, "score_seconds")))
             a->build_seconds += real_of(part, "score_seconds");
+        if (isfinite(real_of(part, "search_seconds"))) /* the candidates that were dropped */
+            a->build_seconds += real_of(part, "search_seconds");
         a->train_tokens_per_second = real_of(part, "tokens_per_second");
         a->select_tune_score = real_of(part, "best_score");
         /* A time limit makes the number of steps depend on the machine: the adapter is known by what really happened.
@@ -374,9 +334,10 @@ hone_status hone_tuning_build(hone_approach *a, hone_prompt_style style, hone_pr
     options.batch = effort->batch;
     options.seed = a->bench->seed;
     options.max_seconds = effort->train_seconds;
+    options.n_select_rows = hone_workbench_tune_rows(a->bench);
+    if (effort->n_learning_rates > 0)
+        options.learning_rate = effort->learning_rates[0];
     hone_status status = encode_examples(a, &e, err);
-    if (status == HONE_OK)
-        status = choose_learning_rate(a, &e, &options, &named, err);
     if (status == HONE_OK)
         status = train_and_load(a, &e, &options, &named, err);
     clear_examples(&e);

@@ -1,4 +1,4 @@
-/* tuning.h - what "tuned" and "tuned + prompt" share: training pairs, the probe of the learning rate, the adapter. */
+/* tuning.h - what "tuned" and "tuned + prompt" share: training pairs, the search for the learning rate, the adapter. */
 #ifndef HONE_APPROACH_TUNING_H
 #define HONE_APPROACH_TUNING_H
 

@@ -21,7 +21,6 @@ typedef struct hone_effort {
     int n_neighbours;
     double learning_rates[HONE_EFFORT_CHOICES];
     int n_learning_rates; /* 1: no probing */
-    double probe_epochs;  /* length of a probing run */
     double epochs;
     int batch;
     double train_seconds; /* at most, for each tuned approach; 0: no limit */

@@ -11,6 +11,12 @@ void hone_progress_begin(hone_progress *p, const char *name, const char *unit, i
         p->begin(p, name, unit, total);
 }
 
+void hone_progress_resize(hone_progress *p, int64_t total)
+{
+    if (p && p->resize)
+        p->resize(p, total);
+}
+
 void hone_progress_update(hone_progress *p, int64_t done, const char *detail)
 {
     if (p && p->update)

@@ -13,6 +13,8 @@ struct hone_progress {
     void *context;
     /* A new piece of work of `total` units starts ("tuned + prompt", "rows"). */
     void (*begin)(hone_progress *p, const char *name, const char *unit, int64_t total);
+    /* The total is another one than thought at first (a time limit was planned for); may be NULL. */
+    void (*resize)(hone_progress *p, int64_t total);
     /* `done` of `total` units; detail is a short extra text such as "loss 0.31", or NULL. */
     void (*update)(hone_progress *p, int64_t done, const char *detail);
     /* The piece of work is over. */
@@ -22,6 +24,7 @@ struct hone_progress {
 };
 
 void hone_progress_begin(hone_progress *p, const char *name, const char *unit, int64_t total);
+void hone_progress_resize(hone_progress *p, int64_t total);
 void hone_progress_update(hone_progress *p, int64_t done, const char *detail);
 void hone_progress_end(hone_progress *p);
 void hone_progress_note(hone_progress *p, const char *format, ...) __attribute__((format(printf, 2, 3)));

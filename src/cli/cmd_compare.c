@@ -29,7 +29,7 @@ const hone_command hone_command_compare = {
         "train and tuned on select. The winner is named on select and confirmed on the locked test.\n"
         "Stop it at any time: the same command goes on where it was, and finished parts are not computed again.\n"
         "\n"
-        "Without --quick or --budget everything is done thoroughly: three epochs, learning rate probed, all test "
+        "Without --quick or --budget everything is done thoroughly: three epochs, learning rate searched, all test "
         "rows.\n"
         "\n"
         "  hone compare --quick                  a first answer in minutes\n"
@@ -56,30 +56,6 @@ static size_t split_words(char *text, const char **words)
     for (char *word = strtok_r(text, ",", &rest); word && n < MAX_NAMED; word = strtok_r(NULL, ",", &rest))
         words[n++] = word;
     return n;
-}
-
-static void append_quoted(hone_buffer *b, const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,+@%";
-    if (*word && word[strspn(word, plain)] == 0) {
-        hone_buffer_puts(b, word);
-        return;
-    }
-    hone_buffer_putc(b, '\'');
-    for (; *word; word++)
-        *word == '\'' ? hone_buffer_puts(b, "'\\''") : hone_buffer_putc(b, *word);
-    hone_buffer_putc(b, '\'');
-}
-
-static void write_command(int argc, char **argv, hone_buffer *b)
-{
-    hone_buffer_puts(b, "hone compare");
-    for (int i = 0; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0)
-            continue;
-        hone_buffer_putc(b, ' ');
-        append_quoted(b, argv[i]);
-    }
 }
 
 static void show_plan(void *context, const hone_comparison *c)
@@ -302,7 +278,7 @@ static int run(int argc, char **argv)
     hone_buffer command = {0};
     char *list = s.approaches ? strdup(s.approaches) : NULL;
     size_t n_names = list ? split_words(list, names) : 0;
-    write_command(argc, argv, &command);
+    hone_options_command_line(&hone_command_compare, argc, argv, &command);
     hone_status status = check_settings(&s, &err);
     if (status == HONE_OK && arguments.n > 1)
         status = hone_fail(&err, HONE_BAD_INPUT, "one task at a time; \"%s\" is left over", arguments.items[1]);

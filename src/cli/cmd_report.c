@@ -6,6 +6,7 @@
 #include "cli/stored.h"
 #include "report/html.h"
 #include "report/markdown.h"
+#include "report/training.h"
 
 #include <errno.h>
 #include <spawn.h>
@@ -18,12 +19,14 @@ static int run_show(int argc, char **argv);
 
 const hone_command hone_command_report = {
     .name = "report",
-    .usage = "[TASK] [--html FILE] [--markdown FILE] [--json] [--open]",
-    .summary = "show the last comparison of a task again: terminal, JSON, Markdown, HTML",
+    .usage = "[TASK|ADAPTER_FOLDER] [--html FILE] [--markdown FILE] [--json] [--open]",
+    .summary = "show the last comparison of a task, or a training, again: terminal, JSON, Markdown, HTML",
     .details =
         "TASK is a task's folder or its task.yaml; the current folder when left out. Without options the verdict is\n"
         "printed. FILE may be \"-\" for standard output. --open writes the HTML (to .hone/report.html in the task's\n"
-        "folder unless --html names a file) and opens it in the browser. Nothing is measured again.",
+        "folder unless --html names a file) and opens it in the browser. Nothing is measured again.\n"
+        "For the folder of an adapter, report.html of its training is made again there, or where --html says; --json\n"
+        "prints its record, hone.json.",
     .run = run,
 };
 
@@ -107,6 +110,58 @@ static hone_status read_id(const char *word, int64_t *id, hone_error *err)
                : hone_fail(err, HONE_BAD_INPUT, "\"%s\" is no run; give the number that `hone runs` shows", word);
 }
 
+/* The folder of a trained adapter, and no task's. */
+static bool is_training(const char *folder)
+{
+    char *record = hone_path_join(folder, "hone.json"), *task = hone_path_join(folder, "task.yaml");
+    bool training = record && task && hone_file_exists(record) && !hone_file_exists(task);
+    free(record);
+    free(task);
+    return training;
+}
+
+static hone_status print_file(const char *folder, const char *name, hone_error *err)
+{
+    hone_buffer b = {0};
+    char *path = hone_path_join(folder, name);
+    hone_status status = path ? hone_file_read(path, 0, &b, err) : hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    if (status == HONE_OK && fwrite(b.data ? b.data : "", 1, b.length, stdout) != b.length)
+        status = hone_fail(err, HONE_IO, "cannot write the record: %s", strerror(errno));
+    hone_buffer_clear(&b);
+    free(path);
+    return status;
+}
+
+/* The report of a training, made from its folder. */
+static hone_status report_training(const char *folder, const char *html, const char *markdown, bool json, bool open,
+                                   hone_error *err)
+{
+    hone_buffer page = {0};
+    char *own = hone_path_join(folder, "report.html");
+    const char *path = html ? html : own;
+    hone_status status = own ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    if (status == HONE_OK && markdown)
+        status =
+            hone_fail(err, HONE_BAD_INPUT, "%s: a training's Markdown is its model card, %s/README.md", folder, folder);
+    if (status == HONE_OK && json)
+        status = print_file(folder, "hone.json", err);
+    if (status == HONE_OK && (!json || html || open))
+        status = hone_training_html(folder, &page, err);
+    if (status == HONE_OK && page.length && strcmp(path, "-") == 0) {
+        if (fwrite(page.data, 1, page.length, stdout) != page.length || fflush(stdout) != 0)
+            status = hone_fail(err, HONE_IO, "cannot write the report: %s", strerror(errno));
+    } else if (status == HONE_OK && page.length) {
+        status = hone_file_write_atomic(path, page.data, page.length, err);
+        if (status == HONE_OK)
+            fprintf(stderr, "wrote %s\n", path);
+    }
+    if (status == HONE_OK && open)
+        open_in_browser(path);
+    hone_buffer_clear(&page);
+    free(own);
+    return status;
+}
+
 /* takes_id: the first argument is the run; else the newest finished one is shown. */
 static int report(const hone_command *command, bool takes_id, int argc, char **argv)
 {
@@ -140,6 +195,10 @@ static int report(const hone_command *command, bool takes_id, int argc, char **a
         status = hone_fail(&err, HONE_BAD_INPUT, "--open needs a file: give --html a name, or leave it out");
     if (status != HONE_OK)
         goto done;
+    if (!takes_id && n_tasks == 1 && is_training(arguments.items[0])) {
+        status = report_training(arguments.items[0], html, markdown, json, open, &err);
+        goto done;
+    }
     status = hone_stored_task_folder(n_tasks ? arguments.items[arguments.n - 1] : ".", &folder, &err);
     if (status != HONE_OK)
         goto done;

@@ -1,21 +1,17 @@
 /* cmd_train.c - `hone train`: an adapter from a file of examples. */
 #include "cli/commands.h"
 
-#include "base/clock.h"
 #include "base/file.h"
-#include "base/rng.h"
-#include "base/text.h"
 #include "cli/model_argument.h"
 #include "cli/progress_bar.h"
-#include "train/balance.h"
-#include "train/examples.h"
+#include "cli/train_show.h"
+#include "report/training.h"
+#include "train/series.h"
+#include "train/watch.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { MOST_SELECT_ROWS = 200, LEAST_SELECT_ROWS = 8, SCORING_BYTES = 512 << 20 };
 
 typedef struct settings {
     const char *model, *folder, *system, *schedule, *train_on, *too_long, *balance;
@@ -23,179 +19,14 @@ typedef struct settings {
     const char *targets;
     hone_option_list rank_of;
     double b_rate_ratio;
-    int64_t rank, batch, seed, threads, max_tokens;
+    const char *auto_what; /* of --auto: "lr", "rank", "lr,rank"; NULL without it */
+    bool curve;
+    int64_t rank, batch, seed, threads, max_tokens, steps, patience, seeds, scores_per_epoch;
     double alpha, rate, epochs, max_seconds;
     uint64_t memory_bytes;
 } settings;
 
-typedef struct data {
-    hone_conversations rows;
-    hone_encoded_examples examples; /* those of held-out rows last */
-    size_t n_train;                 /* examples to learn from */
-    size_t n_train_rows, n_select_rows;
-} data;
-
-static void print_notes(const data *d, const char *path)
-{
-    size_t i;
-    json_t *note;
-    json_array_foreach(d->rows.notes, i, note) fprintf(stderr, "%s\n", json_string_value(note));
-    const struct {
-        size_t n;
-        const char *what;
-    } counts[] = {{d->examples.n_truncated, "rows are too long: their ends are cut off"},
-                  {d->examples.n_split, "rows are too long: they are split into pieces of whole exchanges"},
-                  {d->examples.n_dropped, "rows are too long and left out"}};
-    for (i = 0; i < sizeof counts / sizeof *counts; i++)
-        if (counts[i].n)
-            fprintf(stderr, "%s: %zu %s\n", path, counts[i].n, counts[i].what);
-}
-
-static hone_status read_data(hone_engine *engine, const settings *o, const char *path, data *d, hone_error *err)
-{
-    hone_example_options options = {.max_tokens = o->max_tokens};
-    if (!hone_train_on_parse(o->train_on, &options.train_on))
-        return hone_fail(err, HONE_BAD_INPUT, "--train-on %s; it can be all, last or each", o->train_on);
-    if (!hone_too_long_parse(o->too_long, &options.too_long))
-        return hone_fail(err, HONE_BAD_INPUT, "--too-long %s; it can be error, truncate, split or drop", o->too_long);
-    hone_status status = hone_conversations_read(path, o->system, &d->rows, err);
-    if (status == HONE_OK)
-        status = hone_conversations_note_repeats(path, &d->rows, err);
-    if (status == HONE_OK)
-        status = hone_conversations_note_near(path, &d->rows, err);
-    if (status == HONE_OK)
-        status = hone_examples_encode(engine, path, &d->rows, &options, &d->examples, err);
-    if (status == HONE_OK)
-        print_notes(d, path);
-    return status;
-}
-
-/* Holds out a tenth of the rows (8 to 200) for choosing the best checkpoint, drawn by the seed. All examples that were
- * made of a row stay together. */
-static hone_status hold_out(const settings *o, data *d, hone_error *err)
-{
-    size_t rows = d->rows.n, n = rows / 10 > MOST_SELECT_ROWS ? MOST_SELECT_ROWS : rows / 10;
-    d->n_train = d->examples.n;
-    d->n_train_rows = rows;
-    n = n < LEAST_SELECT_ROWS ? LEAST_SELECT_ROWS : n;
-    if (o->no_select)
-        return HONE_OK;
-    if (rows < 2 * n)
-        return hone_fail(err, HONE_BAD_INPUT,
-                         "%zu rows are too few to hold some out for choosing the best checkpoint; add rows (%zu are "
-                         "enough) or use --no-select",
-                         rows, 2 * n);
-    size_t *order = calloc(rows, sizeof *order), *first = calloc(rows + 1, sizeof *first), at = 0;
-    hone_encoded_example *moved = calloc(d->examples.n, sizeof *moved);
-    if (!order || !first || !moved) {
-        free(order);
-        free(first);
-        free(moved);
-        return hone_fail(err, HONE_NO_MEMORY, "out of memory");
-    }
-    for (size_t i = 0; i < d->examples.n; i++) /* examples are in the order of their rows */
-        first[d->examples.items[i].conversation + 1]++;
-    for (size_t i = 0; i < rows; i++)
-        first[i + 1] += first[i];
-    hone_rng_permutation((hone_rng_key){(uint64_t)o->seed, HONE_RNG_SUBSET, 0}, rows, order);
-    for (size_t i = 0; i < rows; i++) {
-        if (i == rows - n)
-            d->n_train = at;
-        for (size_t j = first[order[i]]; j < first[order[i] + 1]; j++)
-            moved[at++] = d->examples.items[j];
-    }
-    free(order);
-    free(first);
-    free(d->examples.items);
-    d->examples.items = moved;
-    d->n_train_rows = rows - n;
-    d->n_select_rows = n;
-    if (d->n_train == 0 || d->n_train == d->examples.n)
-        return hone_fail(err, HONE_BAD_INPUT, "too many rows were left out to hold some out; use --no-select");
-    return HONE_OK;
-}
-
-/* Says what it did: weights change what a loss means. */
-static hone_status balance_rows(const settings *o, const char *path, data *d, hone_error *err)
-{
-    hone_balance balance;
-    hone_balance_report report;
-    if (!hone_balance_parse(o->balance, &balance))
-        return hone_fail(err, HONE_BAD_INPUT, "--balance %s; it can be none, sqrt or equal", o->balance);
-    hone_status status = hone_examples_balance(&d->examples, d->n_train, balance, &report, err);
-    if (status == HONE_OK && balance != HONE_BALANCE_NONE)
-        fprintf(stderr, "%s: %zu answers, of %zu to %zu training rows; a row weighs %.3g to 1 (--balance %s)\n", path,
-                report.n_answers, report.fewest, report.most, report.least_weight, o->balance);
-    return status;
-}
-
-typedef struct scorer {
-    hone_engine *engine;
-    const data *data;
-} scorer;
-
-/* Share of held-out examples whose last answer, generated greedily, is exactly the reference: not teacher-forced. */
-static hone_status score(void *context, const hone_adapter *adapter, double *out, hone_error *err)
-{
-    const scorer *s = context;
-    const data *d = s->data;
-    const hone_encoded_example *held = d->examples.items + d->n_train;
-    size_t n = d->examples.n - d->n_train, right = 0;
-    hone_request *requests = calloc(n, sizeof *requests);
-    hone_response *responses = calloc(n, sizeof *responses);
-    hone_status status = requests && responses ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < n && status == HONE_OK; i++) {
-        size_t room = (size_t)hone_engine_context_tokens(s->engine) - held[i].tokens.last_answer;
-        size_t most = d->examples.longest_answer_tokens < room ? d->examples.longest_answer_tokens : room;
-        requests[i] = (hone_request){.ids = held[i].tokens.ids.data,
-                                     .n_ids = held[i].tokens.last_answer,
-                                     .adapter = adapter,
-                                     .max_new_tokens = (int)most};
-    }
-    if (status == HONE_OK)
-        status = hone_engine_run(s->engine, requests, n, responses, NULL, err);
-    for (size_t i = 0; i < n && responses; i++) {
-        right += responses[i].text && strcmp(responses[i].text, held[i].answer) == 0;
-        hone_response_clear(&responses[i]);
-    }
-    hone_engine_release_memory(s->engine); /* the next step needs it, and another adapter's pages are of no use */
-    *out = (double)right / (double)n;
-    free(requests);
-    free(responses);
-    return status;
-}
-
-static void print_result(const settings *o, const data *d, const char *folder, const hone_train_result *r)
-{
-    if (o->json) {
-        json_t *json = json_pack(
-            "{s:I, s:I, s:f, s:f, s:I, s:f, s:I, s:s, s:b, s:I, s:I, s:f}", "steps", (json_int_t)r->steps, "tokens",
-            (json_int_t)r->tokens, "seconds", r->seconds, "tokens_per_second", r->tokens_per_second, "peak_rss_bytes",
-            (json_int_t)hone_peak_resident_bytes(), "final_loss", r->final_loss, "best_step", (json_int_t)r->best_step,
-            "adapter", folder, "resumed", r->resumed, "train_rows", (json_int_t)d->n_train_rows, "select_rows",
-            (json_int_t)d->n_select_rows, "score_seconds", r->score_seconds);
-        if (r->pass_rows > 0) {
-            json_object_set_new(json, "pass_rows", json_integer(r->pass_rows));
-            json_object_set_new(json, "recomputed", json_boolean(r->recomputed));
-            json_object_set_new(json, "planned_bytes", json_integer((json_int_t)r->planned_bytes));
-            json_object_set_new(json, "rows_saved_by_sharing", json_real(r->shared_rows));
-        }
-        json_object_set_new(json, "best_score", isnan(r->best_score) ? json_null() : json_real(r->best_score));
-        json_dumpf(json, stdout, JSON_INDENT(2));
-        putchar('\n');
-        json_decref(json);
-        return;
-    }
-    char time[32], memory[32];
-    hone_format_seconds(r->seconds, time);
-    hone_format_bytes(hone_peak_resident_bytes(), memory);
-    printf("%s: %lld steps over %zu rows in %s (%.0f tokens/s), final loss %.3f, peak memory %s\n", folder,
-           (long long)r->steps, d->n_train_rows, time, r->tokens_per_second, r->final_loss, memory);
-    if (!isnan(r->best_score))
-        printf("best checkpoint: step %lld, %.3f of %zu held-out rows answered exactly\n", (long long)r->best_step,
-               r->best_score, d->examples.n - d->n_train);
-    printf("try it: hone run -m %s --adapter %s\n", o->model, folder);
-}
+enum { SCORING_BYTES = 512 << 20 };
 
 /* "adapters/<data name>" */
 static char *default_folder(const char *path)
@@ -218,70 +49,175 @@ static hone_status check_settings(const settings *o, const hone_arguments *argum
     if (o->rank < 1 || o->rank > 4096 || o->batch < 1 || o->batch > 4096)
         return hone_fail(err, HONE_BAD_INPUT, "--rank %lld --batch %lld; both are 1 to 4096", (long long)o->rank,
                          (long long)o->batch);
+    if (o->seeds < 1 || o->seeds > HONE_SERIES_MOST_SEEDS || o->patience < 0 || o->patience > 1000 || o->steps < 0 ||
+        o->scores_per_epoch < 1 || o->scores_per_epoch > 1000)
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "--seeds %lld is 1 to %d, --patience %lld and --scores-per-epoch %lld are up to 1000, --steps "
+                         "%lld is at least 1",
+                         (long long)o->seeds, HONE_SERIES_MOST_SEEDS, (long long)o->patience,
+                         (long long)o->scores_per_epoch, (long long)o->steps);
+    const char *judged = o->auto_what ? "--auto" : o->seeds > 1 ? "--seeds" : o->curve ? "--curve" : "--patience";
+    if (o->no_select && (o->auto_what || o->seeds > 1 || o->curve || o->patience > 0))
+        return hone_fail(err, HONE_BAD_INPUT, "%s judges by rows that are held out; leave --no-select out", judged);
     return HONE_OK;
 }
 
-static hone_status train(const settings *o, const char *path, hone_error *err)
+/* What --auto tries: the default rates, each with the rank asked for or with the default ranks. */
+static size_t list_candidates(const settings *o, hone_search_candidate *out)
+{
+    static const int ranks[] = {16, 8, 32};
+    bool rates = o->auto_what && strstr(o->auto_what, "lr"), both = o->auto_what && strstr(o->auto_what, "rank");
+    size_t n = 0, n_rates = rates ? hone_n_search_rates : 1;
+    for (size_t i = 0; o->auto_what && i < n_rates; i++)
+        for (size_t j = 0; j < (both ? sizeof ranks / sizeof *ranks : 1); j++)
+            out[n++] = (hone_search_candidate){rates ? hone_search_rates[i] : o->rate, both ? ranks[j] : (int)o->rank};
+    return n;
+}
+
+static hone_status write_report(const char *folder, char **path, hone_error *err)
+{
+    hone_buffer page = {0};
+    *path = hone_path_join(folder, "report.html");
+    hone_status status =
+        *path ? hone_training_html(folder, &page, err) : hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    if (status == HONE_OK)
+        status = hone_file_write_atomic(*path, page.data, page.length, err);
+    hone_buffer_clear(&page);
+    return status;
+}
+
+/* One run, or the search, seeds and curve that were asked for. */
+static hone_status train_all(const settings *o, hone_series *series, const hone_train_data *d,
+                             hone_train_ending *ending, hone_train_result *result, hone_error *err)
+{
+    hone_search_candidate candidates[HONE_SEARCH_MAX_CANDIDATES];
+    hone_search_outcome outcome = {0};
+    json_t *seeds = NULL, *curve = NULL;
+    size_t n = list_candidates(o, candidates);
+    hone_status status;
+    if (o->seeds > 1)
+        status = hone_train_seeds(series, (int)o->seeds, candidates, n, result, &seeds, &outcome, err);
+    else if (n > 0)
+        status = hone_train_search(series->engine, series->examples, series->n_examples, &series->options, candidates,
+                                   n, series->score, series->score_context, series->progress, result, &outcome, err);
+    else
+        status = hone_train(series->engine, series->examples, series->n_examples, &series->options, series->score,
+                            series->score_context, series->progress, result, err);
+    ending->search = outcome.record;
+    ending->seeds = seeds;
+    if (status != HONE_OK || !o->curve)
+        return status;
+    const char *folder = series->options.folder;
+    if (n > 0) {
+        series->options = outcome.options;
+        series->options.folder = folder;
+    }
+    if (seeds)
+        series->options.seed = (uint64_t)json_integer_value(json_object_get(seeds, "kept"));
+    status = hone_train_curve(series, d->row_of, &curve, err);
+    ending->curve = curve;
+    return status;
+}
+
+static void fill_options(const settings *o, const hone_train_data *d, const char *rank_of, hone_train_options *options)
+{
+    hone_train_options_defaults(options);
+    options->rank = (int)o->rank;
+    options->alpha = o->alpha > 0 ? o->alpha : 2.0 * (double)o->rank;
+    options->learning_rate = o->rate;
+    options->epochs = o->epochs;
+    options->batch = (int)o->batch;
+    options->rslora = o->rslora;
+    options->targets = o->targets;
+    options->b_rate_ratio = o->b_rate_ratio;
+    hone_schedule_parse(o->schedule, &options->schedule);
+    options->rank_of = rank_of;
+    options->seed = (uint64_t)o->seed;
+    options->max_seconds = o->max_seconds;
+    options->max_steps = o->steps;
+    options->patience = (int)o->patience;
+    options->scores_per_epoch = (int)o->scores_per_epoch;
+    options->description = o->system;
+    options->memory_bytes = o->memory_bytes;
+    options->n_select_rows = d->n_select_rows;
+    const char *every = getenv("HONE_CHECKPOINT_SECONDS"); /* tests ask for one after every step */
+    if (every)
+        options->checkpoint_seconds = atof(every);
+}
+
+static json_t *read_warnings(const char *folder)
+{
+    char *path = hone_path_join(folder, "hone.json");
+    json_t *record = path ? json_load_file(path, 0, NULL) : NULL,
+           *warnings = json_incref(json_object_get(record, "warnings"));
+    json_decref(record);
+    free(path);
+    return warnings;
+}
+
+static hone_status train(const settings *o, const char *path, const char *command, hone_error *err)
 {
     hone_engine *engine = NULL;
-    data d = {0};
-    hone_train_example *examples = NULL;
-    char *folder = o->folder ? strdup(o->folder) : default_folder(path);
+    hone_train_data d = {0};
+    hone_watch *watch = NULL;
+    char *folder = o->folder ? strdup(o->folder) : default_folder(path), *report = NULL;
     hone_train_options options;
     hone_train_result result;
     hone_buffer rank_of = {0};
+    json_t *warnings = NULL;
+    hone_train_ending ending = {.model = o->model, .folder = folder, .result = &result, .data = &d};
+    const hone_train_data_options data_options = {.system = o->system,
+                                                  .train_on = o->train_on,
+                                                  .too_long = o->too_long,
+                                                  .balance = o->balance,
+                                                  .no_select = o->no_select,
+                                                  .max_tokens = o->max_tokens,
+                                                  .seed = o->seed};
     /* With a limit, checkpoints are scored in a tenth of it; tuning on all rows scores none. */
     uint64_t cache = o->memory_bytes / 10 < SCORING_BYTES ? o->memory_bytes / 10 : 0;
     hone_status status = folder ? hone_cli_open_engine(o->model, o->threads, cache, &engine, err)
                                 : hone_fail(err, HONE_NO_MEMORY, "out of memory");
     if (status == HONE_OK)
-        status = read_data(engine, o, path, &d, err);
-    if (status == HONE_OK)
-        status = hold_out(o, &d, err);
+        status = hone_train_data_read(engine, &data_options, path, &d, err);
+    if (status == HONE_OK && o->memory_bytes > 0)
+        hone_train_data_forget_texts(&d);
+    if (status == HONE_OK && !o->no_select)
+        status =
+            hone_watch_create(engine, d.examples.items + d.n_train, d.examples.n - d.n_train, d.rows.n ? &d.rows : NULL,
+                              d.examples.longest_answer_tokens, (uint64_t)o->seed, &watch, err);
     if (status != HONE_OK)
         goto done;
-    hone_conversations_clear(&d.rows); /* the examples hold all that is learned */
-    if ((status = balance_rows(o, path, &d, err)) != HONE_OK)
-        goto done;
-    examples = calloc(d.n_train, sizeof *examples);
-    if (!examples) {
-        status = hone_fail(err, HONE_NO_MEMORY, "out of memory");
-        goto done;
-    }
-    for (size_t i = 0; i < d.n_train; i++)
-        examples[i] = hone_encoded_example_get(&d.examples.items[i]);
-    hone_train_options_defaults(&options);
-    options.folder = folder;
-    options.rank = (int)o->rank;
-    options.alpha = o->alpha > 0 ? o->alpha : 2.0 * (double)o->rank;
-    options.learning_rate = o->rate;
-    options.epochs = o->epochs;
-    options.batch = (int)o->batch;
-    options.rslora = o->rslora;
-    options.targets = o->targets;
-    options.b_rate_ratio = o->b_rate_ratio;
-    hone_schedule_parse(o->schedule, &options.schedule);
     for (size_t i = 0; i < o->rank_of.n; i++)
         hone_buffer_printf(&rank_of, "%s%s", i ? ";" : "", o->rank_of.items[i]);
-    options.rank_of = rank_of.data;
-    options.seed = (uint64_t)o->seed;
-    options.max_seconds = o->max_seconds;
-    options.memory_bytes = o->memory_bytes;
-    options.description = o->system;
-    const char *every = getenv("HONE_CHECKPOINT_SECONDS"); /* tests ask for one after every step */
-    if (every)
-        options.checkpoint_seconds = atof(every);
-    scorer s = {engine, &d};
-    status = hone_train(engine, examples, d.n_train, &options, o->no_select ? NULL : score, &s, hone_progress_bar(),
-                        &result, err);
+    fill_options(o, &d, rank_of.data, &options);
+    options.folder = folder;
+    options.data_path = path;
+    options.command = command;
+    hone_series series = {.engine = engine,
+                          .examples = d.items,
+                          .n_examples = d.n_train,
+                          .options = options,
+                          .score = watch ? hone_watch_score : NULL,
+                          .score_context = watch,
+                          .progress = hone_progress_bar()};
+    status = train_all(o, &series, &d, &ending, &result, err);
     if (status == HONE_OK)
-        print_result(o, &d, folder, &result);
+        status = write_report(folder, &report, err);
+    if (status != HONE_OK)
+        goto done;
+    ending.report = report;
+    ending.warnings = warnings = read_warnings(folder);
+    (o->json ? hone_train_show_json : hone_train_show)(&ending);
 done:
-    hone_encoded_examples_clear(&d.examples);
-    hone_conversations_clear(&d.rows);
+    json_decref((json_t *)(uintptr_t)ending.search);
+    json_decref((json_t *)(uintptr_t)ending.seeds);
+    json_decref((json_t *)(uintptr_t)ending.curve);
+    json_decref(warnings);
+    hone_train_data_clear(&d);
+    hone_watch_free(watch);
     hone_buffer_clear(&rank_of);
-    free(examples);
     free(folder);
+    free(report);
     hone_engine_close(engine);
     return status;
 }
@@ -303,7 +239,10 @@ const hone_command hone_command_train = {
         "tunes on all rows and keeps the last. Interrupted at any instant, the same command continues.\n"
         "Nothing is padded and what rows begin with is computed once, so there is no option for packing: examples "
         "lie\n"
-        "side by side and do not see each other.",
+        "side by side and do not see each other.\n"
+        "--auto begins a run with each of several rates (and ranks), and goes on with the better half until one\n"
+        "is left: what it costs is shown. The folder holds the adapter (PEFT), report.html, a model card,\n"
+        "hone.json and metrics.jsonl.",
     .run = run,
 };
 
@@ -317,6 +256,8 @@ static int run(int argc, char **argv)
                   .batch = 16,
                   .rate = 1e-3,
                   .epochs = 3,
+                  .seeds = 1,
+                  .scores_per_epoch = 1,
                   .b_rate_ratio = 1};
     const hone_option options[] = {
         {"model", 'm', HONE_OPTION_TEXT, &o.model, "MODEL", "catalogue name or GGUF file"},
@@ -335,9 +276,18 @@ static int run(int argc, char **argv)
         {"seed", 0, HONE_OPTION_INTEGER, &o.seed, "S", "of the order and the initial adapter (default 0)"},
         {"schedule", 0, HONE_OPTION_TEXT, &o.schedule, "NAME",
          "after 5 % warm-up: linear (default), cosine, constant or wsd"},
+        {"auto", 0, HONE_OPTION_CHOICE, &o.auto_what, "[lr|rank|lr,rank]",
+         "find the learning rate (default), the rank, or both, by held-out rows"},
         {"budget", 0, HONE_OPTION_SECONDS, &o.max_seconds, "TIME", "end by then: fewer steps, same schedule"},
         {"memory", 0, HONE_OPTION_BYTES, &o.memory_bytes, "SIZE",
          "what the process may need at most, as in 2GiB: smaller passes, then blocks computed again"},
+        {"steps", 0, HONE_OPTION_INTEGER, &o.steps, "N", "end the schedule after N steps at the latest"},
+        {"patience", 0, HONE_OPTION_INTEGER, &o.patience, "N", "stop after N scores in a row without a better one"},
+        {"scores-per-epoch", 0, HONE_OPTION_INTEGER, &o.scores_per_epoch, "N",
+         "how often held-out rows are answered (default 1)"},
+        {"seeds", 0, HONE_OPTION_INTEGER, &o.seeds, "N", "train with N seeds, show the spread, keep the best"},
+        {"curve", 0, HONE_OPTION_FLAG, &o.curve, NULL,
+         "also train on 25, 50, 100, ... rows: what more rows would bring"},
         {"train-on", 0, HONE_OPTION_TEXT, &o.train_on, "TURNS",
          "all assistant turns (default), the last, or each as an example of its own"},
         {"max-tokens", 0, HONE_OPTION_INTEGER, &o.max_tokens, "N", "of an example (default: the model's context)"},
@@ -355,8 +305,11 @@ static int run(int argc, char **argv)
     if (code >= 0)
         return code;
     hone_error err;
+    hone_buffer command = {0};
+    hone_options_command_line(&hone_command_train, argc, argv, &command);
     hone_status status = check_settings(&o, &arguments, &err);
     if (status == HONE_OK)
-        status = train(&o, arguments.items[0], &err);
+        status = train(&o, arguments.items[0], command.data ? command.data : "", &err);
+    hone_buffer_clear(&command);
     return status == HONE_OK ? HONE_EXIT_DONE : hone_command_failed(&hone_command_train, &err);
 }

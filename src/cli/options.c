@@ -40,6 +40,26 @@ static hone_status unknown(const hone_option *options, size_t n, const char *wor
     return hone_fail(err, HONE_BAD_INPUT, "unknown option %s; --help lists them", word);
 }
 
+/* The alternatives of "[a|b|c]": where the word is among them; NULL when it is not. */
+static const char *find_choice(const hone_option *o, const char *word)
+{
+    size_t length = strlen(word);
+    for (const char *p = o->operand + 1; *p && *p != ']'; p += strspn(p, "|")) {
+        size_t n = strcspn(p, "|]");
+        if (n == length && memcmp(p, word, n) == 0)
+            return p;
+        p += n;
+    }
+    return NULL;
+}
+
+static const char *first_choice(const hone_option *o)
+{
+    static char first[32];
+    snprintf(first, sizeof first, "%.*s", (int)strcspn(o->operand + 1, "|]"), o->operand + 1);
+    return first;
+}
+
 static hone_status store(const hone_option *o, const char *text, hone_error *err)
 {
     char *end;
@@ -58,6 +78,10 @@ static hone_status store(const hone_option *o, const char *text, hone_error *err
         list->items[list->n++] = text;
         break;
     }
+    case HONE_OPTION_CHOICE:
+        good = find_choice(o, text) != NULL;
+        *(const char **)o->value = text;
+        break;
     case HONE_OPTION_INTEGER: {
         errno = 0;
         long long v = strtoll(text, &end, 10);
@@ -83,14 +107,14 @@ static hone_status store(const hone_option *o, const char *text, hone_error *err
         good = hone_parse_bytes(text, o->value);
         break;
     }
-    static const char *const wanted[] = {"",
-                                         "",
-                                         "",
-                                         "a whole number",
-                                         "a number",
-                                         "a count such as 500 or 200k",
-                                         "a time such as 90s or 30m",
-                                         "a size such as 512MiB or 4GiB"};
+    static const char *const wanted[] = {
+        [HONE_OPTION_CHOICE] = "one of the words in its brackets (--help)",
+        [HONE_OPTION_INTEGER] = "a whole number",
+        [HONE_OPTION_NUMBER] = "a number",
+        [HONE_OPTION_COUNT] = "a count such as 500 or 200k",
+        [HONE_OPTION_SECONDS] = "a time such as 90s or 30m",
+        [HONE_OPTION_BYTES] = "a size such as 512MiB or 4GiB",
+    };
     return good ? HONE_OK : hone_fail(err, HONE_BAD_INPUT, "--%s takes %s, not \"%s\"", o->name, wanted[o->kind], text);
 }
 
@@ -132,6 +156,8 @@ hone_status hone_options_parse(const hone_option *options, size_t n_options, int
         if (o->kind == HONE_OPTION_FLAG) {
             if (value)
                 return hone_fail(err, HONE_BAD_INPUT, "--%s takes no value", o->name);
+        } else if (o->kind == HONE_OPTION_CHOICE && !value) {
+            value = i + 1 < argc && find_choice(o, argv[i + 1]) ? argv[++i] : first_choice(o);
         } else if (!value) {
             if (++i == argc)
                 return hone_fail(err, HONE_BAD_INPUT, "--%s needs a value: --%s %s", o->name, o->name, o->operand);
@@ -142,6 +168,30 @@ hone_status hone_options_parse(const hone_option *options, size_t n_options, int
             return status;
     }
     return HONE_OK;
+}
+
+static void append_quoted(hone_buffer *b, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,+@%";
+    if (*word && word[strspn(word, plain)] == 0) {
+        hone_buffer_puts(b, word);
+        return;
+    }
+    hone_buffer_putc(b, '\'');
+    for (; *word; word++)
+        *word == '\'' ? hone_buffer_puts(b, "'\\''") : hone_buffer_putc(b, *word);
+    hone_buffer_putc(b, '\'');
+}
+
+void hone_options_command_line(const hone_command *command, int argc, char **argv, hone_buffer *b)
+{
+    hone_buffer_printf(b, "hone %s", command->name);
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0)
+            continue;
+        hone_buffer_putc(b, ' ');
+        append_quoted(b, argv[i]);
+    }
 }
 
 void hone_options_help(const hone_command *command, const hone_option *options, size_t n_options)

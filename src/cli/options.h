@@ -5,12 +5,14 @@
 #ifndef HONE_CLI_OPTIONS_H
 #define HONE_CLI_OPTIONS_H
 
+#include "base/buffer.h"
 #include "base/status.h"
 
 typedef enum hone_option_kind {
-    HONE_OPTION_FLAG,    /* bool * */
-    HONE_OPTION_TEXT,    /* const char ** (borrows from argv) */
-    HONE_OPTION_LIST,    /* hone_option_list *: may be given again */
+    HONE_OPTION_FLAG,   /* bool * */
+    HONE_OPTION_TEXT,   /* const char ** (borrows from argv) */
+    HONE_OPTION_CHOICE, /* const char **; operand: "[lr|rank|lr,rank]", one of which may follow; else it is the first */
+    HONE_OPTION_LIST,   /* hone_option_list *: may be given again */
     HONE_OPTION_INTEGER, /* int64_t * */
     HONE_OPTION_NUMBER,  /* double * */
     HONE_OPTION_COUNT,   /* double *, "200k" */
@@ -50,6 +52,8 @@ typedef struct hone_arguments {
  * Sets *help when --help or -h was seen (nothing else is checked then). */
 hone_status hone_options_parse(const hone_option *options, size_t n_options, int argc, char **argv,
                                hone_arguments *arguments, bool *help, hone_error *err);
+/* Appends the line that does the same again, quoted for a shell, without --json. */
+void hone_options_command_line(const hone_command *command, int argc, char **argv, hone_buffer *b);
 /* Writes the help of a command to stdout. */
 void hone_options_help(const hone_command *command, const hone_option *options, size_t n_options);
 

@@ -184,6 +184,13 @@ static void on_update(hone_progress *p, int64_t done, const char *detail)
     draw_when_due();
 }
 
+static void on_resize(hone_progress *p, int64_t total)
+{
+    (void)p;
+    if (bar.depth >= 1 && bar.depth <= MAX_DEPTH)
+        bar.stack[bar.depth - 1].total = total;
+}
+
 static void on_end(hone_progress *p)
 {
     (void)p;
@@ -208,6 +215,6 @@ static void on_note(hone_progress *p, const char *text)
 
 hone_progress *hone_progress_bar(void)
 {
-    static hone_progress sink = {NULL, on_begin, on_update, on_end, on_note};
+    static hone_progress sink = {NULL, on_begin, on_resize, on_update, on_end, on_note};
     return &sink;
 }

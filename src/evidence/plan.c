@@ -1,8 +1,10 @@
 /* plan.c - levels of thoroughness and planned pairs. */
 #include "evidence/plan.h"
 
-/* Settings at each level. Learning rates and epochs: EVIDENCE, Tuning defaults; the probe's rates lie around the
- * default of 1e-3. */
+#include "train/search.h"
+
+/* Settings at each level. Learning rates and epochs: EVIDENCE, Tuning defaults; the rates that are searched lie around
+ * the default of 1e-3. */
 const hone_level hone_levels[] = {
     {.name = "full",
      .few_shot = true,
@@ -15,7 +17,6 @@ const hone_level hone_levels[] = {
                 .n_neighbours = 3,
                 .learning_rates = {1e-3, 3e-4, 2e-3},
                 .n_learning_rates = 3,
-                .probe_epochs = 0.25,
                 .epochs = 3,
                 .batch = 16}},
     {.name = "shorter",
@@ -112,9 +113,11 @@ double hone_level_seconds(const hone_level *level, const hone_work_facts *facts,
             tokens += tune * (row + e->neighbours[i] * facts->shown_tokens);
     }
     int tunings = (facts->tuned_prompt ? 1 : 0) + (facts->tuned && level->bare_tuning ? 1 : 0);
-    double probes = e->n_learning_rates > 1 ? e->n_learning_rates : 0;
+    double extra = e->n_learning_rates > 1 ? hone_search_extra_runs((size_t)e->n_learning_rates) : 0, probes = 0;
+    for (int n = e->n_learning_rates; n > 1; n = (n + 1) / 2) /* scores of candidates */
+        probes += n;
     double epoch_tokens = (double)facts->n_train * (facts->row_tokens + facts->answer_tokens);
-    trained = tunings * epoch_tokens * (e->epochs + probes * e->probe_epochs) * training_cost_ratio;
+    trained = tunings * epoch_tokens * e->epochs * (1 + extra) * training_cost_ratio;
     tokens += tunings * (judged + (e->epochs + probes) * tune) * row;
     if (training)
         *training = trained / facts->tokens_per_second;

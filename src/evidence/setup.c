@@ -239,7 +239,7 @@ static size_t rows_used(size_t limit, size_t n)
     return limit && limit < n ? limit : n;
 }
 
-/* What a thorough run would have given tuning: "1 epoch instead of 3, at most 240 s, learning rate 0.001 not probed".
+/* What a thorough run would have given tuning: "1 epoch instead of 3, at most 240 s, learning rate 0.001 not searched".
  */
 static void write_tuning_note(hone_comparing *run)
 {
@@ -250,7 +250,7 @@ static void write_tuning_note(hone_comparing *run)
     if (e->train_seconds > 0)
         hone_buffer_printf(&b, ", at most %.0f s", e->train_seconds);
     if (e->n_learning_rates < full->n_learning_rates)
-        hone_buffer_printf(&b, ", learning rate %g not probed", e->learning_rates[0]);
+        hone_buffer_printf(&b, ", learning rate %g not searched", e->learning_rates[0]);
     static const size_t separator = 2; /* the leading ", " */
     run->c->tuning_note = b.length > separator ? hone_arena_strdup(run->c->arena, b.data + separator) : NULL;
     hone_buffer_clear(&b);

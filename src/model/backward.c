@@ -47,7 +47,7 @@ static void linear_backward(const backward *b, int64_t l, hone_linear which, con
 }
 
 /* Loss and its gradient with respect to the hidden state, in chunks of rows so that logits never exist for all rows. */
-static double output_backward(const backward *b, const hone_label *labels, int64_t n_labels)
+static double output_backward(const backward *b, hone_label *labels, int64_t n_labels)
 {
     const hone_model_config *c = &b->model->config;
     hone_ops *ops = b->model->ops;
@@ -65,8 +65,10 @@ static double output_backward(const backward *b, const hone_label *labels, int64
         }
         hone_real *logits = hone_model_logits(b->model, b->ws, rows, m);
         hone_op_log_softmax_stats(ops, m, c->n_vocab, logits, targets, lse, logprob);
-        for (int64_t i = 0; i < m; i++)
+        for (int64_t i = 0; i < m; i++) {
+            labels[start + i].logprob = logprob[i];
             loss -= (double)weight[i] * logprob[i];
+        }
         hone_op_cross_entropy_backward(ops, m, c->n_vocab, logits, targets, lse, weight);
         hone_real *d_normed = b->ws->projected; /* free at this point */
         hone_op_linear_backward(ops, b->model->output, m, logits, c->n_vocab, d_normed, c->n_embd, false);
@@ -143,7 +145,7 @@ static int64_t lowest_adapted(const hone_adapter *adapter)
 }
 
 double hone_model_backward(const hone_model *model, const hone_kv_pool *pool, const hone_batch *batch,
-                           hone_workspace *ws, hone_tape *tape, const hone_label *labels, int64_t n_labels,
+                           hone_workspace *ws, hone_tape *tape, hone_label *labels, int64_t n_labels,
                            hone_real *gradient)
 {
     const hone_adapter *adapter = batch->adapters[0].adapter;

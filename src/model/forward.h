@@ -72,10 +72,11 @@ hone_real *hone_model_logits(const hone_model *model, hone_workspace *ws, const 
 typedef struct hone_label { /* row `row` should predict token `target`; its loss counts `weight` times */
     int32_t row, target;
     hone_real weight;
+    double logprob; /* of the target; set by hone_model_backward */
 } hone_label;
 /* After a forward with a tape: the summed weighted loss, and gradients added to `gradient` [adapter->n_parameters]. */
 double hone_model_backward(const hone_model *model, const hone_kv_pool *pool, const hone_batch *batch,
-                           hone_workspace *ws, hone_tape *tape, const hone_label *labels, int64_t n_labels,
+                           hone_workspace *ws, hone_tape *tape, hone_label *labels, int64_t n_labels,
                            hone_real *gradient);
 
 #endif

@@ -63,7 +63,7 @@ static void policy_hash(hone_buffer *b, const char *text)
     hone_buffer_putc(b, '\'');
 }
 
-static void head(hone_buffer *b, const hone_view *v)
+void hone_html_head(hone_buffer *b, const char *hone, const char *subject, const char *headline)
 {
     hone_buffer_puts(b, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
                         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; base-uri 'none'; "
@@ -73,11 +73,11 @@ static void head(hone_buffer *b, const hone_view *v)
     policy_hash(b, hone_html_script);
     hone_buffer_puts(b, "\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
                         "<meta name=\"referrer\" content=\"no-referrer\">\n<meta name=\"generator\" content=\"hone ");
-    hone_html_text(b, v->hone);
+    hone_html_text(b, hone);
     hone_buffer_puts(b, "\">\n<title>");
-    hone_html_text(b, v->task);
+    hone_html_text(b, subject);
     hone_buffer_puts(b, ": ");
-    hone_html_text(b, v->headline);
+    hone_html_text(b, headline);
     hone_buffer_puts(b, "</title>\n<style>");
     hone_buffer_puts(b, hone_html_style);
     hone_buffer_puts(b, "</style></head>\n");
@@ -520,7 +520,7 @@ static void record(hone_buffer *b, const hone_view *v)
 
 static void page(hone_buffer *b, const hone_view *v, const hone_facts *f)
 {
-    head(b, v);
+    hone_html_head(b, v->hone, v->task, v->headline);
     hone_buffer_puts(
         b,
         "<body><a class=\"skip\" href=\"#verdict\">Skip to the verdict</a>\n<main>\n<header><p class=\"kicker\">hone "

@@ -15,6 +15,8 @@ extern const char hone_html_script[];
 void hone_html_text(hone_buffer *b, const char *s);
 /* Escaped, line breaks kept. */
 void hone_html_block(hone_buffer *b, const char *s);
+/* Everything up to the body: the policy that lets only our style and script run, the title "subject: headline". */
+void hone_html_head(hone_buffer *b, const char *hone, const char *subject, const char *headline);
 /* "<bdi>text</bdi>". */
 void hone_html_isolated(hone_buffer *b, const char *s);
 /* Opens and closes a box that scrolls by itself, so that the page never scrolls sideways; keyboard-reachable. */

@@ -26,7 +26,7 @@ size_t hone_train_batch_bytes(int64_t max_rows, int64_t max_examples)
     size_t rows = (size_t)max_rows, spans = (size_t)most_spans(max_examples), labels = rows + 2 * (size_t)max_examples;
     return rows * 12 + labels * (sizeof(hone_label) + 4) + spans * 2 * sizeof(hone_span) +
            (rows + spans * HONE_PAGE_TOKENS) * sizeof(hone_kv_write) + spans * (size_t)table_length(max_rows) * 4 +
-           spans * (sizeof(hone_page_copy) + 16);
+           spans * (sizeof(hone_page_copy) + 16) + (size_t)max_examples * sizeof(hone_labelled);
 }
 
 hone_status hone_train_batch_create(int64_t max_rows, int64_t max_examples, hone_train_batch **out, hone_error *err)
@@ -52,8 +52,9 @@ hone_status hone_train_batch_create(int64_t max_rows, int64_t max_examples, hone
     b->common = calloc((size_t)max_examples, sizeof *b->common);
     b->ends = calloc((size_t)max_examples, sizeof *b->ends);
     b->copies = calloc((size_t)max_examples, sizeof *b->copies);
+    b->labelled = calloc((size_t)max_examples, sizeof *b->labelled);
     if (!b->tokens || !b->positions || !b->row_label || !b->labels || !b->label_before || !b->spans || !b->outer ||
-        !b->writes || !b->pages || !b->common || !b->ends || !b->copies) {
+        !b->writes || !b->pages || !b->common || !b->ends || !b->copies || !b->labelled) {
         hone_train_batch_free(b);
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for training steps of %lld rows", (long long)max_rows);
     }
@@ -77,6 +78,7 @@ void hone_train_batch_free(hone_train_batch *b)
     free(b->common);
     free(b->ends);
     free(b->copies);
+    free(b->labelled);
     free(b);
 }
 
@@ -113,7 +115,7 @@ void hone_train_common_prefixes(const hone_train_example *examples, const size_t
 
 static void begin(hone_train_batch *b, int32_t first_page)
 {
-    b->n_labels = b->n_tokens = b->n_copies = 0;
+    b->n_labels = b->n_tokens = b->n_copies = b->n_labelled = 0;
     b->first_page = b->next_page = first_page;
     b->rows = (hone_batch){.tokens = b->tokens, .positions = b->positions, .spans = b->spans, .writes = b->writes};
 }
@@ -171,9 +173,10 @@ static void add_label(hone_train_batch *b, int64_t row, int32_t target, hone_rea
 }
 
 /* The labels of an example on its rows in this pass: those of `span`, where it ends at row `end`, and above. */
-static void add_labels(hone_train_batch *b, const hone_train_example *e, const hone_span *span, int64_t end,
-                       hone_real label_weight, bool above)
+static void add_labels(hone_train_batch *b, const hone_train_example *e, const size_t *place, const hone_span *span,
+                       int64_t end, hone_real label_weight, bool above)
 {
+    b->labelled[b->n_labelled++] = (hone_labelled){e, place, span, end, above};
     int64_t first = (int64_t)e->n_prompt - 1;
     for (; span; span = above ? span->parent : NULL) {
         for (int64_t p = first > span->first_position ? first : span->first_position; p < end; p++) {
@@ -183,6 +186,30 @@ static void add_labels(hone_train_batch *b, const hone_train_example *e, const h
         }
         end = span->first_position;
     }
+}
+
+static const hone_label *label_of(const hone_train_batch *b, int64_t row, int32_t target)
+{
+    int32_t l = b->row_label[row];
+    while (b->labels[l].target != target)
+        l = b->label_before[l];
+    return &b->labels[l];
+}
+
+double hone_train_batch_loss(const hone_train_batch *b, const hone_labelled *of)
+{
+    const hone_train_example *e = of->example;
+    int64_t first = (int64_t)e->n_prompt - 1, end = of->end;
+    double sum = 0;
+    for (const hone_span *span = of->span; span; span = of->above ? span->parent : NULL) {
+        for (int64_t p = first > span->first_position ? first : span->first_position; p < end; p++) {
+            double weight = e->weights ? (double)e->weights[p + 1] : 1;
+            if (weight > 0)
+                sum -= weight * label_of(b, span->first_row + p - span->first_position, e->ids[p + 1])->logprob;
+        }
+        end = span->first_position;
+    }
+    return sum;
 }
 
 typedef struct layout {
@@ -202,7 +229,7 @@ static void lay_out(const layout *l, int64_t from, int64_t to, int64_t depth, co
         bool leaves = depth < n_rows_of(first) && !l->trunk;
         const hone_span *span = leaves ? add_span(l->b, first, depth, n_rows_of(first), parent, false) : parent;
         l->b->ends[from] = parent;
-        add_labels(l->b, first, span, leaves ? n_rows_of(first) : depth, l->label_weight, true);
+        add_labels(l->b, first, &l->order[from], span, leaves ? n_rows_of(first) : depth, l->label_weight, true);
         l->b->n_tokens += l->trunk ? 0 : (int64_t)first->n_ids;
         return;
     }
@@ -275,7 +302,7 @@ int64_t hone_train_batch_fill_ends(hone_train_batch *b, const hone_train_batch *
         if (rows > 0) {
             const hone_span *parent = left ? b->outer + (left - trunk->spans) : NULL;
             const hone_span *span = add_span(b, e, depth, n_rows_of(e), parent, true);
-            add_labels(b, e, span, n_rows_of(e), label_weight, false);
+            add_labels(b, e, &order[from + taken], span, n_rows_of(e), label_weight, false);
         }
         b->n_tokens += (int64_t)e->n_ids;
     }

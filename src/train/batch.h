@@ -24,6 +24,15 @@ typedef struct hone_page_copy {
     int32_t from, to;
 } hone_page_copy;
 
+/* Where the labels of an example stand in a pass: on the rows of `span` up to position `end`, and of those above. */
+typedef struct hone_labelled {
+    const hone_train_example *example;
+    const size_t *place; /* in the order that was given */
+    const hone_span *span;
+    int64_t end;
+    bool above;
+} hone_labelled;
+
 typedef struct hone_train_batch {
     hone_batch rows; /* what the model sees; its arrays are below */
     hone_adapter_rows adapter;
@@ -40,7 +49,9 @@ typedef struct hone_train_batch {
     int32_t *row_label, *label_before; /* the last label of a row, and the one before it of the same row; -1: none */
     hone_span *outer;                  /* the trunk's spans with the row numbers that they have here */
     const hone_span **ends;            /* of a trunk: the span in which an example leaves it, NULL: it shares nothing */
-    hone_page_copy *copies;            /* of pages of which an example continues the trunk, before the forward pass */
+    hone_labelled *labelled;           /* [max_examples] */
+    int64_t n_labelled;
+    hone_page_copy *copies; /* of pages of which an example continues the trunk, before the forward pass */
     int64_t n_copies;
 } hone_train_batch;
 
@@ -56,6 +67,9 @@ double hone_train_example_weight(const hone_train_example *example);
 /* common[i], i from 1: how many tokens examples[order[i]] shares with the one before, as rows that are computed once.
  * Where spans part, they are not shorter than a few tokens; shorter ones are computed in every example. */
 void hone_train_common_prefixes(const hone_train_example *examples, const size_t *order, int64_t n, int64_t *common);
+
+/* After the backward pass: the summed loss of an example's labels in this pass, by their weights in the example. */
+double hone_train_batch_loss(const hone_train_batch *batch, const hone_labelled *labelled);
 
 /* Fills the batch with as many of examples[order[0..n)] as fit (at least one) and returns how many. A label weighs
  * `label_weight` times its weight in the example; one of weight 0 is none. */

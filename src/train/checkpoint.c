@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char magic[8] = "HONECKP3";
+static const char magic[8] = "HONECKP4";
 
 typedef struct header {
     char magic[8];
@@ -15,7 +15,7 @@ typedef struct header {
     char settings[sizeof((hone_train_state *)NULL)->settings];
     int64_t step, total_steps, tokens, best_step;
     uint64_t n_parameters;
-    double seconds, score_seconds, best_score;
+    double seconds, score_seconds, best_score, best_loss;
 } header;
 
 hone_status hone_checkpoint_write(const char *path, const hone_train_state *state, const hone_adapter *adapter,
@@ -29,7 +29,8 @@ hone_status hone_checkpoint_write(const char *path, const hone_train_state *stat
                 .n_parameters = adapter->n_parameters,
                 .seconds = state->seconds,
                 .score_seconds = state->score_seconds,
-                .best_score = state->best_score};
+                .best_score = state->best_score,
+                .best_loss = state->best_loss};
     memcpy(h.magic, magic, sizeof h.magic);
     memcpy(h.fingerprint, state->fingerprint, sizeof h.fingerprint);
     memcpy(h.settings, state->settings, sizeof h.settings);
@@ -127,6 +128,7 @@ hone_status hone_checkpoint_read(const char *path, hone_train_state *state, hone
     state->seconds = h.seconds;
     state->score_seconds = h.score_seconds;
     state->best_score = h.best_score;
+    state->best_loss = h.best_loss;
     state->best_step = h.best_step;
 done:
     hone_map_close(&map);

@@ -12,7 +12,7 @@ typedef struct hone_train_state {
     char settings[960];        /* the same in words, "name value, name value": to say what differs */
     int64_t step, total_steps; /* done, planned */
     int64_t tokens;
-    double seconds, score_seconds, best_score;
+    double seconds, score_seconds, best_score, best_loss;
     int64_t best_step;
     float *first_moment, *second_moment; /* [n_parameters] */
     float *losses;                       /* [total_steps] */

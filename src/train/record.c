@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "train/general_text.h"
+#include "train/warnings.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -12,21 +14,55 @@
 
 #define METRICS_FILE "metrics.jsonl"
 
-hone_status hone_train_metrics_append(const char *folder, const hone_train_metrics *m, hone_error *err)
+static hone_status append_line(const char *folder, const char *line, hone_error *err)
 {
-    char *path = hone_path_join(folder, METRICS_FILE);
+    char *path = line ? hone_path_join(folder, METRICS_FILE) : NULL;
     if (!path)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
     FILE *file = fopen(path, "a");
-    bool written =
-        file && fprintf(file,
-                        "{\"step\": %lld, \"loss\": %.9g, \"learning_rate\": %.9g, \"gradient_norm\": "
-                        "%.9g, \"tokens_per_second\": %.1f}\n",
-                        (long long)m->step, m->loss, m->learning_rate, m->gradient_norm, m->tokens_per_second) > 0;
+    bool written = file && fputs(line, file) >= 0;
     if (file && fclose(file) != 0)
         written = false;
     hone_status status = written ? HONE_OK : hone_file_fail_errno(err, path, "write");
     free(path);
+    return status;
+}
+
+hone_status hone_train_metrics_append(const char *folder, const hone_train_metrics *m, hone_error *err)
+{
+    hone_buffer b = {0};
+    hone_buffer_printf(&b,
+                       "{\"step\": %lld, \"loss\": %.9g, \"learning_rate\": %.9g, \"gradient_norm\": %.9g, "
+                       "\"tokens_per_second\": %.1f, \"seconds\": %.3f, \"lines\": [",
+                       (long long)m->step, m->loss, m->learning_rate, m->gradient_norm, m->tokens_per_second,
+                       m->seconds);
+    for (size_t i = 0; i < m->n_examples; i++) {
+        int64_t line = m->examples[m->order[i]].line;
+        hone_buffer_printf(&b, "%s%lld", i ? ", " : "", line > 0 ? (long long)line : (long long)m->order[i] + 1);
+    }
+    hone_buffer_puts(&b, "], \"losses\": [");
+    for (size_t i = 0; i < m->n_examples; i++)
+        hone_buffer_printf(&b, "%s%.4g", i ? ", " : "", m->losses[i]);
+    hone_buffer_puts(&b, "]}\n");
+    hone_status status = append_line(folder, b.failed ? NULL : b.data, err);
+    hone_buffer_clear(&b);
+    return status;
+}
+
+hone_status hone_train_metrics_append_score(const char *folder, int64_t step, const hone_train_scored *scored,
+                                            const json_t *details, hone_error *err)
+{
+    hone_buffer b = {0};
+    json_t *line = json_pack("{s:I, s:o, s:o}", "step", (json_int_t)step, "score", json_real(scored->score),
+                             "select_loss", isfinite(scored->loss) ? json_real(scored->loss) : json_null());
+    if (line && details)
+        json_object_update_missing(line, (json_t *)(uintptr_t)details);
+    char *text = line ? json_dumps(line, JSON_REAL_PRECISION(9)) : NULL;
+    hone_buffer_printf(&b, "%s\n", text ? text : "");
+    hone_status status = append_line(folder, text && !b.failed ? b.data : NULL, err);
+    hone_buffer_clear(&b);
+    free(text);
+    json_decref(line);
     return status;
 }
 
@@ -59,6 +95,28 @@ static hone_status write_file(const char *folder, const char *name, const char *
     return status;
 }
 
+/* The rows that a warning names get their text, so that the report needs no data file. */
+static void add_texts(const hone_train_record *r, json_t *warnings)
+{
+    size_t i, j;
+    json_t *warning, *row;
+    json_array_foreach(warnings, i, warning)
+    {
+        json_array_foreach(json_object_get(warning, "rows"), j, row)
+        {
+            json_int_t line = json_integer_value(json_object_get(row, "line"));
+            for (size_t k = 0; k < r->n_examples; k++) {
+                const hone_train_example *e = &r->examples[k];
+                if (e->line != line || !e->answer)
+                    continue;
+                json_object_set_new(row, "input", json_string(e->input ? e->input : ""));
+                json_object_set_new(row, "answer", json_string(e->answer));
+                break;
+            }
+        }
+    }
+}
+
 static json_t *record_json(const hone_train_record *r)
 {
     const hone_train_options *o = r->options;
@@ -79,14 +137,32 @@ static json_t *record_json(const hone_train_record *r)
                              "targets", o->targets ? o->targets : "all", "rank_of", o->rank_of ? o->rank_of : "",
                              "b_rate_ratio", o->b_rate_ratio, "schedule", hone_schedule_name(o->schedule));
     json_t *outcome =
-        json_pack("{s:I, s:I, s:f, s:f, s:f, s:I}", "steps", (json_int_t)result->steps, "tokens",
-                  (json_int_t)result->tokens, "seconds", result->seconds, "score_seconds", result->score_seconds,
-                  "final_loss", result->final_loss, "best_step", (json_int_t)result->best_step);
+        json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:I}", "steps", (json_int_t)result->steps, "planned_steps",
+                  (json_int_t)result->planned_steps, "tokens", (json_int_t)result->tokens, "seconds", result->seconds,
+                  "score_seconds", result->score_seconds, "final_loss", result->final_loss, "best_step",
+                  (json_int_t)result->best_step);
     if (record && more && outcome) {
         if (!isnan(result->best_score))
             json_object_set_new(outcome, "best_score", json_real(result->best_score));
         json_object_update(record, more);
         json_object_set(record, "result", outcome);
+        json_object_set_new(record, "model", json_string(hone_engine_model_path(r->engine)));
+        json_object_set_new(record, "threads", json_integer(hone_engine_threads(r->engine)));
+        json_object_set_new(record, "peak_rss_bytes", json_integer((json_int_t)hone_peak_resident_bytes()));
+        json_object_set_new(record, "select_rows", json_integer((json_int_t)o->n_select_rows));
+        json_object_set_new(record, "general_text_version", json_integer(HONE_GENERAL_TEXT_VERSION));
+        if (o->data_path)
+            json_object_set_new(record, "data", json_string(o->data_path));
+        if (o->command)
+            json_object_set_new(record, "command", json_string(o->command));
+        if (o->patience)
+            json_object_set_new(record, "patience", json_integer(o->patience));
+        if (o->max_steps)
+            json_object_set_new(record, "max_steps", json_integer(o->max_steps));
+        if (o->max_seconds > 0)
+            json_object_set_new(record, "max_seconds", json_real(o->max_seconds));
+        if (o->search)
+            json_object_set(record, "search", (json_t *)(uintptr_t)o->search);
     } else {
         json_decref(record);
         record = NULL;
@@ -96,7 +172,7 @@ static json_t *record_json(const hone_train_record *r)
     return record;
 }
 
-static hone_status write_card(const hone_train_record *r, hone_error *err)
+static hone_status write_card(const hone_train_record *r, const json_t *warnings, hone_error *err)
 {
     const hone_train_options *o = r->options;
     const char *path = hone_engine_model_path(r->engine), *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
@@ -126,6 +202,16 @@ static hone_status write_card(const hone_train_record *r, hone_error *err)
     hone_buffer_printf(&b,
                        "\n| made from | sha256 |\n|---|---|\n| base | %s |\n| data | %s |\n| chat template | %s |\n",
                        hone_engine_model_hash(r->engine), r->data_hash, template);
+    if (o->search)
+        hone_buffer_printf(&b, "\nRate and rank were found by successive halving: %s.\n",
+                           json_string_value(json_object_get(o->search, "why")));
+    size_t i;
+    json_t *warning;
+    json_array_foreach(warnings, i, warning)
+    {
+        hone_buffer_printf(&b, "%s- %s.\n", i ? "" : "\n## To know about this run\n\n",
+                           json_string_value(json_object_get(warning, "text")));
+    }
     hone_status status =
         b.failed ? hone_fail(err, HONE_NO_MEMORY, "out of memory") : write_file(o->folder, "README.md", b.data, err);
     hone_buffer_clear(&b);
@@ -134,13 +220,23 @@ static hone_status write_card(const hone_train_record *r, hone_error *err)
 
 hone_status hone_train_record_write(const hone_train_record *r, hone_error *err)
 {
-    hone_status status = write_card(r, err);
-    if (status != HONE_OK)
+    json_t *warnings = NULL;
+    hone_status status = hone_train_warnings_of_folder(r->options->folder, &warnings, err);
+    if (status == HONE_OK)
+        add_texts(r, warnings);
+    if (status == HONE_OK)
+        status = write_card(r, warnings, err);
+    if (status != HONE_OK) {
+        json_decref(warnings);
         return status;
+    }
     json_t *record = record_json(r);
+    if (record)
+        json_object_set(record, "warnings", warnings);
     char *text = record ? json_dumps(record, JSON_INDENT(2)) : NULL;
     status = write_file(r->options->folder, "hone.json", text, err);
     free(text);
+    json_decref(warnings);
     json_decref(record);
     return status;
 }

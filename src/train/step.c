@@ -19,6 +19,7 @@ struct hone_train_step {
     hone_kv_gradient sent; /* to the trunk's keys and values */
     int64_t *common;       /* [max_examples] */
     sortable *room;        /* [max_examples] */
+    double *losses;        /* [max_examples] */
     /* the step in progress */
     const hone_train_example *examples;
     const size_t *order;
@@ -45,7 +46,7 @@ size_t hone_train_step_bytes(const hone_model *model, const hone_step_size *s)
     size_t bytes = (size_t)n_pages(s) * hone_kv_page_bytes(c->n_layers, c->n_kv_heads, c->head_dim) +
                    hone_workspace_bytes_for(model, s->max_rows, s->rank) + hone_tape_bytes(model, &tape) +
                    hone_train_batch_bytes(s->max_rows, s->max_examples) * (s->parts ? 2 : 1) +
-                   (size_t)s->max_examples * (sizeof(int64_t) + sizeof(sortable));
+                   (size_t)s->max_examples * (sizeof(int64_t) + sizeof(sortable) + sizeof(double));
     return bytes + (s->parts ? hone_kv_gradient_floats(model, s->max_rows) * sizeof(hone_real) : 0);
 }
 
@@ -71,6 +72,7 @@ hone_status hone_train_step_create(const hone_model *model, const hone_step_size
         status = hone_tape_create_as(model, &tape, &s->tape, err);
     if (status == HONE_OK && (!(s->common = calloc((size_t)size->max_examples, sizeof *s->common)) ||
                               !(s->room = calloc((size_t)size->max_examples, sizeof *s->room)) ||
+                              !(s->losses = calloc((size_t)size->max_examples, sizeof *s->losses)) ||
                               (size->parts && !(s->sent.values = calloc(hone_kv_gradient_floats(model, size->max_rows),
                                                                         sizeof *s->sent.values)))))
         status =
@@ -94,6 +96,7 @@ void hone_train_step_free(hone_train_step *s)
     free(s->sent.values);
     free(s->common);
     free(s->room);
+    free(s->losses);
     free(s);
 }
 
@@ -120,10 +123,12 @@ static void sort_examples(const hone_train_example *examples, size_t *order, int
 }
 
 /* ---- passes ---- */
-static void backward(hone_train_step *s, const hone_train_batch *b)
+static void backward(hone_train_step *s, hone_train_batch *b)
 {
     s->result.loss +=
         hone_model_backward(s->model, s->pool, &b->rows, s->workspace, s->tape, b->labels, b->n_labels, s->gradient);
+    for (int64_t i = 0; i < b->n_labelled; i++)
+        s->losses[b->labelled[i].place - s->order] += hone_train_batch_loss(b, &b->labelled[i]);
 }
 
 static void forward(hone_train_step *s, const hone_train_batch *b, hone_tape *tape)
@@ -239,6 +244,14 @@ hone_step_result hone_train_step_gradient(hone_train_step *s, const hone_adapter
     s->result = (hone_step_result){0};
     sort_examples(examples, order, n, s->room);
     hone_train_common_prefixes(examples, order, n, s->common);
+    memset(s->losses, 0, (size_t)n * sizeof *s->losses);
     compute(s, 0, n);
+    for (int64_t i = 0; i < n; i++)
+        s->losses[i] /= hone_train_example_weight(&examples[order[i]]);
     return s->result;
+}
+
+const double *hone_train_step_losses(const hone_train_step *s)
+{
+    return s->losses;
 }

@@ -40,5 +40,7 @@ typedef struct hone_step_result {
 hone_step_result hone_train_step_gradient(hone_train_step *step, const hone_adapter *adapter,
                                           const hone_train_example *examples, size_t *order, int64_t n,
                                           hone_real label_weight, hone_real *gradient);
+/* [n] of the last step, in the order that it left: the loss of each example, the mean over its labels by weight. */
+const double *hone_train_step_losses(const hone_train_step *step);
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/rng.h"
+#include "base/text.h"
 
 #include <dirent.h>
 #include <jansson.h>
@@ -62,6 +63,10 @@ typedef struct run {
     char data_hash[65]; /* of the examples' tokens and weights */
     double last_checkpoint, started;
     double norm; /* of the last step's gradient, before clipping */
+    bool scored_at_all, broke_down;
+    const double *example_losses; /* of the last step, in its order; the passes' */
+    hone_train_scored scored;     /* the last score, details NULL */
+    int64_t scored_step;          /* where it was made */
 } run;
 
 static hone_status check(const run *r)
@@ -75,6 +80,11 @@ static hone_status check(const run *r)
         return hone_fail(r->err, HONE_BAD_INPUT,
                          "learning rate %g, %g epochs, batch %d, warm-up %g: outside what makes sense",
                          o->learning_rate, o->epochs, o->batch, o->warmup_fraction);
+    if (o->max_steps < 0 || o->patience < 0 || o->pause_at < 0)
+        return hone_fail(r->err, HONE_BAD_INPUT, "steps %lld, patience %d: neither may be negative",
+                         (long long)o->max_steps, o->patience);
+    if ((o->patience > 0 || o->pause_at > 0) && !r->score)
+        return hone_fail(r->err, HONE_BAD_INPUT, "patience needs rows that are held out for scores");
     if (!(o->b_rate_ratio > 0) || !(o->b_rate_ratio <= 1000))
         return hone_fail(r->err, HONE_BAD_INPUT, "B at %g times the rate of A; above 0 and up to 1000 are possible",
                          o->b_rate_ratio);
@@ -123,12 +133,13 @@ static void take_fingerprint(run *r)
              "model %.12s, numbers %s %s, examples %zu, content %.12s, rank %d, alpha %.9g, rsLoRA %d, targets %.60s, "
              "other ranks %.60s, rate ratio %.9g, schedule %s, learning rate %.9g, epochs "
              "%.9g, batch %d, warm-up %.9g, "
-             "clipping %.9g, weight decay %.9g, seed %llu, scores an epoch %d, time limit %.9g, rows a pass %lld",
+             "clipping %.9g, weight decay %.9g, seed %llu, scores an epoch %d, time limit %.9g, most steps %lld, "
+             "patience %d, rows a pass %lld",
              model, hone_engine_numerics_class(r->engine), hone_engine_isa(r->engine), r->n_examples, digest, o->rank,
              o->alpha, o->rslora, o->targets ? o->targets : "all", o->rank_of ? o->rank_of : "none", o->b_rate_ratio,
              hone_schedule_name(o->schedule), o->learning_rate, o->epochs, o->batch, o->warmup_fraction, o->clip_norm,
-             o->weight_decay, (unsigned long long)o->seed, r->score ? o->scores_per_epoch : 0, o->max_seconds,
-             (long long)r->plan.step.max_rows);
+             o->weight_decay, (unsigned long long)o->seed, r->scored_at_all ? o->scores_per_epoch : 0, o->max_seconds,
+             (long long)o->max_steps, o->patience, (long long)r->plan.step.max_rows);
     if (!h)
         return;
     const double exact[] = {o->alpha,     o->learning_rate, o->epochs,      o->warmup_fraction,
@@ -156,6 +167,15 @@ static hone_status plan(run *r)
     return status;
 }
 
+void hone_train_fingerprint(hone_engine *engine, const hone_train_example *examples, size_t n_examples,
+                            const hone_train_options *options, bool scored, char out[65])
+{
+    run r = {
+        .engine = engine, .examples = examples, .n_examples = n_examples, .options = options, .scored_at_all = scored};
+    take_fingerprint(&r);
+    memcpy(out, r.state.fingerprint, sizeof r.state.fingerprint);
+}
+
 static hone_status prepare(run *r)
 {
     const hone_train_options *o = r->options;
@@ -164,7 +184,9 @@ static hone_status prepare(run *r)
     if (steps > MAX_STEPS)
         return hone_fail(r->err, HONE_BAD_INPUT, "%.0f steps; at most %d are possible", steps, MAX_STEPS);
     r->state.total_steps = steps < 1 ? 1 : (int64_t)steps;
-    r->state.best_score = NAN;
+    if (o->max_steps > 0 && r->state.total_steps > o->max_steps)
+        r->state.total_steps = o->max_steps;
+    r->state.best_score = r->state.best_loss = NAN;
     r->order_epoch = -1;
     hone_status status = hone_train_step_create(r->model, &r->plan.step, &r->passes, r->err);
     if (status != HONE_OK)
@@ -197,9 +219,10 @@ static bool has_exploded(const run *r, double loss)
 }
 
 /* Names the batch: the rows' lines where they are known. */
-static hone_status refuse_broken(const run *r, double loss, double norm, int64_t first, int64_t n)
+static hone_status refuse_broken(run *r, double loss, double norm, int64_t first, int64_t n)
 {
     hone_buffer lines = {0};
+    r->broke_down = true;
     for (int64_t i = 0; i < n && i < 32; i++) {
         const hone_train_example *e = &r->examples[r->order[first + i]];
         if (e->line > 0)
@@ -237,6 +260,7 @@ static hone_status train_step(run *r, double *loss)
     hone_step_result sum = hone_train_step_gradient(r->passes, r->adapter, r->examples, r->order + first, n,
                                                     1.0f / (float)weight, r->gradient);
     *loss = sum.loss;
+    r->example_losses = hone_train_step_losses(r->passes);
     r->state.tokens += sum.n_tokens;
     r->rows_computed += sum.n_rows;
     r->rows_stood_for += sum.n_tokens - n; /* an example's last token has no row */
@@ -267,43 +291,79 @@ static hone_status save_adapter(run *r)
 /* Parameters that are no numbers any more never replace the last good state. */
 static hone_status checkpoint(run *r)
 {
-    if (!isfinite(hone_op_sum_squares(r->model->ops, (int64_t)r->adapter->n_parameters, r->adapter->parameters)))
+    if (!isfinite(hone_op_sum_squares(r->model->ops, (int64_t)r->adapter->n_parameters, r->adapter->parameters))) {
+        r->broke_down = true;
         return hone_fail(r->err, HONE_BAD_INPUT,
                          "training broke down at step %lld (the adapter is no longer finite); the last checkpoint is "
                          "kept. Use a lower learning rate than %g",
                          (long long)r->state.step, r->options->learning_rate);
+    }
     r->last_checkpoint = hone_clock_seconds();
     return hone_checkpoint_write(r->checkpoint_path, &r->state, r->adapter, r->err);
 }
 
-/* Asks for a score; a better one than before leaves its adapter in the folder. */
-static hone_status score_checkpoint(run *r)
+static hone_status ask_score(run *r, json_t **details)
 {
-    double score, start = hone_clock_seconds();
+    double start = hone_clock_seconds();
     hone_adapter_refresh(r->model->ops, r->adapter);
     hone_adapter_hash(r->adapter);
+    r->scored = (hone_train_scored){NAN, NAN, NULL};
     hone_train_step_free(r->passes); /* holds nothing between steps; scoring may need as much memory */
     r->passes = NULL;
-    hone_status status = r->score(r->score_context, r->adapter, &score, r->err);
+    hone_status status = r->score(r->score_context, r->adapter, &r->scored, r->err);
+    *details = r->scored.details;
+    r->scored.details = NULL;
+    r->scored_step = r->state.step;
     r->state.score_seconds += hone_clock_seconds() - start;
+    if (status == HONE_CANCELLED)
+        return hone_fail(r->err, HONE_CANCELLED, "stopped while step %lld was scored; the same command continues",
+                         (long long)r->state.step);
+    return status == HONE_OK ? hone_train_step_create(r->model, &r->plan.step, &r->passes, r->err) : status;
+}
+
+/* Asks for a score; a better one than before leaves its adapter in the folder. Of equal scores the one with the lower
+ * loss on held-out rows is better: long answers are hardly ever right to the letter. */
+static hone_status score_checkpoint(run *r)
+{
+    json_t *details = NULL;
+    hone_status status = ask_score(r, &details);
     if (status == HONE_OK)
-        status = hone_train_step_create(r->model, &r->plan.step, &r->passes, r->err);
+        status = hone_train_metrics_append_score(r->options->folder, r->state.step, &r->scored, details, r->err);
+    json_decref(details);
     if (status != HONE_OK)
         return status;
-    if (!isnan(r->state.best_score) && score <= r->state.best_score)
+    double score = r->scored.score;
+    bool better = isnan(r->state.best_score) || score > r->state.best_score ||
+                  (score == r->state.best_score && r->scored.loss < r->state.best_loss);
+    if (!better)
         return HONE_OK;
     r->state.best_score = score;
+    r->state.best_loss = r->scored.loss;
     r->state.best_step = r->state.step;
     return save_adapter(r);
+}
+
+static int64_t steps_between_scores(const run *r)
+{
+    int64_t per_epoch = r->options->scores_per_epoch > 0 ? r->options->scores_per_epoch : 1,
+            every = r->steps_per_epoch / per_epoch;
+    return every > 0 ? every : 1;
 }
 
 static bool score_is_due(const run *r)
 {
     if (!r->score || r->state.step == 0)
         return false;
-    int64_t per_epoch = r->options->scores_per_epoch > 0 ? r->options->scores_per_epoch : 1,
-            every = r->steps_per_epoch / per_epoch;
-    return r->state.step == r->state.total_steps || r->state.step % (every > 0 ? every : 1) == 0;
+    return r->state.step == r->state.total_steps || r->state.step % steps_between_scores(r) == 0;
+}
+
+/* The scores since the best follow from the steps alone, so that a continued run stops where a whole one does. */
+static bool patience_is_over(const run *r)
+{
+    if (r->options->patience < 1 || isnan(r->state.best_score))
+        return false;
+    int64_t every = steps_between_scores(r);
+    return r->state.step / every - r->state.best_step / every >= r->options->patience;
 }
 
 /* With a time limit the number of steps is settled once, after a few measured ones, and kept in the checkpoint. */
@@ -315,13 +375,57 @@ static void plan_for_time(run *r)
     double steps = floor(r->options->max_seconds / each);
     if (steps < r->state.total_steps)
         r->state.total_steps = steps < PLAN_AFTER_STEPS + 1 ? PLAN_AFTER_STEPS + 1 : (int64_t)steps;
+    hone_progress_resize(r->progress, r->state.total_steps);
+}
+
+/* What a person watches: "loss 0.312  select 0.84  412 tok/s  640 MiB". */
+static void show_progress(const run *r, double loss)
+{
+    char detail[96], select[32] = "", memory[32];
+    if (!isnan(r->state.best_score) && !isnan(r->scored.score))
+        snprintf(select, sizeof select, "  select %.3f", r->scored.score);
+    hone_format_bytes(hone_peak_resident_bytes(), memory);
+    snprintf(detail, sizeof detail, "loss %.3f%s  %.0f tok/s  %s", loss, select,
+             (double)r->state.tokens / r->state.seconds, memory);
+    hone_progress_update(r->progress, r->state.step, detail);
+}
+
+static hone_status append_metrics(const run *r, double loss)
+{
+    int64_t step = r->state.step - 1, first = step % r->steps_per_epoch * r->options->batch,
+            n = (int64_t)r->n_examples - first;
+    n = n < r->options->batch ? n : r->options->batch;
+    hone_train_metrics metrics = {.step = r->state.step,
+                                  .loss = loss,
+                                  .learning_rate = learning_rate(r, step),
+                                  .gradient_norm = r->norm,
+                                  .tokens_per_second = (double)r->state.tokens / r->state.seconds,
+                                  .seconds = r->state.seconds,
+                                  .examples = r->examples,
+                                  .order = r->order + first,
+                                  .losses = r->example_losses,
+                                  .n_examples = (size_t)n};
+    return hone_train_metrics_append(r->options->folder, &metrics, r->err);
+}
+
+/* Ends a call at pause_at: the score belongs to the caller's comparison and does not choose the best checkpoint, so
+ * that the run's adapter is the one that it would have without a pause. */
+static hone_status pause_run(run *r)
+{
+    json_t *details = NULL;
+    hone_status status = checkpoint(r);
+    if (status == HONE_OK && r->scored_step != r->state.step)
+        status = ask_score(r, &details);
+    json_decref(details);
+    return status;
 }
 
 static hone_status train_steps(run *r)
 {
     hone_status status = HONE_OK;
-    char detail[96];
-    while (r->state.step < r->state.total_steps && status == HONE_OK) {
+    while (r->state.step < r->state.total_steps && status == HONE_OK && !patience_is_over(r)) {
+        if (r->options->pause_at > 0 && r->state.step >= r->options->pause_at)
+            return pause_run(r);
         if (hone_cancel_requested()) {
             status = checkpoint(r);
             return status != HONE_OK
@@ -335,11 +439,8 @@ static hone_status train_steps(run *r)
         if (status != HONE_OK)
             break;
         plan_for_time(r);
-        snprintf(detail, sizeof detail, "loss %.3f  %.0f tok/s", loss, (double)r->state.tokens / r->state.seconds);
-        hone_progress_update(r->progress, r->state.step, detail);
-        hone_train_metrics metrics = {r->state.step, loss, learning_rate(r, r->state.step - 1), r->norm,
-                                      (double)r->state.tokens / r->state.seconds};
-        if ((status = hone_train_metrics_append(r->options->folder, &metrics, r->err)) != HONE_OK)
+        show_progress(r, loss);
+        if ((status = append_metrics(r, loss)) != HONE_OK)
             return status;
         bool scored = score_is_due(r);
         if (scored && (status = score_checkpoint(r)) != HONE_OK)
@@ -360,6 +461,11 @@ static double final_loss(const run *r)
     return sum / (double)n;
 }
 
+static bool is_paused(const run *r)
+{
+    return r->options->pause_at > 0 && r->state.step < r->state.total_steps && !patience_is_over(r);
+}
+
 static void fill_result(const run *r, hone_train_result *result)
 {
     *result = (hone_train_result){
@@ -374,6 +480,9 @@ static void fill_result(const run *r, hone_train_result *result)
         .pass_rows = r->plan.step.max_rows,
         .recomputed = r->plan.step.recompute,
         .planned_bytes = r->plan.total,
+        .planned_steps = r->state.total_steps,
+        .paused = is_paused(r),
+        .pause = r->scored,
         .shared_rows = r->rows_stood_for > 0 ? 1 - (double)r->rows_computed / (double)r->rows_stood_for : 0};
 }
 
@@ -382,6 +491,7 @@ static hone_train_record make_record(const run *r, const hone_train_result *resu
     return (hone_train_record){.engine = r->engine,
                                .options = r->options,
                                .result = result,
+                               .examples = r->examples,
                                .n_examples = r->n_examples,
                                .fingerprint = r->state.fingerprint,
                                .data_hash = r->data_hash};
@@ -392,7 +502,9 @@ static void remove_leftovers(const char *folder)
 {
     static const char *const files[] = {"checkpoint.bin.tmp-",      "adapter_model.safetensors.tmp-",
                                         "adapter_config.json.tmp-", "hone.json.tmp-",
-                                        "metrics.jsonl.tmp-",       "README.md.tmp-"};
+                                        "metrics.jsonl.tmp-",       "README.md.tmp-",
+                                        "search.json.tmp-",         "report.html.tmp-",
+                                        "curve.json.tmp-"};
     DIR *entries = opendir(folder);
     for (struct dirent *e; entries && (e = readdir(entries));)
         for (size_t i = 0; i < sizeof files / sizeof *files; i++)
@@ -424,6 +536,7 @@ static bool read_finished(const run *r, hone_train_result *result)
                                       .final_loss = json_number_value(json_object_get(outcome, "final_loss")),
                                       .best_score = best ? json_number_value(best) : NAN,
                                       .best_step = json_integer_value(json_object_get(outcome, "best_step")),
+                                      .planned_steps = json_integer_value(json_object_get(outcome, "planned_steps")),
                                       .resumed = true};
         result->tokens_per_second = seconds > 0 ? (double)result->tokens / seconds : 0;
     }
@@ -471,6 +584,7 @@ hone_status hone_train(hone_engine *engine, const hone_train_example *examples, 
              .n_examples = n_examples,
              .options = options,
              .score = score,
+             .scored_at_all = score != NULL,
              .score_context = score_context,
              .progress = progress,
              .err = err};
@@ -521,11 +635,14 @@ hone_status hone_train(hone_engine *engine, const hone_train_example *examples, 
         goto done;
     fill_result(&r, result);
     result->resumed = resumed;
+    if (result->paused)
+        goto done;
     record = make_record(&r, result);
     status = hone_train_record_write(&record, r.err);
     if (status == HONE_OK)
         remove(r.checkpoint_path);
 done:
+    result->broke_down = r.broke_down;
     clean_up(&r);
     hone_lock_release(&lock);
     free(lock_path);

@@ -4,12 +4,15 @@
 
 #include "engine/engine.h"
 
+#include <jansson.h>
+
 typedef struct hone_train_example {
     const int32_t *ids; /* prompt, then completion; borrowed */
     size_t n_ids;
     size_t n_prompt;      /* tokens before the first labelled one, 1 <= n_prompt < n_ids */
     const float *weights; /* [n_ids], borrowed: how much predicting ids[i] counts, from n_prompt on; NULL: each once */
     int64_t line;         /* of the row it was made from, for messages; 0: not known */
+    const char *input, *answer; /* the row as text, for reports; borrowed, may be NULL */
 } hone_train_example;
 
 typedef enum hone_schedule_kind {
@@ -45,13 +48,26 @@ typedef struct hone_train_options {
     double checkpoint_seconds; /* 30: how often the state is written besides at scores */
     uint64_t memory_bytes;     /* 0: no limit; else what the process may need at most (train/memory.h) */
     double max_seconds;        /* 0: no limit; else the schedule is planned to fit and the run ends by then */
+    int64_t max_steps;         /* 0: no limit; else the schedule ends after so many steps at the latest */
+    int patience;              /* 0: never; else stop after so many scores in a row without a better one */
+    int64_t pause_at;          /* 0: never; else return after this step with the state saved and a score: the same call
+                                  with another pause goes on, and the run is the same as without */
+    const json_t *search;      /* how rate and rank were found, for hone.json; may be NULL */
     const char *description;   /* free text kept in hone.json, may be NULL */
+    const char *data_path, *command; /* where the rows came from and what trains again, for the record; may be NULL */
+    size_t n_select_rows;            /* held out, for the record */
 } hone_train_options;
 
 void hone_train_options_defaults(hone_train_options *options);
 
-/* Scores a checkpoint on held-out rows by the task metric, higher is better. The adapter is loaded in the engine. */
-typedef hone_status (*hone_train_score)(void *context, const hone_adapter *adapter, double *score, hone_error *err);
+typedef struct hone_train_scored {
+    double score;    /* by the task metric, higher is better */
+    double loss;     /* of the held-out answers; NAN where it was not measured */
+    json_t *details; /* a new reference or NULL: what else goes into the score's line of metrics.jsonl */
+} hone_train_scored;
+/* Scores a checkpoint on held-out rows. The adapter is loaded in the engine. */
+typedef hone_status (*hone_train_score)(void *context, const hone_adapter *adapter, hone_train_scored *out,
+                                        hone_error *err);
 
 typedef struct hone_train_result {
     int64_t steps;
@@ -62,19 +78,28 @@ typedef struct hone_train_result {
     double final_loss; /* mean over the last 10 % of the steps */
     double best_score; /* NAN without score() */
     int64_t best_step;
+    int64_t planned_steps; /* more than `steps` where it stopped early */
     bool resumed;
     int64_t pass_rows;    /* computed at once at most; 0: nothing was computed, the run had ended before */
     bool recomputed;      /* blocks, to save memory */
     size_t planned_bytes; /* what the run may need at most */
     double shared_rows;   /* share of the examples' rows that was not computed, by sharing; of this call's steps */
+    bool broke_down; /* with an error: the loss or the adapter was no number any more, or far above the first loss */
+    bool paused;     /* at pause_at: the run is not finished */
+    hone_train_scored pause; /* the score there; details NULL */
 } hone_train_result;
 
-/* Trains, keeps the best checkpoint by score() (the last one when score is NULL) and leaves a PEFT adapter in
- * options->folder (adapter_config.json, adapter_model.safetensors, hone.json). Killed at any instant, the same call
- * continues from the last checkpoint with the same bits as if it had never stopped. HONE_CANCELLED: state saved.
- * HONE_NO_MEMORY: more than memory_bytes would be needed, with the numbers, before anything is begun.
- * HONE_BAD_INPUT: an example longer than the context, nothing labelled; targets that match no layer; a checkpoint of
- * another run (the difference is named) or its finished adapter; HONE_BUSY: another process trains in that folder. */
+/* What names a run: the hash of model, examples and settings, by which a checkpoint or a finished adapter is known. */
+void hone_train_fingerprint(hone_engine *engine, const hone_train_example *examples, size_t n_examples,
+                            const hone_train_options *options, bool scored, char out[65]);
+
+/* Trains, keeps the best checkpoint by score() (of equals the one with the lower loss; the last when score is NULL) and
+ * leaves a PEFT adapter in options->folder (adapter_config.json, adapter_model.safetensors, hone.json). Killed at any
+ * instant, the same call continues from the last checkpoint with the same bits as if it had never stopped.
+ * HONE_CANCELLED: state saved. HONE_NO_MEMORY: more than memory_bytes would be needed, with the numbers, before
+ * anything is begun. HONE_BAD_INPUT: an example longer than the context, nothing labelled; targets that match no layer;
+ * a checkpoint of another run (the difference is named) or its finished adapter; HONE_BUSY: another process trains in
+ * that folder. */
 hone_status hone_train(hone_engine *engine, const hone_train_example *examples, size_t n_examples,
                        const hone_train_options *options, hone_train_score score, void *score_context,
                        hone_progress *progress, hone_train_result *result, hone_error *err);

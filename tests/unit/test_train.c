@@ -564,13 +564,13 @@ typedef struct judge {
     int asked, best_at, fail_at;
 } judge;
 
-static hone_status give_score(void *context, const hone_adapter *adapter, double *score, hone_error *err)
+static hone_status give_score(void *context, const hone_adapter *adapter, hone_train_scored *out, hone_error *err)
 {
     judge *j = context;
     assert_true(strlen(adapter->hash) == 64);
     if (++j->asked == j->fail_at)
         return hone_fail(err, HONE_IO, "the judge is ill");
-    *score = j->asked == j->best_at ? 1 : 0.5 - 0.01 * j->asked;
+    out->score = j->asked == j->best_at ? 1 : 0.5 - 0.01 * j->asked;
     return HONE_OK;
 }
 
@@ -597,17 +597,17 @@ static void test_the_best_checkpoint_is_kept(void **state)
 }
 
 /* How well held-out examples are told, by the engine: the mean log-probability of their answers. */
-static hone_status score_held_out(void *context, const hone_adapter *adapter, double *score, hone_error *err)
+static hone_status score_held_out(void *context, const hone_adapter *adapter, hone_train_scored *out, hone_error *err)
 {
     const hone_train_example *held = context;
-    *score = 0;
+    out->score = 0;
     for (int e = 0; e < 4; e++) {
         hone_request request = {
             .ids = held[e].ids, .n_ids = held[e].n_ids, .adapter = adapter, .want_prompt_logprobs = true};
         hone_response response = {0};
         hone_status status = hone_engine_run(engine, &request, 1, &response, NULL, err);
         for (size_t i = held[e].n_prompt; status == HONE_OK && i < held[e].n_ids; i++)
-            *score += (double)response.prompt_logprobs[i] / (double)(held[e].n_ids - held[e].n_prompt) / 4;
+            out->score += (double)response.prompt_logprobs[i] / (double)(held[e].n_ids - held[e].n_prompt) / 4;
         hone_response_clear(&response);
         if (status != HONE_OK)
             return status;

@@ -1,0 +1,163 @@
+/* train_data.c - reading and holding out. */
+#include "cli/train_data.h"
+
+#include "base/rng.h"
+#include "train/balance.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_SELECT_ROWS = 200, LEAST_SELECT_ROWS = 8 };
+
+static void print_notes(const hone_train_data *d, const char *path)
+{
+    size_t i;
+    json_t *note;
+    json_array_foreach(d->rows.notes, i, note) fprintf(stderr, "%s\n", json_string_value(note));
+    const struct {
+        size_t n;
+        const char *what;
+    } counts[] = {{d->examples.n_truncated, "rows are too long: their ends are cut off"},
+                  {d->examples.n_split, "rows are too long: they are split into pieces of whole exchanges"},
+                  {d->examples.n_dropped, "rows are too long and left out"}};
+    for (i = 0; i < sizeof counts / sizeof *counts; i++)
+        if (counts[i].n)
+            fprintf(stderr, "%s: %zu %s\n", path, counts[i].n, counts[i].what);
+}
+
+static hone_status read_data(hone_engine *engine, const hone_train_data_options *o, const char *path,
+                             hone_train_data *d, hone_error *err)
+{
+    hone_example_options options = {.max_tokens = o->max_tokens};
+    if (!hone_train_on_parse(o->train_on, &options.train_on))
+        return hone_fail(err, HONE_BAD_INPUT, "--train-on %s; it can be all, last or each", o->train_on);
+    if (!hone_too_long_parse(o->too_long, &options.too_long))
+        return hone_fail(err, HONE_BAD_INPUT, "--too-long %s; it can be error, truncate, split or drop", o->too_long);
+    hone_status status = hone_conversations_read(path, o->system, &d->rows, err);
+    if (status == HONE_OK)
+        status = hone_conversations_note_repeats(path, &d->rows, err);
+    if (status == HONE_OK)
+        status = hone_conversations_note_near(path, &d->rows, err);
+    if (status == HONE_OK)
+        status = hone_examples_encode(engine, path, &d->rows, &options, &d->examples, err);
+    if (status == HONE_OK)
+        print_notes(d, path);
+    return status;
+}
+
+/* Holds out a tenth of the rows (8 to 200) for choosing the best checkpoint, drawn by the seed. All examples that were
+ * made of a row stay together. */
+static hone_status hold_out(const hone_train_data_options *o, hone_train_data *d, hone_error *err)
+{
+    size_t rows = d->rows.n, n = rows / 10 > MOST_SELECT_ROWS ? MOST_SELECT_ROWS : rows / 10;
+    d->n_train = d->examples.n;
+    d->n_train_rows = rows;
+    n = n < LEAST_SELECT_ROWS ? LEAST_SELECT_ROWS : n;
+    if (o->no_select)
+        return HONE_OK;
+    if (rows < 2 * n)
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "%zu rows are too few to hold some out for choosing the best checkpoint; add rows (%zu are "
+                         "enough) or use --no-select",
+                         rows, 2 * n);
+    size_t *order = calloc(rows, sizeof *order), *first = calloc(rows + 1, sizeof *first), at = 0;
+    hone_encoded_example *moved = calloc(d->examples.n, sizeof *moved);
+    if (!order || !first || !moved) {
+        free(order);
+        free(first);
+        free(moved);
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    }
+    for (size_t i = 0; i < d->examples.n; i++) /* examples are in the order of their rows */
+        first[d->examples.items[i].conversation + 1]++;
+    for (size_t i = 0; i < rows; i++)
+        first[i + 1] += first[i];
+    hone_rng_permutation((hone_rng_key){(uint64_t)o->seed, HONE_RNG_SUBSET, 0}, rows, order);
+    for (size_t i = 0; i < rows; i++) {
+        if (i == rows - n)
+            d->n_train = at;
+        for (size_t j = first[order[i]]; j < first[order[i] + 1]; j++)
+            moved[at++] = d->examples.items[j];
+    }
+    free(order);
+    free(first);
+    free(d->examples.items);
+    d->examples.items = moved;
+    d->n_train_rows = rows - n;
+    d->n_select_rows = n;
+    if (d->n_train == 0 || d->n_train == d->examples.n)
+        return hone_fail(err, HONE_BAD_INPUT, "too many rows were left out to hold some out; use --no-select");
+    return HONE_OK;
+}
+
+/* Says what it did: weights change what a loss means. */
+static hone_status balance_rows(const hone_train_data_options *o, const char *path, hone_train_data *d, hone_error *err)
+{
+    hone_balance balance;
+    hone_balance_report report;
+    if (!hone_balance_parse(o->balance, &balance))
+        return hone_fail(err, HONE_BAD_INPUT, "--balance %s; it can be none, sqrt or equal", o->balance);
+    hone_status status = hone_examples_balance(&d->examples, d->n_train, balance, &report, err);
+    if (status == HONE_OK && balance != HONE_BALANCE_NONE)
+        fprintf(stderr, "%s: %zu answers, of %zu to %zu training rows; a row weighs %.3g to 1 (--balance %s)\n", path,
+                report.n_answers, report.fewest, report.most, report.least_weight, o->balance);
+    return status;
+}
+
+/* The last thing said before the answer; NULL where that is no text. */
+static const char *input_of(const hone_train_data *d, const hone_encoded_example *e)
+{
+    const json_t *messages = d->rows.items[e->conversation].messages;
+    for (size_t i = json_array_size(messages); i-- > 0;) {
+        const char *role = json_string_value(json_object_get(json_array_get(messages, i), "role"));
+        if (role && strcmp(role, "user") == 0)
+            return json_string_value(json_object_get(json_array_get(messages, i), "content"));
+    }
+    return NULL;
+}
+
+static hone_status make_items(hone_train_data *d, hone_error *err)
+{
+    d->items = calloc(d->n_train, sizeof *d->items);
+    d->row_of = calloc(d->n_train, sizeof *d->row_of);
+    if (!d->items || !d->row_of)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    for (size_t i = 0, row = 0; i < d->n_train; i++) {
+        const hone_encoded_example *e = &d->examples.items[i];
+        row += i && e->conversation != e[-1].conversation;
+        d->row_of[i] = row;
+        d->items[i] = hone_encoded_example_get(e);
+        d->items[i].input = input_of(d, e);
+        d->items[i].answer = e->answer;
+    }
+    return HONE_OK;
+}
+
+hone_status hone_train_data_read(hone_engine *engine, const hone_train_data_options *o, const char *path,
+                                 hone_train_data *out, hone_error *err)
+{
+    *out = (hone_train_data){0};
+    hone_status status = read_data(engine, o, path, out, err);
+    if (status == HONE_OK)
+        status = hold_out(o, out, err);
+    if (status == HONE_OK)
+        status = balance_rows(o, path, out, err);
+    return status == HONE_OK ? make_items(out, err) : status;
+}
+
+void hone_train_data_forget_texts(hone_train_data *d)
+{
+    hone_conversations_clear(&d->rows);
+    for (size_t i = 0; i < d->n_train; i++)
+        d->items[i].input = NULL;
+}
+
+void hone_train_data_clear(hone_train_data *d)
+{
+    hone_encoded_examples_clear(&d->examples);
+    hone_conversations_clear(&d->rows);
+    free(d->items);
+    free(d->row_of);
+    *d = (hone_train_data){0};
+}

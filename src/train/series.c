@@ -1,0 +1,330 @@
+/* series.c - seeds and learning curves. */
+#include "train/series.h"
+
+#include "base/file.h"
+#include "stats/learning_curve.h"
+#include "stats/summary.h"
+#include "train/history.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIRST_PART = 25 };
+static const double gain_delta = 0.02; /* what a person would take trouble for: two points */
+
+static hone_status no_memory(hone_error *err)
+{
+    return hone_fail(err, HONE_NO_MEMORY, "out of memory");
+}
+
+/* The series' progress with a name before it ("seed 3"). */
+typedef struct named {
+    hone_progress *to;
+    char name[64];
+} named;
+
+static void on_begin(hone_progress *p, const char *name, const char *unit, int64_t total)
+{
+    named *n = p->context;
+    char both[128];
+    if (strcmp(name, "training") == 0)
+        snprintf(both, sizeof both, "%s", n->name);
+    else
+        snprintf(both, sizeof both, "%s: %s", n->name, name);
+    hone_progress_begin(n->to, both, unit, total);
+}
+static void on_resize(hone_progress *p, int64_t total)
+{
+    hone_progress_resize(((named *)p->context)->to, total);
+}
+static void on_update(hone_progress *p, int64_t done, const char *detail)
+{
+    hone_progress_update(((named *)p->context)->to, done, detail);
+}
+static void on_end(hone_progress *p)
+{
+    hone_progress_end(((named *)p->context)->to);
+}
+static void on_note(hone_progress *p, const char *text)
+{
+    hone_progress_note(((named *)p->context)->to, "%s", text);
+}
+
+/* Seeds ----------------------------------------------------------------------------------------------------------- */
+
+typedef struct seed_run {
+    char *folder;
+    hone_train_result result;
+} seed_run;
+
+static hone_status train_seed(const hone_series *s, const hone_train_options *options,
+                              const hone_search_candidate *candidates, size_t n_candidates, seed_run *run,
+                              hone_search_outcome *outcome, hone_error *err)
+{
+    named n = {.to = s->progress};
+    hone_progress progress = {&n, on_begin, on_resize, on_update, on_end, on_note};
+    hone_train_options o = *options;
+    o.folder = run->folder;
+    snprintf(n.name, sizeof n.name, "seed %llu", (unsigned long long)o.seed);
+    if (n_candidates == 0)
+        return hone_train(s->engine, s->examples, s->n_examples, &o, s->score, s->score_context, &progress,
+                          &run->result, err);
+    return hone_train_search(s->engine, s->examples, s->n_examples, &o, candidates, n_candidates, s->score,
+                             s->score_context, &progress, &run->result, outcome, err);
+}
+
+static json_t *describe_seeds(const seed_run *runs, int n, uint64_t first, int kept)
+{
+    double scores[HONE_SERIES_MOST_SEEDS];
+    json_t *list = json_array();
+    for (int i = 0; i < n; i++) {
+        scores[i] = runs[i].result.best_score;
+        json_array_append_new(list, json_pack("{s:I, s:f, s:I, s:f}", "seed", (json_int_t)first + i, "best_score",
+                                              scores[i], "best_step", (json_int_t)runs[i].result.best_step, "seconds",
+                                              runs[i].result.seconds + runs[i].result.score_seconds));
+    }
+    double spread = hone_standard_deviation(scores, (size_t)n);
+    return json_pack("{s:o, s:f, s:o, s:I}", "runs", list, "mean", hone_mean(scores, (size_t)n), "standard_deviation",
+                     isfinite(spread) ? json_real(spread) : json_null(), "kept", (json_int_t)first + kept);
+}
+
+static hone_status copy_file(const char *from, const char *to, const char *name, hone_error *err)
+{
+    hone_buffer bytes = {0};
+    char *old = hone_path_join(from, name), *new = hone_path_join(to, name);
+    hone_status status = old && new ? HONE_OK : no_memory(err);
+    if (status == HONE_OK && hone_file_exists(old)) {
+        status = hone_file_read(old, 0, &bytes, err);
+        if (status == HONE_OK)
+            status = hone_file_write_atomic(new, bytes.data ? bytes.data : "", bytes.length, err);
+    }
+    hone_buffer_clear(&bytes);
+    free(old);
+    free(new);
+    return status;
+}
+
+static json_t *read_json(const char *folder, const char *name)
+{
+    char *path = hone_path_join(folder, name);
+    json_t *json = path ? json_load_file(path, 0, NULL) : NULL;
+    free(path);
+    return json;
+}
+
+static hone_status write_json(const char *folder, const char *name, const json_t *json, hone_error *err)
+{
+    char *path = hone_path_join(folder, name), *text = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    hone_status status = path && text ? hone_file_write_atomic(path, text, strlen(text), err) : no_memory(err);
+    free(path);
+    free(text);
+    return status;
+}
+
+/* hone.json comes last: it is the mark that the copy is whole. A finished adapter that none of these seeds made is
+ * somebody's work. */
+static hone_status keep_copy(const hone_series *s, const char *from, const seed_run *runs, int n, json_t *seeds,
+                             hone_error *err)
+{
+    static const char *const files[] = {"adapter_config.json", "adapter_model.safetensors", "metrics.jsonl",
+                                        "README.md"};
+    const char *folder = s->options.folder;
+    json_t *record = read_json(from, "hone.json"), *there = read_json(folder, "hone.json");
+    const char *print = json_string_value(json_object_get(there, "run_fingerprint"));
+    bool ours = print == NULL;
+    for (int i = 0; i < n && !ours; i++) {
+        json_t *of = read_json(runs[i].folder, "hone.json");
+        const char *theirs = json_string_value(json_object_get(of, "run_fingerprint"));
+        ours = theirs && strcmp(theirs, print) == 0;
+        json_decref(of);
+    }
+    hone_status status = record ? HONE_OK : hone_fail(err, HONE_BAD_FORMAT, "%s: no hone.json", from);
+    if (status == HONE_OK && !ours)
+        status = hone_fail(err, HONE_BAD_INPUT,
+                           "%s: holds the finished adapter of another run (other data, model or settings); remove the "
+                           "folder or choose another with -o",
+                           folder);
+    for (size_t i = 0; i < sizeof files / sizeof *files && status == HONE_OK; i++)
+        status = copy_file(from, folder, files[i], err);
+    if (status == HONE_OK) {
+        json_object_set(record, "seeds", seeds);
+        status = write_json(folder, "hone.json", record, err);
+    }
+    json_decref(record);
+    json_decref(there);
+    return status;
+}
+
+hone_status hone_train_seeds(const hone_series *s, int n_seeds, const hone_search_candidate *candidates,
+                             size_t n_candidates, hone_train_result *kept, json_t **record,
+                             hone_search_outcome *outcome, hone_error *err)
+{
+    seed_run runs[HONE_SERIES_MOST_SEEDS] = {0};
+    hone_train_options options = s->options;
+    int best = 0;
+    *record = NULL;
+    *outcome = (hone_search_outcome){0};
+    if (n_seeds < 1 || n_seeds > HONE_SERIES_MOST_SEEDS)
+        return hone_fail(err, HONE_BAD_INPUT, "%d seeds; 1 to %d are possible", n_seeds, HONE_SERIES_MOST_SEEDS);
+    if (!s->score)
+        return hone_fail(err, HONE_BAD_INPUT, "seeds are compared on rows that are held out for scores");
+    hone_status status = hone_folder_create(s->options.folder, err);
+    for (int i = 0; i < n_seeds && status == HONE_OK; i++) {
+        char name[32];
+        options.seed = s->options.seed + (uint64_t)i;
+        snprintf(name, sizeof name, "seed-%llu", (unsigned long long)options.seed);
+        runs[i].folder = hone_path_join(s->options.folder, name);
+        status = runs[i].folder ? train_seed(s, &options, candidates, i == 0 ? n_candidates : 0, &runs[i], outcome, err)
+                                : no_memory(err);
+        if (status == HONE_OK && i == 0 && n_candidates > 0)
+            options = outcome->options;
+        if (status == HONE_OK && runs[i].result.best_score > runs[best].result.best_score)
+            best = i;
+    }
+    if (status == HONE_OK) {
+        *kept = runs[best].result;
+        *record = describe_seeds(runs, n_seeds, s->options.seed, best);
+        status = *record ? keep_copy(s, runs[best].folder, runs, n_seeds, *record, err) : no_memory(err);
+    }
+    for (int i = 0; i < n_seeds; i++)
+        free(runs[i].folder);
+    if (status != HONE_OK) {
+        json_decref(*record);
+        json_decref(outcome->record);
+        *record = outcome->record = NULL;
+    }
+    return status;
+}
+
+/* Learning curve -------------------------------------------------------------------------------------------------- */
+
+size_t hone_curve_sizes(size_t n_rows, size_t *sizes, size_t most)
+{
+    size_t n = 0;
+    for (size_t size = FIRST_PART; size < n_rows && n + 1 < most; size *= 2)
+        sizes[n++] = size;
+    if (n && 4 * sizes[n - 1] > 3 * n_rows) /* too near the whole to tell anything */
+        n--;
+    sizes[n++] = n_rows;
+    return n;
+}
+
+double hone_curve_epochs(double epochs, size_t n_examples, int batch)
+{
+    const double most = 25;
+    double per_epoch = ceil((double)n_examples / (double)batch), wanted = HONE_CURVE_LEAST_STEPS / per_epoch;
+    return fmax(epochs, fmin(most, wanted));
+}
+
+/* What the held-out rows were answered at the kept checkpoint of a finished run. */
+static hone_status read_right(const char *folder, int64_t best_step, char **right, hone_error *err)
+{
+    hone_train_history h;
+    hone_status status = hone_train_history_read(folder, &h, err);
+    *right = NULL;
+    for (size_t i = 0; i < h.n_scores && status == HONE_OK; i++)
+        if (h.scores[i].step == best_step)
+            *right = strdup(h.scores[i].right);
+    hone_train_history_clear(&h);
+    if (status == HONE_OK && !*right)
+        status = hone_fail(err, HONE_BAD_FORMAT, "%s: metrics.jsonl lacks the score of step %lld", folder,
+                           (long long)best_step);
+    return status;
+}
+
+static hone_status train_part(const hone_series *s, size_t rows, size_t n_examples, bool whole, json_t **point,
+                              hone_error *err)
+{
+    named n = {.to = s->progress};
+    hone_progress progress = {&n, on_begin, on_resize, on_update, on_end, on_note};
+    hone_train_options o = s->options;
+    hone_train_result r;
+    char name[48], *folder = NULL, *right = NULL;
+    snprintf(name, sizeof name, "curve/%zu", rows);
+    snprintf(n.name, sizeof n.name, "%zu rows", rows);
+    hone_status status =
+        (folder = whole ? strdup(o.folder) : hone_path_join(o.folder, name)) ? HONE_OK : no_memory(err);
+    if (status != HONE_OK)
+        goto done;
+    o.folder = folder;
+    if (!whole)
+        o.epochs = hone_curve_epochs(o.epochs, n_examples, o.batch);
+    status = hone_train(s->engine, s->examples, n_examples, &o, s->score, s->score_context, &progress, &r, err);
+    if (status == HONE_OK)
+        status = read_right(folder, r.best_step, &right, err);
+    if (status == HONE_OK) {
+        *point =
+            json_pack("{s:I, s:f, s:I, s:f, s:f, s:s}", "rows", (json_int_t)rows, "score", r.best_score, "steps",
+                      (json_int_t)r.steps, "epochs", o.epochs, "seconds", r.seconds + r.score_seconds, "right", right);
+        status = *point ? HONE_OK : no_memory(err);
+    }
+done:
+    free(folder);
+    free(right);
+    return status;
+}
+
+static hone_status fit_points(json_t *record, uint64_t seed, hone_error *err)
+{
+    const json_t *points = json_object_get(record, "points");
+    size_t n = json_array_size(points),
+           n_items = strlen(json_string_value(json_object_get(json_array_get(points, 0), "right")));
+    double sizes[64], *scores = calloc(n * n_items + 1, sizeof *scores);
+    hone_learning_curve curve;
+    hone_status status = scores ? HONE_OK : no_memory(err);
+    for (size_t p = 0; p < n && status == HONE_OK; p++) {
+        const json_t *point = json_array_get(points, p);
+        const char *right = json_string_value(json_object_get(point, "right"));
+        sizes[p] = json_number_value(json_object_get(point, "rows"));
+        if (strlen(right) != n_items)
+            status = hone_fail(err, HONE_BAD_FORMAT, "the parts of the curve were judged by different rows");
+        for (size_t i = 0; i < n_items && status == HONE_OK; i++)
+            scores[p * n_items + i] = right[i] == '1';
+    }
+    if (status == HONE_OK)
+        status = hone_learning_curve_fit(sizes, n, scores, n_items, gain_delta, seed, &curve, err);
+    if (status == HONE_OK) {
+        json_t *list = json_array();
+        for (size_t f = 0; f < 2; f++) {
+            const hone_curve_forecast *x = &curve.forecasts[f];
+            json_array_append_new(list, json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "rows", x->size, "score",
+                                                  1 - x->error, "low", 1 - x->high, "high", 1 - x->low, "gain", x->gain,
+                                                  "p_gain", x->p_gain));
+        }
+        json_object_set_new(record, "fit",
+                            json_pack("{s:f, s:f, s:f}", "a", curve.law.a, "b", curve.law.b, "c", curve.law.c));
+        json_object_set_new(record, "forecasts", list);
+    }
+    free(scores);
+    return status;
+}
+
+hone_status hone_train_curve(const hone_series *s, const size_t *row_of, json_t **record, hone_error *err)
+{
+    size_t sizes[64], n_rows = s->n_examples ? row_of[s->n_examples - 1] + 1 : 0;
+    size_t n_sizes = hone_curve_sizes(n_rows, sizes, sizeof sizes / sizeof *sizes);
+    hone_status status = HONE_OK;
+    if (!(*record = json_pack("{s:[], s:f, s:I}", "points", "delta", gain_delta, "seed", (json_int_t)s->options.seed)))
+        return no_memory(err);
+    for (size_t i = 0, n = 0; i < n_sizes && status == HONE_OK; i++) {
+        json_t *point = NULL;
+        while (n < s->n_examples && row_of[n] < sizes[i])
+            n++;
+        status = train_part(s, sizes[i], n, i + 1 == n_sizes, &point, err);
+        if (status == HONE_OK && json_array_append_new(json_object_get(*record, "points"), point) != 0)
+            status = no_memory(err);
+    }
+    if (status == HONE_OK && n_sizes >= HONE_CURVE_LEAST_SIZES)
+        status = fit_points(*record, s->options.seed, err);
+    else if (status == HONE_OK)
+        json_object_set_new(*record, "note", json_string("a forecast takes four sizes, so about 150 training rows"));
+    if (status == HONE_OK)
+        status = write_json(s->options.folder, "curve.json", *record, err);
+    if (status != HONE_OK) {
+        json_decref(*record);
+        *record = NULL;
+    }
+    return status;
+}

@@ -1,0 +1,79 @@
+#!/bin/sh
+# hone train as a new user has it, on a tiny model that the test writes: a CSV alone, --auto killed and continued, seeds,
+# a curve, the report made again, and what is refused. Usage: train_watch.sh HONE
+hone=$1
+make_model="$(dirname "$hone")/tests/tiny_model_file"
+[ -x "$make_model" ] || { echo "skipped: tiny_model_file is not built"; exit 77; }
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+fail() { echo "FAILED: $*"; cat "$work"/*.err "$work"/*.out 2>/dev/null; exit 1; }
+export HONE_HOME="$work/home"
+"$make_model" "$work/tiny.gguf" || fail "writing the model"
+i=0
+echo "text,label" > "$work/colours.csv"
+while [ $i -lt 120 ]; do
+    case $((i % 3)) in 0) c=red ;; 1) c=blue ;; *) c=green ;; esac
+    echo "row $i asks for $c paint,$c" >> "$work/colours.csv"
+    i=$((i + 1))
+done
+cd "$work" || exit 1
+train() { "$hone" train -m tiny.gguf colours.csv "$@"; }
+adapter() { sha256sum < "$work/$1/adapter_model.safetensors"; }
+
+# A file and a model are enough.
+train > plain.out 2> plain.err || fail "training on a CSV alone"
+[ -f adapters/colours/report.html ] || fail "no report"
+[ -f adapters/colours/README.md ] || fail "no model card"
+grep -q "report: adapters/colours/report.html" plain.out || fail "the report's place is not said"
+grep -q "hone run -m tiny.gguf --adapter adapters/colours" plain.out || fail "no next command"
+grep -q "held-out rows answered exactly (95 % interval" plain.out || fail "no score with its interval"
+grep -q '"score"' adapters/colours/metrics.jsonl || fail "no scores in metrics.jsonl"
+grep -q '"samples"' adapters/colours/metrics.jsonl || fail "no sample answers in metrics.jsonl"
+grep -q "hone train -m tiny.gguf colours.csv" adapters/colours/report.html || fail "no command in the report"
+grep -q "https\{0,1\}://" adapters/colours/report.html && fail "the report names the network"
+
+# The report is made again from the folder alone, to the byte.
+cp adapters/colours/report.html before.html
+"$hone" report adapters/colours > again.out 2> again.err || fail "hone report FOLDER"
+cmp -s before.html adapters/colours/report.html || fail "the report made again differs"
+"$hone" report adapters/colours --json > record.json 2> record.err || fail "hone report --json"
+grep -q '"data_sha256"' record.json || fail "the record lacks the data's hash"
+
+# --auto: killed while it searches and gone on with, it ends with the bits of a run with the rate that it chose.
+train --auto --epochs 6 -o found > found.out 2> found.err || fail "--auto"
+grep -q "chosen for" found.out || fail "--auto does not say why"
+rate=$(sed -n 's/^ *\([0-9.e-]*\) .*<- chosen$/\1/p' found.out)
+[ -n "$rate" ] || fail "--auto does not show what it chose"
+train --lr "$rate" --epochs 6 -o alone > alone.out 2> alone.err || fail "the chosen rate alone"
+[ "$(adapter found)" = "$(adapter alone)" ] || fail "--auto gives another adapter than its rate"
+for wait in 0.1 0.25 0.5; do
+    env HONE_CHECKPOINT_SECONDS=0 "$hone" train -m tiny.gguf colours.csv --auto --epochs 6 -o killed --threads 1 > killed.out 2> killed.err &
+    pid=$!
+    sleep $wait
+    kill -9 $pid 2> /dev/null
+    wait $pid 2> /dev/null
+done
+train --auto --epochs 6 -o killed > killed.out 2> killed.err || fail "going on with --auto"
+[ "$(adapter found)" = "$(adapter killed)" ] || fail "a search that was killed ends with other bits"
+train --auto --epochs 1 -o short > short.out 2> short.err
+[ $? -eq 2 ] || fail "a search of 7 steps was not refused"
+grep -q "too few to tell rates apart" short.err || fail "the refusal does not say why"
+
+# Seeds and a curve.
+train --seeds 3 --epochs 2 -o seeds --json > seeds.out 2> seeds.err || fail "--seeds"
+grep -q '"standard_deviation"' seeds.out || fail "no spread over the seeds"
+grep -q 'id="seeds"' seeds/report.html || fail "the report lacks the seeds"
+train --curve --epochs 1 -o curve > curve.out 2> curve.err || fail "--curve"
+grep -q "learning curve: 25 rows" curve.out || fail "no curve"
+grep -q 'id="curve"' curve/report.html || fail "the report lacks the curve"
+
+# What judges by held-out rows needs some.
+for option in --auto "--seeds 2" --curve "--patience 1"; do
+    # shellcheck disable=SC2086
+    train $option --no-select -o none > none.out 2> none.err
+    [ $? -eq 2 ] || fail "$option --no-select was accepted"
+    grep -q "rows that are held out" none.err || fail "$option --no-select: no reason"
+done
+train --auto ranks -o none > none.out 2> none.err
+[ $? -eq 2 ] || fail "--auto ranks was accepted"
+echo "trained, found $rate, killed, the same bits"
