@@ -2,9 +2,12 @@
 #include "cli/commands.h"
 
 #include "base/file.h"
+#include "base/text.h"
 #include "cli/model_argument.h"
 #include "cli/progress_bar.h"
 #include "cli/train_show.h"
+#include "model/layer_choice.h"
+#include "model/tuned.h"
 #include "report/training.h"
 #include "train/series.h"
 #include "train/watch.h"
@@ -15,8 +18,8 @@
 
 typedef struct settings {
     const char *model, *folder, *system, *schedule, *train_on, *too_long, *balance;
-    bool no_select, json, rslora;
-    const char *targets;
+    bool no_select, json, rslora, dora, full;
+    const char *targets, *layers, *frozen;
     hone_option_list rank_of;
     double b_rate_ratio;
     const char *auto_what; /* of --auto: "lr", "rank", "lr,rank"; NULL without it */
@@ -26,7 +29,9 @@ typedef struct settings {
     uint64_t memory_bytes;
 } settings;
 
-enum { SCORING_BYTES = 512 << 20 };
+enum { SCORING_BYTES = 512 << 20, DEFAULT_RANK = 16, NOT_GIVEN = -1 };
+#define ADAPTER_RATE 1e-3
+#define FULL_RATE 1e-4 /* all weights move: a tenth of an adapter's */
 
 /* "adapters/<data name>" */
 static char *default_folder(const char *path)
@@ -46,9 +51,20 @@ static hone_status check_settings(const settings *o, const hone_arguments *argum
     hone_schedule_kind schedule;
     if (!hone_schedule_parse(o->schedule, &schedule))
         return hone_fail(err, HONE_BAD_INPUT, "--schedule %s; it can be linear, cosine, constant or wsd", o->schedule);
-    if (o->rank < 1 || o->rank > 4096 || o->batch < 1 || o->batch > 4096)
-        return hone_fail(err, HONE_BAD_INPUT, "--rank %lld --batch %lld; both are 1 to 4096", (long long)o->rank,
-                         (long long)o->batch);
+    if (o->dora && o->full)
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "--dora is a kind of adapter and --full trains the model itself; use one of them");
+    if (o->full && (o->rank != NOT_GIVEN || o->alpha > 0 || o->rslora || o->targets || o->rank_of.n > 0))
+        return hone_fail(
+            err, HONE_BAD_INPUT,
+            "--full makes no adapter: --rank, --alpha, --rslora, --targets and --rank-of do not go with it");
+    if (o->full && (o->auto_what || o->seeds > 1 || o->curve))
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "--full trains once: --auto, --seeds and --curve go with adapters, or run it several times");
+    if (o->rank != NOT_GIVEN && (o->rank < 1 || o->rank > 4096))
+        return hone_fail(err, HONE_BAD_INPUT, "--rank %lld; 1 to 4096 are possible", (long long)o->rank);
+    if (o->batch < 1 || o->batch > 4096)
+        return hone_fail(err, HONE_BAD_INPUT, "--batch %lld; 1 to 4096 are possible", (long long)o->batch);
     if (o->seeds < 1 || o->seeds > HONE_SERIES_MOST_SEEDS || o->patience < 0 || o->patience > 1000 || o->steps < 0 ||
         o->scores_per_epoch < 1 || o->scores_per_epoch > 1000)
         return hone_fail(err, HONE_BAD_INPUT,
@@ -62,6 +78,16 @@ static hone_status check_settings(const settings *o, const hone_arguments *argum
     return HONE_OK;
 }
 
+static int rank_of(const settings *o)
+{
+    return o->rank == NOT_GIVEN ? DEFAULT_RANK : (int)o->rank;
+}
+
+static double rate_of(const settings *o)
+{
+    return o->rate != NOT_GIVEN ? o->rate : o->full ? FULL_RATE : ADAPTER_RATE;
+}
+
 /* What --auto tries: the default rates, each with the rank asked for or with the default ranks. */
 static size_t list_candidates(const settings *o, hone_search_candidate *out)
 {
@@ -70,7 +96,7 @@ static size_t list_candidates(const settings *o, hone_search_candidate *out)
     size_t n = 0, n_rates = rates ? hone_n_search_rates : 1;
     for (size_t i = 0; o->auto_what && i < n_rates; i++)
         for (size_t j = 0; j < (both ? sizeof ranks / sizeof *ranks : 1); j++)
-            out[n++] = (hone_search_candidate){rates ? hone_search_rates[i] : o->rate, both ? ranks[j] : (int)o->rank};
+            out[n++] = (hone_search_candidate){rates ? hone_search_rates[i] : rate_of(o), both ? ranks[j] : rank_of(o)};
     return n;
 }
 
@@ -119,19 +145,23 @@ static hone_status train_all(const settings *o, hone_series *series, const hone_
     return status;
 }
 
-static void fill_options(const settings *o, const hone_train_data *d, const char *rank_of, hone_train_options *options)
+static void fill_options(const settings *o, const hone_train_data *d, const char *other_ranks,
+                         hone_train_options *options)
 {
     hone_train_options_defaults(options);
-    options->rank = (int)o->rank;
-    options->alpha = o->alpha > 0 ? o->alpha : 2.0 * (double)o->rank;
-    options->learning_rate = o->rate;
+    options->method = o->full ? HONE_METHOD_FULL : o->dora ? HONE_METHOD_DORA : HONE_METHOD_LORA;
+    options->layers = o->layers;
+    options->frozen = o->frozen;
+    options->rank = rank_of(o);
+    options->alpha = o->alpha > 0 ? o->alpha : 2.0 * (double)rank_of(o);
+    options->learning_rate = rate_of(o);
     options->epochs = o->epochs;
     options->batch = (int)o->batch;
     options->rslora = o->rslora;
     options->targets = o->targets;
     options->b_rate_ratio = o->b_rate_ratio;
     hone_schedule_parse(o->schedule, &options->schedule);
-    options->rank_of = rank_of;
+    options->rank_of = other_ranks;
     options->seed = (uint64_t)o->seed;
     options->max_seconds = o->max_seconds;
     options->max_steps = o->steps;
@@ -143,6 +173,32 @@ static void fill_options(const settings *o, const hone_train_data *d, const char
     const char *every = getenv("HONE_CHECKPOINT_SECONDS"); /* tests ask for one after every step */
     if (every)
         options->checkpoint_seconds = atof(every);
+}
+
+/* What training the weights themselves takes is much, so it is said before. What the model said untrained is measured
+ * before too: afterwards it is no longer there. */
+static hone_status begin_full(const hone_engine *engine, const settings *o, hone_watch *watch, hone_error *err)
+{
+    const hone_model *model = hone_engine_get_model(engine);
+    int64_t n_chosen;
+    bool *layers = calloc((size_t)model->config.n_layers, sizeof *layers);
+    hone_status status = layers
+                             ? hone_layers_choose(o->layers, o->frozen, model->config.n_layers, layers, &n_chosen, err)
+                             : hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    if (status == HONE_OK) {
+        size_t n = hone_model_count_tuned(model, layers);
+        char memory[32], file[32];
+        hone_format_bytes(4 * n * sizeof(float), memory);
+        hone_format_bytes(3 * n * sizeof(float), file);
+        fprintf(stderr,
+                "full fine-tuning of %.1f million weights: %s of memory for weights, gradient and moments besides the "
+                "passes; checkpoints of %s\n",
+                (double)n / 1e6, memory, file);
+    }
+    if (status == HONE_OK && watch)
+        status = hone_watch_measure_base(watch, err);
+    free(layers);
+    return status;
 }
 
 static json_t *read_warnings(const char *folder)
@@ -163,9 +219,10 @@ static hone_status train(const settings *o, const char *path, const char *comman
     char *folder = o->folder ? strdup(o->folder) : default_folder(path), *report = NULL;
     hone_train_options options;
     hone_train_result result;
-    hone_buffer rank_of = {0};
+    hone_buffer other_ranks = {0};
     json_t *warnings = NULL;
-    hone_train_ending ending = {.model = o->model, .folder = folder, .result = &result, .data = &d};
+    hone_train_ending ending = {
+        .model = o->model, .folder = folder, .result = &result, .data = &d, .is_model = o->full};
     const hone_train_data_options data_options = {.system = o->system,
                                                   .train_on = o->train_on,
                                                   .too_long = o->too_long,
@@ -185,11 +242,13 @@ static hone_status train(const settings *o, const char *path, const char *comman
         status =
             hone_watch_create(engine, d.examples.items + d.n_train, d.examples.n - d.n_train, d.rows.n ? &d.rows : NULL,
                               d.examples.longest_answer_tokens, (uint64_t)o->seed, &watch, err);
+    if (status == HONE_OK && o->full)
+        status = begin_full(engine, o, watch, err);
     if (status != HONE_OK)
         goto done;
     for (size_t i = 0; i < o->rank_of.n; i++)
-        hone_buffer_printf(&rank_of, "%s%s", i ? ";" : "", o->rank_of.items[i]);
-    fill_options(o, &d, rank_of.data, &options);
+        hone_buffer_printf(&other_ranks, "%s%s", i ? ";" : "", o->rank_of.items[i]);
+    fill_options(o, &d, other_ranks.data, &options);
     options.folder = folder;
     options.data_path = path;
     options.command = command;
@@ -215,7 +274,7 @@ done:
     json_decref(warnings);
     hone_train_data_clear(&d);
     hone_watch_free(watch);
-    hone_buffer_clear(&rank_of);
+    hone_buffer_clear(&other_ranks);
     free(folder);
     free(report);
     hone_engine_close(engine);
@@ -252,9 +311,9 @@ static int run(int argc, char **argv)
                   .train_on = "all",
                   .too_long = "error",
                   .balance = "none",
-                  .rank = 16,
+                  .rank = NOT_GIVEN,
                   .batch = 16,
-                  .rate = 1e-3,
+                  .rate = NOT_GIVEN,
                   .epochs = 3,
                   .seeds = 1,
                   .scores_per_epoch = 1,
@@ -266,10 +325,15 @@ static int run(int argc, char **argv)
         {"rank", 'r', HONE_OPTION_INTEGER, &o.rank, "R", "LoRA rank (default 16)"},
         {"alpha", 0, HONE_OPTION_NUMBER, &o.alpha, "A", "LoRA alpha; the delta is scaled by A/R (default 2R)"},
         {"rslora", 0, HONE_OPTION_FLAG, &o.rslora, NULL, "scale the delta by A/sqrt(R) (rsLoRA)"},
+        {"dora", 0, HONE_OPTION_FLAG, &o.dora, NULL, "learn the length of each weight row apart (DoRA)"},
+        {"full", 0, HONE_OPTION_FLAG, &o.full, NULL,
+         "train the model's own weights, in float32; writes FOLDER/model.gguf"},
+        {"layers", 0, HONE_OPTION_TEXT, &o.layers, "BLOCKS", "train these blocks only, counted from 0, as in 20-29"},
+        {"freeze", 0, HONE_OPTION_TEXT, &o.frozen, "BLOCKS", "train all but these blocks, as in 0-14"},
         {"targets", 0, HONE_OPTION_TEXT, &o.targets, "LAYERS",
          "all (default), attention, mlp, names (q_proj,v_proj) or a regular expression"},
         {"rank-of", 0, HONE_OPTION_LIST, &o.rank_of, "PATTERN=R", "another rank for some layers, as in down_proj=32"},
-        {"lr", 0, HONE_OPTION_NUMBER, &o.rate, "X", "peak learning rate (default 1e-3)"},
+        {"lr", 0, HONE_OPTION_NUMBER, &o.rate, "X", "peak learning rate (default 1e-3, with --full 1e-4)"},
         {"lora-plus", 0, HONE_OPTION_NUMBER, &o.b_rate_ratio, "X", "B learns X times as fast as A (LoRA+; default 1)"},
         {"epochs", 'e', HONE_OPTION_NUMBER, &o.epochs, "E", "passes over the rows (default 3)"},
         {"batch", 'b', HONE_OPTION_INTEGER, &o.batch, "B", "examples a step (default 16)"},

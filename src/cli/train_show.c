@@ -156,6 +156,10 @@ void hone_train_show(const hone_train_ending *e)
     }
     if (e->report)
         printf("report: %s\n", e->report);
+    if (e->is_model) {
+        printf("try it: hone run -m %s/model.gguf\nserve it: hone serve -m %s/model.gguf\n", e->folder, e->folder);
+        return;
+    }
     short_name(e->folder, name, sizeof name);
     printf("try it: hone run -m %s --adapter %s\nserve it: hone serve -m %s --adapter %s=%s\n", e->model, e->folder,
            e->model, name, e->folder);

@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "model/adapter_find.h"
+#include "model/tuned.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -163,6 +164,15 @@ hone_engine_memory hone_engine_get_memory(const hone_engine *engine)
         .model = engine->model->weight_bytes + (size_t)(c->n_context * c->head_dim) * sizeof(hone_real) +
                  (size_t)hone_tokenizer_size(engine->tokenizer) * VOCABULARY_ENTRY_BYTES,
         .working = (size_t)hone_kv_pool_pages(engine->pool) * page + hone_workspace_bytes(engine->workspace)};
+}
+
+hone_status hone_engine_unfreeze(hone_engine *engine, const bool *layers, hone_error *err)
+{
+    if (engine->model->tuned)
+        return hone_fail(err, HONE_BAD_INPUT, "%s: its weights were trained already; open the model again",
+                         engine->path);
+    hone_engine_clear_cache(engine);
+    return hone_model_unfreeze(engine->model, layers, err);
 }
 
 int64_t hone_engine_context_tokens(const hone_engine *engine)

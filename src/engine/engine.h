@@ -90,6 +90,10 @@ int32_t hone_engine_end_of_turn(const hone_engine *engine);
 /* Allowed answers for hone_request.choices: each text followed by the end of turn. */
 hone_status hone_engine_create_choices(hone_engine *engine, const char *const *texts, size_t n, hone_choices **out,
                                        hone_error *err);
+/* The model's weights become parameters that training changes (model/tuned.h); the engine answers with them as they
+ * are. Whoever changes them clears the cache, and the model's hash stays that of its file. layers: [n_layers].
+ * HONE_BAD_INPUT: they were before. */
+hone_status hone_engine_unfreeze(hone_engine *engine, const bool *layers, hone_error *err);
 const struct hone_model *hone_engine_get_model(const hone_engine *engine);
 typedef struct hone_engine_memory { /* bytes */
     size_t model;                   /* packed weights and tables of the model and its vocabulary */

@@ -179,6 +179,17 @@ float hone_safetensor_at(const hone_safetensor *t, int64_t i)
     return t->dtype == HONE_F16 ? hone_f16_to_f32(h) : hone_bf16_to_f32(h);
 }
 
+static size_t out_bytes(const hone_safetensor_out *t)
+{
+    return (size_t)(t->rows * (t->columns ? t->columns : 1)) * sizeof(float);
+}
+
+static json_t *out_shape(const hone_safetensor_out *t)
+{
+    return t->columns ? json_pack("[I,I]", (json_int_t)t->rows, (json_int_t)t->columns)
+                      : json_pack("[I]", (json_int_t)t->rows);
+}
+
 hone_status hone_safetensors_write(const char *path, const hone_safetensor_out *tensors, size_t n,
                                    const char *metadata_format, hone_error *err)
 {
@@ -190,11 +201,10 @@ hone_status hone_safetensors_write(const char *path, const hone_safetensor_out *
     if (metadata_format)
         json_object_set_new(header, "__metadata__", json_pack("{s:s}", "format", metadata_format));
     for (size_t i = 0; i < n; i++) {
-        size_t bytes = (size_t)(tensors[i].rows * tensors[i].columns) * sizeof(float);
+        size_t bytes = out_bytes(&tensors[i]);
         json_object_set_new(header, tensors[i].name,
-                            json_pack("{s:s, s:[I,I], s:[I,I]}", "dtype", "F32", "shape", (json_int_t)tensors[i].rows,
-                                      (json_int_t)tensors[i].columns, "data_offsets", (json_int_t)offset,
-                                      (json_int_t)(offset + bytes)));
+                            json_pack("{s:s, s:o, s:[I,I]}", "dtype", "F32", "shape", out_shape(&tensors[i]),
+                                      "data_offsets", (json_int_t)offset, (json_int_t)(offset + bytes)));
         offset += bytes;
     }
     text = json_dumps(header, JSON_COMPACT);
@@ -210,7 +220,7 @@ hone_status hone_safetensors_write(const char *path, const hone_safetensor_out *
     for (size_t i = length; i < padded; i++)
         hone_buffer_putc(&file, ' ');
     for (size_t i = 0; i < n; i++)
-        hone_buffer_append(&file, tensors[i].data, (size_t)(tensors[i].rows * tensors[i].columns) * sizeof(float));
+        hone_buffer_append(&file, tensors[i].data, out_bytes(&tensors[i]));
     if (file.failed)
         status = hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
     else

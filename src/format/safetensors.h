@@ -35,7 +35,7 @@ float hone_safetensor_at(const hone_safetensor *tensor, int64_t i);
 
 typedef struct hone_safetensor_out { /* a float32 matrix to be written */
     const char *name;
-    int64_t rows, columns;
+    int64_t rows, columns; /* columns 0: a vector of `rows` values */
     const float *data;
 } hone_safetensor_out;
 /* Writes atomically. metadata_format: the value of __metadata__.format, or NULL. */

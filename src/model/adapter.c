@@ -49,10 +49,16 @@ static hone_status check_modules(const hone_model_config *config, const hone_ada
     return any ? HONE_OK : hone_fail(err, HONE_BAD_INPUT, "rank 0 everywhere: the adapter would change nothing");
 }
 
-static size_t copy_floats(const hone_lora *l)
+/* Keeps what follows on the border of a panel. */
+static size_t whole_panels(int64_t n)
+{
+    return (size_t)(n + HONE_PANEL - 1) / HONE_PANEL * HONE_PANEL;
+}
+
+static size_t copy_floats(const hone_lora *l, bool dora)
 {
     return l->rank ? (size_t)(l->rank * l->n_out) + hone_lora_panel_floats(l->rank, l->n_in) +
-                         hone_lora_panel_floats(l->n_out, l->rank)
+                         hone_lora_panel_floats(l->n_out, l->rank) + (dora ? 2 * whole_panels(l->n_out) : 0)
                    : 0;
 }
 
@@ -60,12 +66,44 @@ size_t hone_adapter_bytes(const hone_adapter *a)
 {
     size_t floats = a->n_parameters;
     for (int64_t i = 0; i < a->config.n_layers * HONE_N_LINEARS; i++)
-        floats += copy_floats(&a->loras[i]);
+        floats += copy_floats(&a->loras[i], a->dora_base != NULL);
     return floats * sizeof(hone_real);
 }
 
-hone_status hone_adapter_create_as(const hone_model_config *config, const hone_adapter_module *modules, double alpha,
-                                   bool rslora, hone_adapter **out, hone_error *err)
+/* The copies, laid out as they are read: first what serving reads, then what training alone does. */
+static void place_copies(hone_adapter *a, bool dora)
+{
+    size_t n_loras = (size_t)a->config.n_layers * HONE_N_LINEARS;
+    hone_real *copy = a->copies;
+    for (size_t i = 0; i < n_loras; i++) {
+        hone_lora *l = &a->loras[i];
+        if (!l->rank)
+            continue;
+        l->a = a->parameters + l->a_at;
+        l->b_t = a->parameters + l->b_at;
+        l->a_panels = copy;
+        l->b_panels = l->a_panels + hone_lora_panel_floats(l->rank, l->n_in);
+        copy = l->b_panels + hone_lora_panel_floats(l->n_out, l->rank);
+        if (!dora)
+            continue;
+        l->magnitude = a->parameters + l->magnitude_at;
+        l->gain = copy;
+        copy += whole_panels(l->n_out);
+    }
+    for (size_t i = 0; i < n_loras; i++) {
+        hone_lora *l = &a->loras[i];
+        l->b = l->rank ? copy : NULL;
+        copy += l->rank * l->n_out;
+        if (!dora || !l->rank)
+            continue;
+        l->inverse_magnitude = copy;
+        copy += whole_panels(l->n_out);
+    }
+}
+
+static hone_status create(const hone_model_config *config, const hone_model *dora_base,
+                          const hone_adapter_module *modules, double alpha, bool rslora, hone_adapter **out,
+                          hone_error *err)
 {
     *out = NULL;
     hone_status status = check_modules(config, modules, err);
@@ -78,6 +116,7 @@ hone_status hone_adapter_create_as(const hone_model_config *config, const hone_a
     a->config = *config;
     a->alpha = alpha;
     a->rslora = rslora;
+    a->dora_base = dora_base;
     size_t n = 0, n_copies = 0;
     for (size_t i = 0; i < n_loras; i++) {
         hone_lora *l = &a->loras[i];
@@ -87,8 +126,9 @@ hone_status hone_adapter_create_as(const hone_model_config *config, const hone_a
         l->scale = l->rank ? (hone_real)(l->alpha / (rslora ? sqrt((double)l->rank) : (double)l->rank)) : 0;
         l->a_at = n;
         l->b_at = n + (size_t)(l->rank * l->n_in);
-        n = l->b_at + (size_t)(l->rank * l->n_out);
-        n_copies += copy_floats(l);
+        l->magnitude_at = l->b_at + (size_t)(l->rank * l->n_out);
+        n = l->magnitude_at + (dora_base && l->rank ? (size_t)l->n_out : 0);
+        n_copies += copy_floats(l, dora_base != NULL);
         a->rank = l->rank > a->rank ? l->rank : a->rank;
     }
     a->n_parameters = n;
@@ -96,26 +136,48 @@ hone_status hone_adapter_create_as(const hone_model_config *config, const hone_a
     a->copies = new_floats(n_copies);
     if (!a->parameters || !a->copies)
         goto no_memory;
-    hone_real *copy = a->copies; /* what serving reads, in the order in which it does; then what training alone reads */
-    for (size_t i = 0; i < n_loras; i++) {
-        hone_lora *l = &a->loras[i];
-        if (!l->rank)
-            continue;
-        l->a = a->parameters + l->a_at;
-        l->b_t = a->parameters + l->b_at;
-        l->a_panels = copy;
-        l->b_panels = l->a_panels + hone_lora_panel_floats(l->rank, l->n_in);
-        copy = l->b_panels + hone_lora_panel_floats(l->n_out, l->rank);
-    }
-    for (size_t i = 0; i < n_loras; i++) {
-        a->loras[i].b = a->loras[i].rank ? copy : NULL;
-        copy += a->loras[i].rank * a->loras[i].n_out;
-    }
+    place_copies(a, dora_base != NULL);
     *out = a;
     return HONE_OK;
 no_memory:
     hone_adapter_free(a);
     return hone_fail(err, HONE_NO_MEMORY, "out of memory for an adapter");
+}
+
+hone_status hone_adapter_create_as(const hone_model_config *config, const hone_adapter_module *modules, double alpha,
+                                   bool rslora, hone_adapter **out, hone_error *err)
+{
+    return create(config, NULL, modules, alpha, rslora, out, err);
+}
+
+/* norm[o] of every row as it is now; b_panels must be up to date. */
+static void measure_rows(hone_adapter *a, size_t i, hone_real *norm)
+{
+    const hone_lora *l = &a->loras[i];
+    const hone_model *base = a->dora_base;
+    hone_op_adapted_row_norms(base->ops, base->layers[i / HONE_N_LINEARS].linear[i % HONE_N_LINEARS], l->rank, l->scale,
+                              l->a, l->b_panels, norm);
+}
+
+static void reset_magnitudes(hone_adapter *a)
+{
+    size_t n_loras = (size_t)a->config.n_layers * HONE_N_LINEARS;
+    for (size_t i = 0; i < n_loras && a->dora_base; i++) {
+        const hone_lora *l = &a->loras[i];
+        if (!l->rank)
+            continue;
+        hone_op_lora_pack(a->dora_base->ops, l->n_out, l->rank, l->b_t, 1, l->n_out, l->b_panels);
+        measure_rows(a, i, l->magnitude);
+    }
+}
+
+hone_status hone_adapter_create_dora(const hone_model *base, const hone_adapter_module *modules, double alpha,
+                                     bool rslora, hone_adapter **out, hone_error *err)
+{
+    hone_status status = create(&base->config, base, modules, alpha, rslora, out, err);
+    if (status == HONE_OK)
+        reset_magnitudes(*out);
+    return status;
 }
 
 hone_status hone_adapter_create(const hone_model_config *config, int rank, double alpha, hone_adapter **out,
@@ -154,6 +216,19 @@ void hone_adapter_init(hone_adapter *adapter, uint64_t seed)
         for (int64_t j = 0; j < l->rank * l->n_in; j++)
             l->a[j] = (hone_real)(bound * (2 * hone_rng_uniform(key, (uint64_t)j) - 1));
     }
+    reset_magnitudes(adapter);
+}
+
+/* gain and 1/magnitude of a layer, from its rows' lengths as they are now. */
+static void refresh_gain(hone_adapter *a, size_t i)
+{
+    hone_lora *l = &a->loras[i];
+    measure_rows(a, i, l->gain);
+    for (int64_t o = 0; o < l->n_out; o++) {
+        hone_real length = l->gain[o], m = l->magnitude[o];
+        l->gain[o] = length > 0 ? m / length : 0;
+        l->inverse_magnitude[o] = m != 0 ? 1 / m : 0;
+    }
 }
 
 void hone_adapter_refresh(hone_ops *ops, hone_adapter *adapter)
@@ -166,6 +241,8 @@ void hone_adapter_refresh(hone_ops *ops, hone_adapter *adapter)
         hone_op_lora_pack(ops, l->rank, l->n_in, l->a, l->n_in, 1, l->a_panels);
         hone_op_lora_pack(ops, l->n_out, l->rank, l->b_t, 1, l->n_out, l->b_panels);
         hone_op_transpose(ops, l->rank, l->n_out, l->b_t, l->b);
+        if (adapter->dora_base)
+            refresh_gain(adapter, i);
     }
 }
 
@@ -179,6 +256,8 @@ void hone_adapter_hash(hone_adapter *adapter)
         hone_sha256_update(h, &adapter->loras[i].rank, sizeof adapter->loras[i].rank);
         hone_sha256_update(h, &adapter->loras[i].scale, sizeof adapter->loras[i].scale);
     }
+    if (adapter->dora_base)
+        hone_sha256_update(h, "DoRA", 4);
     hone_sha256_update(h, adapter->parameters, adapter->n_parameters * sizeof *adapter->parameters);
     hone_sha256_finish(h, adapter->hash);
 }
@@ -186,4 +265,12 @@ void hone_adapter_hash(hone_adapter *adapter)
 const hone_lora *hone_adapter_at(const hone_adapter *adapter, int64_t layer, hone_linear which)
 {
     return &adapter->loras[layer * HONE_N_LINEARS + which];
+}
+
+int64_t hone_adapter_lowest_layer(const hone_adapter *adapter)
+{
+    for (int64_t i = 0; i < adapter->config.n_layers * HONE_N_LINEARS; i++)
+        if (adapter->loras[i].rank > 0)
+            return i / HONE_N_LINEARS;
+    return adapter->config.n_layers;
 }

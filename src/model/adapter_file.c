@@ -2,7 +2,8 @@
  *
  * PEFT stores lora_A [rank, n_in] and lora_B [n_out, rank] in Hugging Face's row order. A llama-architecture GGUF has
  * the rows of q and k permuted (head, half, i -> head, i, half, so that rotary pairs are adjacent), so the rows of
- * their B are permuted on the way in and back on the way out. Reference: PEFT, "LoRA checkpoint format". */
+ * their B are permuted on the way in and back on the way out. DoRA's lora_magnitude_vector [n_out] has no ".weight" in
+ * PEFT's files (peft, utils/save_and_load.py). Reference: PEFT, "LoRA checkpoint format". */
 #include "model/adapter.h"
 
 #include "model/adapter_targets.h"
@@ -25,10 +26,14 @@ static int64_t model_row(const hone_model_config *c, hone_linear which, int64_t 
     return head * c->head_dim + i % half * 2 + i / half;
 }
 
-static void tensor_name(char out[160], int64_t layer, hone_linear which, const char *part)
+enum { NAME_BYTES = 160 };
+static const char *const parts[] = {"lora_A.weight", "lora_B.weight", "lora_magnitude_vector"};
+enum { PART_A, PART_B, PART_MAGNITUDE, N_PARTS };
+
+static void tensor_name(char out[NAME_BYTES], int64_t layer, hone_linear which, int part)
 {
-    snprintf(out, 160, "base_model.model.model.layers.%lld.%s.%s.weight", (long long)layer, hone_linear_path(which),
-             part);
+    snprintf(out, NAME_BYTES, "base_model.model.model.layers.%lld.%s.%s", (long long)layer, hone_linear_path(which),
+             parts[part]);
 }
 
 /* A linear layer's value of some kind: its rank, or its alpha. */
@@ -101,16 +106,16 @@ static json_t *config_json(const hone_adapter *a, const char *base_name)
                      "peft_type", "LORA", "task_type", "CAUSAL_LM", "base_model_name_or_path",
                      base_name ? base_name : "", "r", a->rank, "lora_alpha", a->alpha, "lora_dropout", 0.0,
                      "target_modules", targets_json(a), "bias", "none", "fan_in_fan_out", 0, "use_rslora", a->rslora,
-                     "use_dora", 0, "rank_pattern", pattern_json(a, rank_of, a->rank, true), "alpha_pattern",
-                     pattern_json(a, alpha_of, a->alpha, false), "modules_to_save", "inference_mode", 1,
-                     "init_lora_weights", 1, "hone_base_sha256", a->base_hash);
+                     "use_dora", a->dora_base != NULL, "rank_pattern", pattern_json(a, rank_of, a->rank, true),
+                     "alpha_pattern", pattern_json(a, alpha_of, a->alpha, false), "modules_to_save", "inference_mode",
+                     1, "init_lora_weights", 1, "hone_base_sha256", a->base_hash);
 }
 
 hone_status hone_adapter_save(const hone_adapter *a, const char *folder, const char *base_name, hone_error *err)
 {
     size_t n_loras = (size_t)a->config.n_layers * HONE_N_LINEARS, n = 0;
-    hone_safetensor_out *tensors = calloc(2 * n_loras, sizeof *tensors);
-    char(*names)[160] = calloc(2 * n_loras, sizeof *names);
+    hone_safetensor_out *tensors = calloc(N_PARTS * n_loras, sizeof *tensors);
+    char(*names)[NAME_BYTES] = calloc(N_PARTS * n_loras, sizeof *names);
     float *values = calloc(a->n_parameters, sizeof *values);
     char *path = NULL, *text = NULL;
     json_t *config = NULL;
@@ -124,8 +129,8 @@ hone_status hone_adapter_save(const hone_adapter *a, const char *folder, const c
         hone_linear which = (hone_linear)(i % HONE_N_LINEARS);
         if (!l->rank)
             continue;
-        tensor_name(names[n], (int64_t)(i / HONE_N_LINEARS), which, "lora_A");
-        tensor_name(names[n + 1], (int64_t)(i / HONE_N_LINEARS), which, "lora_B");
+        tensor_name(names[n], (int64_t)(i / HONE_N_LINEARS), which, PART_A);
+        tensor_name(names[n + 1], (int64_t)(i / HONE_N_LINEARS), which, PART_B);
         float *a_rows = values + l->a_at, *rows = values + l->b_at;
         for (int64_t j = 0; j < l->rank * l->n_in; j++)
             a_rows[j] = (float)l->a[j];
@@ -135,6 +140,14 @@ hone_status hone_adapter_save(const hone_adapter *a, const char *folder, const c
         tensors[n] = (hone_safetensor_out){names[n], l->rank, l->n_in, a_rows};
         tensors[n + 1] = (hone_safetensor_out){names[n + 1], l->n_out, l->rank, rows};
         n += 2;
+        if (!a->dora_base)
+            continue;
+        tensor_name(names[n], (int64_t)(i / HONE_N_LINEARS), which, PART_MAGNITUDE);
+        float *magnitude = values + l->magnitude_at;
+        for (int64_t row = 0; row < l->n_out; row++)
+            magnitude[row] = (float)l->magnitude[model_row(&a->config, which, row)];
+        tensors[n] = (hone_safetensor_out){names[n], l->n_out, 0, magnitude};
+        n++;
     }
     if ((status = hone_folder_create(folder, err)) != HONE_OK)
         goto done;
@@ -174,7 +187,7 @@ static hone_status refuse(const json_t *config, const char *path, const char *ke
 typedef struct peft_config {
     int rank;
     double alpha;
-    bool rslora;
+    bool rslora, dora;
     char base_hash[65];
     json_t *rank_pattern, *alpha_pattern; /* objects or NULL; owned */
 } peft_config;
@@ -215,7 +228,9 @@ static hone_status read_config(const char *path, peft_config *out, hone_error *e
             hone_fail(err, HONE_UNSUPPORTED, "%s: peft_type is %s; hone loads LORA", path, type ? type : "missing");
         goto done;
     }
-    static const char *const refused[] = {"use_dora", "modules_to_save", "fan_in_fan_out", "bias"};
+    static const char *const refused[] = {
+        "modules_to_save", "layer_replication", "trainable_token_indices", "use_qalora",
+        "use_bdlora",      "lora_bias",         "fan_in_fan_out",          "bias"};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         if ((status = refuse(config, path, refused[i], err)) != HONE_OK)
             goto done;
@@ -223,6 +238,7 @@ static hone_status read_config(const char *path, peft_config *out, hone_error *e
     out->rank = r < 0 || r > INT32_MAX ? 0 : (int)r;
     out->alpha = json_number_value(json_object_get(config, "lora_alpha"));
     out->rslora = json_is_true(json_object_get(config, "use_rslora"));
+    out->dora = json_is_true(json_object_get(config, "use_dora"));
     const char *hash = json_string_value(json_object_get(config, "hone_base_sha256"));
     snprintf(out->base_hash, sizeof out->base_hash, "%s", hash ? hash : "");
     if ((status = read_pattern(config, path, "rank_pattern", &out->rank_pattern, err)) == HONE_OK)
@@ -259,12 +275,12 @@ static hone_status plan_modules(const hone_model_config *c, const peft_config *c
 {
     for (int64_t i = 0; i < c->n_layers * HONE_N_LINEARS; i++) {
         hone_linear which = (hone_linear)(i % HONE_N_LINEARS);
-        char module[128], name[160];
+        char module[128], name[NAME_BYTES];
         double rank;
         hone_adapter_module_name(i / HONE_N_LINEARS, which, module);
-        tensor_name(name, i / HONE_N_LINEARS, which, "lora_A");
+        tensor_name(name, i / HONE_N_LINEARS, which, PART_A);
         const hone_safetensor *a = hone_safetensors_find(file, name);
-        tensor_name(name, i / HONE_N_LINEARS, which, "lora_B");
+        tensor_name(name, i / HONE_N_LINEARS, which, PART_B);
         if (!a && !hone_safetensors_find(file, name))
             continue;
         hone_status status = pattern_value(config->rank_pattern, module, config->rank, &rank, err);
@@ -280,13 +296,37 @@ static hone_status plan_modules(const hone_model_config *c, const peft_config *c
     return HONE_OK;
 }
 
+static hone_status read_magnitude(const hone_adapter *a, const hone_safetensors *file, int64_t layer, hone_linear which,
+                                  size_t *n_read, hone_error *err)
+{
+    const hone_lora *l = hone_adapter_at(a, layer, which);
+    char name[NAME_BYTES];
+    tensor_name(name, layer, which, PART_MAGNITUDE);
+    const hone_safetensor *t = hone_safetensors_find(file, name);
+    if (!t)
+        return hone_fail(
+            err, HONE_BAD_FORMAT,
+            "%s: use_dora is set, but \"%s\" is missing; save the adapter again with a PEFT of 0.9 or later",
+            file->map.path, name);
+    if (t->n_dims != 1 || t->shape[0] != l->n_out)
+        return hone_fail(
+            err, HONE_BAD_INPUT,
+            "%s: \"%s\" has %lld values in %d dimensions; this model needs %lld in one: the adapter was made "
+            "for another base",
+            file->map.path, name, (long long)t->shape[0], t->n_dims, (long long)l->n_out);
+    for (int64_t row = 0; row < l->n_out; row++)
+        l->magnitude[model_row(&a->config, which, row)] = hone_safetensor_at(t, row);
+    ++*n_read;
+    return HONE_OK;
+}
+
 static hone_status read_pair(const hone_adapter *a, const hone_safetensors *file, int64_t layer, hone_linear which,
                              size_t *n_read, hone_error *err)
 {
     const hone_lora *l = hone_adapter_at(a, layer, which);
-    char name_a[160], name_b[160];
-    tensor_name(name_a, layer, which, "lora_A");
-    tensor_name(name_b, layer, which, "lora_B");
+    char name_a[NAME_BYTES], name_b[NAME_BYTES];
+    tensor_name(name_a, layer, which, PART_A);
+    tensor_name(name_b, layer, which, PART_B);
     const hone_safetensor *ta = hone_safetensors_find(file, name_a), *tb = hone_safetensors_find(file, name_b);
     if (!ta && !tb)
         return HONE_OK; /* this layer is not adapted */
@@ -306,7 +346,19 @@ static hone_status read_pair(const hone_adapter *a, const hone_safetensors *file
         for (int r = 0; r < l->rank; r++)
             l->b_t[r * l->n_out + model_row(&a->config, which, row)] = hone_safetensor_at(tb, row * l->rank + r);
     *n_read += 2;
-    return HONE_OK;
+    return a->dora_base ? read_magnitude(a, file, layer, which, n_read, err) : HONE_OK;
+}
+
+static bool has_place(const hone_model_config *c, const char *name, bool dora)
+{
+    for (int64_t i = 0; i < c->n_layers * HONE_N_LINEARS; i++)
+        for (int part = 0; part < (dora ? N_PARTS : PART_MAGNITUDE); part++) {
+            char known[NAME_BYTES];
+            tensor_name(known, i / HONE_N_LINEARS, (hone_linear)(i % HONE_N_LINEARS), part);
+            if (strcmp(name, known) == 0)
+                return true;
+        }
+    return false;
 }
 
 hone_status hone_adapter_load(const hone_model *model, const char *folder, hone_adapter **out, hone_error *err)
@@ -327,27 +379,19 @@ hone_status hone_adapter_load(const hone_model *model, const char *folder, hone_
         status = hone_safetensors_open(path, &file, err);
     if (status == HONE_OK)
         status = plan_modules(&model->config, &config, &file, modules, err);
-    if (status == HONE_OK &&
-        (status = hone_adapter_create_as(&model->config, modules, config.alpha, config.rslora, &a, err)) != HONE_OK)
-        status = hone_fail_within(err, status, "%s", folder);
+    if (status == HONE_OK) {
+        status = config.dora ? hone_adapter_create_dora(model, modules, config.alpha, config.rslora, &a, err)
+                             : hone_adapter_create_as(&model->config, modules, config.alpha, config.rslora, &a, err);
+        if (status != HONE_OK)
+            status = hone_fail_within(err, status, "%s", folder);
+    }
     for (int64_t l = 0; l < model->config.n_layers && status == HONE_OK; l++)
         for (int i = 0; i < HONE_N_LINEARS && status == HONE_OK; i++)
             status = read_pair(a, &file, l, (hone_linear)i, &n_read, err);
     if (status == HONE_OK && n_read != file.n_tensors) {
         size_t i = 0; /* name one tensor that found no place: silently dropping it would change the answers */
-        for (int64_t l = 0; i < file.n_tensors; i++) {
-            const char *name = file.tensors[i].name;
-            bool placed = false;
-            for (l = 0; l < model->config.n_layers && !placed; l++)
-                for (int w = 0; w < HONE_N_LINEARS && !placed; w++) {
-                    char na[160], nb[160];
-                    tensor_name(na, l, (hone_linear)w, "lora_A");
-                    tensor_name(nb, l, (hone_linear)w, "lora_B");
-                    placed = strcmp(name, na) == 0 || strcmp(name, nb) == 0;
-                }
-            if (!placed)
-                break;
-        }
+        while (i < file.n_tensors && has_place(&model->config, file.tensors[i].name, config.dora))
+            i++;
         status = hone_fail(err, HONE_BAD_INPUT,
                            "%s: tensor \"%s\" has no place in this model: the adapter was made for another base", path,
                            i < file.n_tensors ? file.tensors[i].name : "?");

@@ -4,7 +4,7 @@
  *
  * A reader scales by alpha / r, so alpha is the first matrix's scale times its rank, and where another matrix is scaled
  * otherwise (rsLoRA with several ranks, alpha patterns) the difference goes into its B. Rows of q and k lie in the
- * base file's order, which is the order of the adapter in memory. */
+ * base file's order, which is the order of the adapter in memory. The format has no place for DoRA's magnitudes. */
 #include "model/adapter.h"
 
 #include "format/gguf_write.h"
@@ -54,6 +54,12 @@ hone_status hone_adapter_export_gguf(const hone_adapter *a, const char *path, ho
 {
     hone_gguf file;
     float alpha = 0;
+    if (a->dora_base)
+        return hone_fail(
+            err, HONE_UNSUPPORTED,
+            "%s: a DoRA adapter has no form as a GGUF adapter (llama.cpp reads LoRA only); write it into the "
+            "model with hone model merge",
+            path);
     int64_t n = a->config.n_layers * HONE_N_LINEARS;
     for (int64_t i = 0; i < n && alpha == 0; i++)
         alpha = a->loras[i].rank ? a->loras[i].scale * (float)a->loras[i].rank : 0;

@@ -137,7 +137,7 @@ hone_status hone_adapter_create_chosen(const hone_model_config *config, const ho
         hone_adapter_module_name((int64_t)(i / HONE_N_LINEARS), which, name);
         if (!list)
             status = hone_adapter_pattern_matches(pattern, false, name, &matches, err);
-        if (status != HONE_OK || !matches)
+        if (status != HONE_OK || !matches || (choice->layers && !choice->layers[i / HONE_N_LINEARS]))
             continue;
         chosen++;
         modules[i].alpha = choice->alpha;
@@ -153,7 +153,9 @@ hone_status hone_adapter_create_chosen(const hone_model_config *config, const ho
     if (status == HONE_OK)
         status = check_all_used(choice->rank_of, used, err);
     if (status == HONE_OK)
-        status = hone_adapter_create_as(config, modules, choice->alpha, choice->rslora, out, err);
+        status = choice->dora_base
+                     ? hone_adapter_create_dora(choice->dora_base, modules, choice->alpha, choice->rslora, out, err)
+                     : hone_adapter_create_as(config, modules, choice->alpha, choice->rslora, out, err);
     free(modules);
     return status;
 }

@@ -12,6 +12,8 @@ typedef struct hone_adapter_choice {
                             whole PEFT names ("model.layers.0.self_attn.q_proj") */
     const char *rank_of; /* NULL, or "PATTERN=R;PATTERN=R": other ranks for layers whose name ends so; the first that
                             matches counts, as in PEFT's rank_pattern */
+    const bool *layers;  /* NULL, or [n_layers]: blocks that get none are false */
+    const hone_model *dora_base; /* NULL: LoRA; the model itself: DoRA on it */
 } hone_adapter_choice;
 
 /* The adapter, zero everywhere. HONE_BAD_INPUT: a pattern that matches nothing or is none, a rank larger than its

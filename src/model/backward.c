@@ -1,10 +1,12 @@
-/* backward.c - gradients of an adapter's parameters through the blocks of forward.c.
+/* backward.c - gradients through the blocks of forward.c: of an adapter's parameters, or of the model's own weights.
  *
  * For y = W x + s B A x with W frozen, low = s A x kept on the tape:
  *     dB^T += low^T dy      dlow = s dy B      dA += dlow^T x      dx = dy W + dlow A
- * Activations that are cheap to make again (norm outputs, the gated activation) are not kept; with a tape that says
+ * With DoRA y = gain * (W x + s B A x), gain = m / length: dm += sum of dy * y / m, and gain * dy takes the place of
+ * dy. Activations that are cheap to make again (norm outputs, the gated activation) are not kept; with a tape that says
  * so, a block's others are made again too, just before its gradient. Below the lowest adapted layer no gradient is
  * computed. */
+#include "model/tuned.h"
 #include "model/workspace.h"
 
 #include <math.h>
@@ -13,18 +15,44 @@
 
 typedef struct backward {
     const hone_model *model;
-    const hone_adapter *adapter;
+    const hone_adapter *adapter; /* NULL: the model's own weights learn */
+    const hone_tuned *tuned;     /* then; else NULL */
     hone_workspace *ws;
     hone_tape *tape;
     int64_t n;      /* rows */
-    int64_t lowest; /* layer with an adapter; below it no gradient is wanted */
+    int64_t lowest; /* layer that learns; below it no gradient is wanted, but for an embedding that is trained */
     hone_real *gradient;
 } backward;
+
+/* W is trained: dW += dy^T x. */
+static void weight_backward(const backward *b, int64_t l, hone_linear which, const hone_real *x, const hone_real *dy,
+                            hone_real *dx, bool add)
+{
+    hone_ops *ops = b->model->ops;
+    int64_t n_out, n_in;
+    hone_model_linear_shape(&b->model->config, which, &n_out, &n_in);
+    if (b->tuned->layers[l].trained)
+        hone_op_linear_weight_gradient(ops, b->n, n_out, n_in, x, dy,
+                                       b->gradient + b->tuned->layers[l].linear_at[which]);
+    if (dx)
+        hone_op_linear_backward(ops, b->model->layers[l].linear[which], b->n, dy, n_out, dx, n_in, add);
+}
+
+/* A norm's weights where they are trained: dw += sum over rows of dy * x / rms(x). */
+static void norm_weight_backward(const backward *b, size_t at, int64_t n, const hone_real *x, const hone_real *rrms,
+                                 const hone_real *dy)
+{
+    hone_op_add_column_products(b->model->ops, n, b->model->config.n_embd, x, dy, rrms, NULL, b->gradient + at);
+}
 
 /* One linear layer: adds its adapter's gradients; dx (may be NULL) is set, or added to when `add`. */
 static void linear_backward(const backward *b, int64_t l, hone_linear which, const hone_real *x, const hone_real *dy,
                             hone_real *dx, bool add)
 {
+    if (!b->adapter) {
+        weight_backward(b, l, which, x, dy, dx, add);
+        return;
+    }
     hone_ops *ops = b->model->ops;
     const hone_lora *lora = hone_adapter_at(b->adapter, l, which);
     const hone_real *low = b->tape->layers[l].low[which];
@@ -34,6 +62,12 @@ static void linear_backward(const backward *b, int64_t l, hone_linear which, con
         if (dx)
             hone_op_linear_backward(ops, b->model->layers[l].linear[which], n, dy, lora->n_out, dx, lora->n_in, add);
         return;
+    }
+    if (lora->gain) {
+        hone_op_add_column_products(ops, n, lora->n_out, dy, b->tape->layers[l].y[which], NULL, lora->inverse_magnitude,
+                                    b->gradient + lora->magnitude_at);
+        hone_op_scale_columns(ops, n, lora->n_out, lora->gain, dy, b->tape->d_gained);
+        dy = b->tape->d_gained;
     }
     hone_op_matmul(ops, rank, lora->n_out, n, low, 1, rank, dy, lora->n_out, b->gradient + lora->b_at, lora->n_out,
                    true);
@@ -71,11 +105,17 @@ static double output_backward(const backward *b, hone_label *labels, int64_t n_l
         }
         hone_op_cross_entropy_backward(ops, m, c->n_vocab, logits, targets, lse, weight);
         hone_real *d_normed = b->ws->projected; /* free at this point */
+        bool whole = b->tuned && b->tuned->whole;
+        if (whole) /* ws->hidden still holds the rows that met the output matrix */
+            hone_op_linear_weight_gradient(ops, m, c->n_vocab, c->n_embd, b->ws->hidden, logits,
+                                           b->gradient + b->tuned->output_at);
         hone_op_linear_backward(ops, b->model->output, m, logits, c->n_vocab, d_normed, c->n_embd, false);
         for (int64_t i = 0; i < m; i++) {
             const hone_real *x = b->ws->x + rows[i] * c->n_embd;
-            hone_op_rms_norm(ops, 1, c->n_embd, c->norm_epsilon, x, b->model->output_norm, b->ws->hidden, rrms);
-            hone_op_rms_norm_backward(ops, 1, c->n_embd, x, b->model->output_norm, rrms, d_normed + i * c->n_embd,
+            hone_op_rms_norm(ops, 1, c->n_embd, c->norm_epsilon, x, b->model->output_norm, b->ws->hidden, rrms + i);
+            if (whole)
+                norm_weight_backward(b, b->tuned->output_norm_at, 1, x, rrms + i, d_normed + i * c->n_embd);
+            hone_op_rms_norm_backward(ops, 1, c->n_embd, x, b->model->output_norm, rrms + i, d_normed + i * c->n_embd,
                                       b->tape->dx + rows[i] * c->n_embd);
         }
     }
@@ -95,6 +135,8 @@ static void mlp_backward(const backward *b, int64_t l)
     hone_op_rms_norm(ops, b->n, c->n_embd, c->norm_epsilon, t->x_mid, b->model->layers[l].ffn_norm, normed, NULL);
     linear_backward(b, l, HONE_FFN_GATE, normed, d_activated, b->tape->d_narrow, false);
     linear_backward(b, l, HONE_FFN_UP, normed, d_up, b->tape->d_narrow, true);
+    if (b->tuned && b->tuned->layers[l].trained)
+        norm_weight_backward(b, b->tuned->layers[l].ffn_norm_at, b->n, t->x_mid, t->ffn_rrms, b->tape->d_narrow);
     hone_op_rms_norm_backward(ops, b->n, c->n_embd, t->x_mid, b->model->layers[l].ffn_norm, t->ffn_rrms,
                               b->tape->d_narrow, b->tape->dx);
 }
@@ -119,7 +161,7 @@ static void attention_backward(const backward *b, int64_t l, const hone_kv_pool 
     const hone_model_config *c = &b->model->config;
     const hone_layer_tape *t = &b->tape->layers[l];
     hone_ops *ops = b->model->ops;
-    hone_real *normed = b->ws->normed, *d_x = l > b->lowest ? b->tape->d_narrow : NULL;
+    hone_real *normed = b->ws->normed, *d_x = l > b->lowest || b->tuned ? b->tape->d_narrow : NULL;
     linear_backward(b, l, HONE_ATTN_OUTPUT, t->attended, b->tape->dx, b->tape->d_narrow, false);
     hone_op_attention_backward(ops, pool, l, batch->spans, batch->n_spans, b->n + batch->n_outer, c->n_heads,
                                1.0f / real_sqrt((hone_real)c->head_dim), t->q, t->attended, t->softmax,
@@ -131,25 +173,21 @@ static void attention_backward(const backward *b, int64_t l, const hone_kv_pool 
     linear_backward(b, l, HONE_ATTN_Q, normed, b->tape->d_q, d_x, false);
     linear_backward(b, l, HONE_ATTN_K, normed, b->tape->d_k, d_x, true);
     linear_backward(b, l, HONE_ATTN_V, normed, b->tape->d_v, d_x, true);
+    if (b->tuned && b->tuned->layers[l].trained)
+        norm_weight_backward(b, b->tuned->layers[l].attn_norm_at, b->n, t->x_in, t->attn_rrms, d_x);
     if (d_x)
         hone_op_rms_norm_backward(ops, b->n, c->n_embd, t->x_in, b->model->layers[l].attn_norm, t->attn_rrms, d_x,
                                   b->tape->dx);
-}
-
-static int64_t lowest_adapted(const hone_adapter *adapter)
-{
-    for (int64_t i = 0; i < adapter->config.n_layers * HONE_N_LINEARS; i++)
-        if (adapter->loras[i].rank > 0)
-            return i / HONE_N_LINEARS;
-    return adapter->config.n_layers;
 }
 
 double hone_model_backward(const hone_model *model, const hone_kv_pool *pool, const hone_batch *batch,
                            hone_workspace *ws, hone_tape *tape, hone_label *labels, int64_t n_labels,
                            hone_real *gradient)
 {
-    const hone_adapter *adapter = batch->adapters[0].adapter;
-    backward b = {model, adapter, ws, tape, batch->n_rows, lowest_adapted(adapter), gradient};
+    const hone_adapter *adapter = batch->n_adapters > 0 ? batch->adapters[0].adapter : NULL;
+    const hone_tuned *tuned = adapter ? NULL : model->tuned;
+    int64_t lowest = adapter ? hone_adapter_lowest_layer(adapter) : tuned->lowest;
+    backward b = {model, adapter, tuned, ws, tape, batch->n_rows, lowest, gradient};
     double loss = output_backward(&b, labels, n_labels);
     for (int64_t l = model->config.n_layers - 1; l >= b.lowest; l--) {
         if (tape->size.recompute && l + 1 < model->config.n_layers) { /* the last layer's tape is still there */
@@ -159,5 +197,8 @@ double hone_model_backward(const hone_model *model, const hone_kv_pool *pool, co
         mlp_backward(&b, l);
         attention_backward(&b, l, pool, batch);
     }
+    if (tuned && tuned->whole)
+        hone_op_embed_gradient(model->ops, b.n, model->config.n_embd, batch->tokens, tape->dx,
+                               gradient + tuned->token_embd_at);
     return loss;
 }

@@ -89,6 +89,16 @@ size_t hone_workspace_bytes(const hone_workspace *ws)
     return ws->bytes;
 }
 
+/* What linear layers gave, where it is not on the tape already: q before it is turned. */
+static void layout_outputs(const hone_model_config *m, int64_t rows, hone_layer_tape *t, carver *c)
+{
+    for (int i = 0; i < HONE_N_LINEARS; i++) {
+        int64_t n_out, n_in;
+        hone_model_linear_shape(m, (hone_linear)i, &n_out, &n_in);
+        t->y[i] = i == HONE_FFN_GATE ? t->gate : i == HONE_FFN_UP ? t->up : carve(c, rows, n_out);
+    }
+}
+
 static void layout_layer(const hone_model_config *m, const hone_tape_size *size, hone_layer_tape *t, carver *c)
 {
     int64_t rows = size->max_rows, q = m->n_heads * m->head_dim;
@@ -102,16 +112,19 @@ static void layout_layer(const hone_model_config *m, const hone_tape_size *size,
     t->up = carve(c, rows, m->n_ff);
     for (int i = 0; i < HONE_N_LINEARS; i++)
         t->low[i] = carve(c, rows, size->rank);
+    if (size->dora)
+        layout_outputs(m, rows, t, c);
 }
 
 static void layout_tape(const hone_model_config *m, hone_tape *tape, hone_layer_tape *layers, carver *c)
 {
     const hone_tape_size *size = &tape->size;
     int64_t rows = size->max_rows, q = m->n_heads * m->head_dim, kv = m->n_kv_heads * m->head_dim;
+    int64_t widest = m->n_embd > q ? m->n_embd : q;
     hone_layer_tape shared = {0};
-    for (int64_t l = 0; l < m->n_layers; l++) {
+    for (int64_t l = size->first_layer; l < m->n_layers; l++) {
         hone_layer_tape scratch, *t = layers ? &layers[l] : &scratch;
-        if (!size->recompute || l == 0)
+        if (!size->recompute || l == size->first_layer)
             layout_layer(m, size, &shared, c);
         *t = shared;
         t->x_in = carve(c, rows, m->n_embd);
@@ -119,11 +132,13 @@ static void layout_tape(const hone_model_config *m, hone_tape *tape, hone_layer_
     tape->dx = carve(c, rows, m->n_embd);
     tape->d_wide_a = carve(c, rows, m->n_ff);
     tape->d_wide_b = carve(c, rows, m->n_ff);
-    tape->d_narrow = carve(c, rows, m->n_embd > q ? m->n_embd : q);
+    tape->d_narrow = carve(c, rows, widest);
     tape->d_q = carve(c, rows, q);
     tape->d_k = carve(c, rows + size->max_outer, kv);
     tape->d_v = carve(c, rows + size->max_outer, kv);
     tape->d_low = carve(c, rows, size->rank);
+    if (size->dora)
+        tape->d_gained = carve(c, rows, m->n_ff > widest ? m->n_ff : widest);
 }
 
 static size_t tape_floats(const hone_model *model, const hone_tape_size *size)
@@ -199,7 +214,7 @@ typedef struct projection {
 
 enum { LORAS_AT_ONCE = 192 };
 
-/* low_only: y is not wanted, only what the adapters leave on the tape. */
+/* low_only: y is not wanted, only what the adapters leave on the tape (with DoRA that is y too). */
 static void project(const hone_model *model, int64_t l, const projection *p, int n, const hone_batch *batch,
                     const hone_real *x, hone_workspace *ws, const hone_layer_tape *tape, bool low_only)
 {
@@ -209,7 +224,7 @@ static void project(const hone_model *model, int64_t l, const projection *p, int
         const hone_weight *w = model->layers[l].linear[p[i].which];
         jobs[i] = (hone_linear_job){w, x, hone_weight_n_in(w), p[i].y, hone_weight_n_out(w)};
     }
-    if (!low_only)
+    if (!low_only || (tape && tape->y[p[0].which]))
         hone_op_linear(ops, jobs, n, batch->n_rows);
     hone_lora_job deltas[LORAS_AT_ONCE];
     int n_deltas = 0;
@@ -230,6 +245,7 @@ static void project(const hone_model *model, int64_t l, const projection *p, int
                                                  .x = x + rows->first_row * lora->n_in,
                                                  .a_panels = lora->a_panels,
                                                  .b_panels = lora->b_panels,
+                                                 .gain = lora->gain,
                                                  .low = low,
                                                  .y = p[i].y + rows->first_row * lora->n_out};
         }
@@ -238,6 +254,11 @@ static void project(const hone_model *model, int64_t l, const projection *p, int
                 hone_op_lora(ops, deltas, n_deltas);
             n_deltas = 0;
         }
+    }
+    for (int i = 0; tape && i < n; i++) {
+        hone_real *kept = tape->y[p[i].which];
+        if (kept && kept != p[i].y)
+            memcpy(kept, p[i].y, (size_t)(batch->n_rows * jobs[i].y_stride) * sizeof(hone_real));
     }
 }
 
@@ -286,7 +307,7 @@ const hone_real *hone_model_forward(const hone_model *model, hone_kv_pool *pool,
     const hone_model_config *c = &model->config;
     hone_op_embed(model->ops, model->token_embd, batch->n_rows, batch->tokens, ws->x);
     for (int64_t l = 0; l < c->n_layers; l++) {
-        hone_layer_tape *t = tape ? &tape->layers[l] : NULL;
+        hone_layer_tape *t = tape && l >= tape->size.first_layer ? &tape->layers[l] : NULL;
         if (t)
             memcpy(t->x_in, ws->x, (size_t)(batch->n_rows * c->n_embd) * sizeof(hone_real));
         hone_model_forward_layer(model, l, pool, pool, batch, ws, t);

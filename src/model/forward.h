@@ -49,19 +49,22 @@ size_t hone_workspace_bytes_for(const hone_model *model, int64_t max_rows, int m
 typedef struct hone_tape hone_tape;
 typedef struct hone_tape_size {
     int64_t max_rows, max_outer; /* of a batch */
-    int rank;
+    int rank;                    /* the adapter's largest */
     bool recompute; /* keep only what enters each block, and compute the block again before its gradient (Chen et al.
                        2016, arXiv 1604.06174): a fifth of the memory for about a third more time, and the same bits */
+    int64_t first_layer; /* the lowest that learns; nothing is kept of those below */
+    bool dora;           /* keep what linear layers gave too */
 } hone_tape_size;
 hone_status hone_tape_create_as(const hone_model *model, const hone_tape_size *size, hone_tape **out, hone_error *err);
-/* Everything kept, no outer rows. */
+/* For LoRA on all layers: everything kept, no outer rows. */
 hone_status hone_tape_create(const hone_model *model, int64_t max_rows, int rank, hone_tape **out, hone_error *err);
 void hone_tape_free(hone_tape *tape);
 /* With the scratch of the backward pass. */
 size_t hone_tape_bytes(const hone_model *model, const hone_tape_size *size);
 
 /* Runs all blocks; the result is the hidden state of every row before the output norm: [n_rows, n_embd], in the
- * workspace until the next call. tape NULL: inference. With a tape the batch has exactly one adapter over all rows. */
+ * workspace until the next call. tape NULL: inference. With a tape the batch has exactly one adapter over all rows, or
+ * none. */
 const hone_real *hone_model_forward(const hone_model *model, hone_kv_pool *pool, const hone_batch *batch,
                                     hone_workspace *ws, hone_tape *tape);
 
@@ -74,7 +77,8 @@ typedef struct hone_label { /* row `row` should predict token `target`; its loss
     hone_real weight;
     double logprob; /* of the target; set by hone_model_backward */
 } hone_label;
-/* After a forward with a tape: the summed weighted loss, and gradients added to `gradient` [adapter->n_parameters]. */
+/* After a forward with a tape: the summed weighted loss, and gradients added to `gradient`: of the batch's adapter
+ * [n_parameters], or without one of the model's own trained weights (tuned.h). */
 double hone_model_backward(const hone_model *model, const hone_kv_pool *pool, const hone_batch *batch,
                            hone_workspace *ws, hone_tape *tape, hone_label *labels, int64_t n_labels,
                            hone_real *gradient);

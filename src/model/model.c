@@ -1,5 +1,5 @@
 /* model.c - opening a model: metadata to configuration, tensors to packed weights. */
-#include "model/model.h"
+#include "model/tuned.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -257,6 +257,7 @@ void hone_model_close(hone_model *model)
     if (model->output != model->token_embd)
         hone_weight_free(model->output);
     hone_weight_free(model->token_embd);
+    hone_tuned_free(model->tuned);
     hone_rope_table_free(model->rope);
     hone_arena_free(model->arena);
     free(model);

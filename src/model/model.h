@@ -1,6 +1,6 @@
 /* model.h - a language model opened from a GGUF file: configuration, packed weights, rotary table.
  *
- * Read-only after opening; shared by the engine and the trainer. */
+ * Read-only after opening, unless its weights are trained (tuned.h); shared by the engine and the trainer. */
 #ifndef HONE_MODEL_MODEL_H
 #define HONE_MODEL_MODEL_H
 
@@ -32,6 +32,8 @@ typedef struct hone_layer {
     hone_weight *linear[HONE_N_LINEARS]; /* [n_out, n_in] */
 } hone_layer;
 
+typedef struct hone_tuned hone_tuned;
+
 typedef struct hone_model {
     hone_model_config config;
     hone_ops *ops; /* borrowed */
@@ -42,6 +44,7 @@ typedef struct hone_model {
     hone_real *output_norm;
     hone_rope_table *rope;
     size_t weight_bytes;
+    hone_tuned *tuned; /* weights that are trained, or NULL: none are */
 } hone_model;
 
 /* Checks the configuration and every tensor's shape against it, then packs the weights. `file` may be closed

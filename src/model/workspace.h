@@ -21,6 +21,7 @@ struct hone_workspace {
 typedef struct hone_layer_tape {
     hone_real *x_in, *attn_rrms, *q, *attended, *softmax, *x_mid, *ffn_rrms, *gate, *up;
     hone_real *low[HONE_N_LINEARS]; /* [rows, rank]: scale * A x */
+    hone_real *y[HONE_N_LINEARS];   /* DoRA: what each linear layer gave (gate and up are those above), else NULL */
 } hone_layer_tape;
 
 /* One block on ws->x. write_to NULL: again, for the backward pass, when its keys and values are in the pool: only the
@@ -31,9 +32,11 @@ void hone_model_forward_layer(const hone_model *model, int64_t l, const hone_kv_
 struct hone_tape {
     hone_tape_size size;
     size_t bytes;
-    hone_layer_tape *layers; /* with recompute all but x_in are the same arrays */
+    hone_layer_tape *layers; /* [n_layers], those below size.first_layer empty; with recompute all but x_in are the same
+                                arrays */
     hone_real *memory;
     hone_real *dx, *d_wide_a, *d_wide_b, *d_narrow, *d_q, *d_k, *d_v, *d_low; /* gradients of a layer in progress */
+    hone_real *d_gained;                                                      /* DoRA: gain * dy */
     hone_real *attention_work;
     size_t attention_work_floats;
 };

@@ -1,7 +1,7 @@
 /* ops.h - every operation on tensor data: forward, backward, optimiser. One implementation per device (cpu/).
  *
- * All tensors are row-major arrays of hone_real (float in the program); a row is one token. Rules that every implementation keeps
- * (docs/design.md):
+ * All tensors are row-major arrays of hone_real (float in the program); a row is one token. Rules that every
+ * implementation keeps (docs/design.md):
  *  - an output row depends on its own input row(s) and the weights alone, never on how many rows are computed with it
  *    or on how many threads compute them;
  *  - a dot product over K runs in increasing k with one fused multiply-add accumulator an output, in chunks of
@@ -58,12 +58,28 @@ void hone_op_linear_backward(hone_ops *ops, const hone_weight *w, int64_t n_rows
 /* Row ids[i] of W to y[i]: token embeddings. */
 void hone_op_embed(hone_ops *ops, const hone_weight *w, int64_t n_rows, const int32_t *ids, hone_real *y);
 
-/* ---- adapters: y += scale * (x A^T) B^T, A [rank, n_in], B [n_out, rank], on n_rows consecutive rows ---- */
+/* ---- trained weights: panels as hone_lora_panel_floats counts them, [n_out / 16, rounded up][n_in][16], the caller's,
+ * which updates change and gradients have too; lanes that pad the last panel are and stay zero ---- */
+/* A weight matrix over panels that must outlive it. HONE_UNSUPPORTED where hone_real is double. */
+hone_status hone_weight_create_over(hone_real *panels, int64_t n_out, int64_t n_in, hone_weight **out, hone_error *err);
+/* W expanded. */
+void hone_op_weight_unpack(hone_ops *ops, const hone_weight *w, hone_real *panels);
+/* panels += dy^T x, over rows in chunks of HONE_K_CHUNK, each added in order. x: [n_rows, n_in], dy: [n_rows, n_out].
+ */
+void hone_op_linear_weight_gradient(hone_ops *ops, int64_t n_rows, int64_t n_out, int64_t n_in, const hone_real *x,
+                                    const hone_real *dy, hone_real *panels);
+/* Row ids[t] of the panels += dy[t], in order. */
+void hone_op_embed_gradient(hone_ops *ops, int64_t n_rows, int64_t n_in, const int32_t *ids, const hone_real *dy,
+                            hone_real *panels);
+
+/* ---- adapters: y += scale * (x A^T) B^T, A [rank, n_in], B [n_out, rank], on n_rows consecutive rows; with a gain
+ * (DoRA), each output is then multiplied by its own ---- */
 typedef struct hone_lora_job {
     int64_t n_rows, n_in, n_out, rank;
     hone_real scale;
     const hone_real *x;                   /* [n_rows, n_in] */
     const hone_real *a_panels, *b_panels; /* from hone_op_lora_pack */
+    const hone_real *gain;                /* [n_out], or NULL */
     hone_real *low;                       /* [n_rows, rank]: scale * x A^T, left for the backward pass */
     hone_real *y;                         /* [n_rows, n_out] */
 } hone_lora_job;
@@ -73,6 +89,9 @@ size_t hone_lora_panel_floats(int64_t n_out, int64_t n_in);
 /* W, element (o, i) at w[o*w_out + i*w_in], as panels [n_out / 16, rounded up][n_in][16], padded with zeros. */
 void hone_op_lora_pack(hone_ops *ops, int64_t n_out, int64_t n_in, const hone_real *w, int64_t w_out, int64_t w_in,
                        hone_real *panels);
+/* norm[o] = length of row o of W + scale * B A, W expanded a piece at a time. a: [rank, n_in]; b_panels: packed. */
+void hone_op_adapted_row_norms(hone_ops *ops, const hone_weight *w, int64_t rank, hone_real scale, const hone_real *a,
+                               const hone_real *b_panels, hone_real *norm);
 
 /* C = A B (add: C += A B): A element (i,k) at a[i*a_row + k*a_k], B [K,N] at b[k*b_k + j], C [M,N] at c[i*c_row + j].
  */
@@ -92,6 +111,12 @@ void hone_op_rms_norm_backward(hone_ops *ops, int64_t n_rows, int64_t dim, const
 /* y += x, over n values. */
 void hone_op_add(hone_ops *ops, int64_t n, const hone_real *x, hone_real *y);
 void hone_op_scale(hone_ops *ops, int64_t n, hone_real factor, hone_real *x);
+/* y[t][i] = factor[i] * x[t][i]; y may alias x. */
+void hone_op_scale_columns(hone_ops *ops, int64_t n_rows, int64_t dim, const hone_real *factor, const hone_real *x,
+                           hone_real *y);
+/* sum[i] += column[i] * (sum over t, in order, of row[t] * x[t][i] * y[t][i]); row and column may be NULL: ones. */
+void hone_op_add_column_products(hone_ops *ops, int64_t n_rows, int64_t dim, const hone_real *x, const hone_real *y,
+                                 const hone_real *row, const hone_real *column, hone_real *sum);
 /* y = silu(gate) * up (Shazeer 2020, arXiv 2002.05202). */
 void hone_op_swiglu(hone_ops *ops, int64_t n, const hone_real *gate, const hone_real *up, hone_real *y);
 /* Given dy: dgate and dup; they may alias gate and up. */

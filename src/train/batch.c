@@ -251,7 +251,7 @@ static void finish(hone_train_batch *b, const hone_adapter *adapter)
 {
     b->adapter = (hone_adapter_rows){adapter, 0, b->rows.n_rows};
     b->rows.adapters = &b->adapter;
-    b->rows.n_adapters = 1;
+    b->rows.n_adapters = adapter ? 1 : 0;
 }
 
 int64_t hone_train_batch_fill(hone_train_batch *b, const hone_train_example *examples, const size_t *order, int64_t n,

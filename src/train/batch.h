@@ -72,7 +72,7 @@ void hone_train_common_prefixes(const hone_train_example *examples, const size_t
 double hone_train_batch_loss(const hone_train_batch *batch, const hone_labelled *labelled);
 
 /* Fills the batch with as many of examples[order[0..n)] as fit (at least one) and returns how many. A label weighs
- * `label_weight` times its weight in the example; one of weight 0 is none. */
+ * `label_weight` times its weight in the example; one of weight 0 is none. adapter NULL: the model alone. */
 int64_t hone_train_batch_fill(hone_train_batch *batch, const hone_train_example *examples, const size_t *order,
                               int64_t n, hone_real label_weight, const hone_adapter *adapter);
 /* The same in two parts. First what several of all n examples share, which must fit; `common` as above. */

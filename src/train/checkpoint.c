@@ -18,15 +18,26 @@ typedef struct header {
     double seconds, score_seconds, best_score, best_loss;
 } header;
 
-hone_status hone_checkpoint_write(const char *path, const hone_train_state *state, const hone_adapter *adapter,
+/* A draft of the file, and the hash of what it holds so far. */
+typedef struct hashed_draft {
+    hone_draft draft;
+    hone_sha256 *hash;
+} hashed_draft;
+
+static hone_status put(hashed_draft *d, const void *data, size_t bytes, hone_error *err)
+{
+    hone_sha256_update(d->hash, data, bytes);
+    return hone_draft_write(&d->draft, data, bytes, err);
+}
+
+hone_status hone_checkpoint_write(const char *path, const hone_train_state *state, const hone_trainable *t,
                                   hone_error *err)
 {
-    hone_buffer file = {0};
     header h = {.step = state->step,
                 .total_steps = state->total_steps,
                 .tokens = state->tokens,
                 .best_step = state->best_step,
-                .n_parameters = adapter->n_parameters,
+                .n_parameters = t->n_parameters,
                 .seconds = state->seconds,
                 .score_seconds = state->score_seconds,
                 .best_score = state->best_score,
@@ -34,19 +45,31 @@ hone_status hone_checkpoint_write(const char *path, const hone_train_state *stat
     memcpy(h.magic, magic, sizeof h.magic);
     memcpy(h.fingerprint, state->fingerprint, sizeof h.fingerprint);
     memcpy(h.settings, state->settings, sizeof h.settings);
-    size_t bytes = adapter->n_parameters * sizeof(float);
-    hone_buffer_append(&file, &h, sizeof h);
-    hone_buffer_append(&file, adapter->parameters, bytes);
-    hone_buffer_append(&file, state->first_moment, bytes);
-    hone_buffer_append(&file, state->second_moment, bytes);
-    hone_buffer_append(&file, state->losses, (size_t)state->step * sizeof(float));
+    hashed_draft d = {.hash = hone_sha256_create()};
     char digest[65] = "";
-    if (!file.failed)
-        hone_sha256_hex(file.data, file.length, digest);
-    hone_buffer_append(&file, digest, 64);
-    hone_status status = file.failed ? hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path)
-                                     : hone_file_write_atomic(path, file.data, file.length, err);
-    hone_buffer_clear(&file);
+    if (!d.hash)
+        return hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
+    hone_status status = hone_draft_begin(path, &d.draft, err);
+    if (status != HONE_OK) {
+        hone_sha256_finish(d.hash, digest);
+        return status;
+    }
+    const struct {
+        const void *data;
+        size_t bytes;
+    } parts[] = {{&h, sizeof h},
+                 {t->parameters, t->n_parameters * sizeof(float)},
+                 {state->first_moment, t->n_parameters * sizeof(float)},
+                 {state->second_moment, t->n_parameters * sizeof(float)},
+                 {state->losses, (size_t)state->step * sizeof(float)}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && status == HONE_OK; i++)
+        status = put(&d, parts[i].data, parts[i].bytes, err);
+    hone_sha256_finish(d.hash, digest);
+    if (status == HONE_OK)
+        status = hone_draft_write(&d.draft, digest, 64, err);
+    if (status == HONE_OK)
+        return hone_draft_keep(&d.draft, err);
+    hone_draft_drop(&d.draft);
     return status;
 }
 
@@ -79,14 +102,14 @@ static hone_status refuse_other_run(const char *path, header *h, const hone_trai
         known ? ", now " : "", known ? here : "");
 }
 
-hone_status hone_checkpoint_read(const char *path, hone_train_state *state, hone_adapter *adapter, hone_error *err)
+hone_status hone_checkpoint_read(const char *path, hone_train_state *state, hone_trainable *t, hone_error *err)
 {
     hone_map map;
     hone_status status = hone_map_open(path, &map, err);
     if (status != HONE_OK)
         return status;
     header h;
-    size_t bytes = adapter->n_parameters * sizeof(float);
+    size_t bytes = t->n_parameters * sizeof(float);
     char digest[65];
     if (map.size_bytes >= sizeof magic && memcmp(map.data, magic, sizeof magic - 1) == 0 &&
         map.data[sizeof magic - 1] != (unsigned char)magic[sizeof magic - 1]) {
@@ -110,7 +133,7 @@ hone_status hone_checkpoint_read(const char *path, hone_train_state *state, hone
         status = refuse_other_run(path, &h, state, err);
         goto done;
     }
-    if (h.n_parameters != adapter->n_parameters || h.step < 0 || h.step > h.total_steps ||
+    if (h.n_parameters != t->n_parameters || h.step < 0 || h.step > h.total_steps ||
         h.total_steps > state->total_steps ||
         map.size_bytes != sizeof h + 3 * bytes + (size_t)h.step * sizeof(float) + 64) {
         status = hone_fail(err, HONE_BAD_FORMAT,
@@ -118,7 +141,7 @@ hone_status hone_checkpoint_read(const char *path, hone_train_state *state, hone
         goto done;
     }
     const unsigned char *p = map.data + sizeof h;
-    memcpy(adapter->parameters, p, bytes);
+    memcpy(t->parameters, p, bytes);
     memcpy(state->first_moment, p + bytes, bytes);
     memcpy(state->second_moment, p + 2 * bytes, bytes);
     memcpy(state->losses, p + 3 * bytes, (size_t)h.step * sizeof(float));

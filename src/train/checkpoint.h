@@ -5,11 +5,11 @@
 #ifndef HONE_TRAIN_CHECKPOINT_H
 #define HONE_TRAIN_CHECKPOINT_H
 
-#include "model/adapter.h"
+#include "train/trainable.h"
 
 typedef struct hone_train_state {
     char fingerprint[65];      /* of model, examples and settings: what must be equal to continue */
-    char settings[960];        /* the same in words, "name value, name value": to say what differs */
+    char settings[1088];       /* the same in words, "name value, name value": to say what differs */
     int64_t step, total_steps; /* done, planned */
     int64_t tokens;
     double seconds, score_seconds, best_score, best_loss;
@@ -18,11 +18,11 @@ typedef struct hone_train_state {
     float *losses;                       /* [total_steps] */
 } hone_train_state;
 
-hone_status hone_checkpoint_write(const char *path, const hone_train_state *state, const hone_adapter *adapter,
+hone_status hone_checkpoint_write(const char *path, const hone_train_state *state, const hone_trainable *t,
                                   hone_error *err);
 /* HONE_NOT_FOUND: there is none. HONE_BAD_INPUT: it belongs to another run, with
  * the first setting that differs. HONE_BAD_FORMAT: damaged. On success the
- * adapter's parameters and the state are those of the checkpoint. */
-hone_status hone_checkpoint_read(const char *path, hone_train_state *state, hone_adapter *adapter, hone_error *err);
+ * parameters and the state are those of the checkpoint. */
+hone_status hone_checkpoint_read(const char *path, hone_train_state *state, hone_trainable *t, hone_error *err);
 
 #endif

@@ -132,10 +132,12 @@ static json_t *record_json(const hone_train_record *r)
                   o->rank, "alpha", o->alpha, "learning_rate", o->learning_rate, "epochs", o->epochs, "batch", o->batch,
                   "warmup_fraction", o->warmup_fraction, "clip_norm", o->clip_norm, "weight_decay", o->weight_decay,
                   "seed", (json_int_t)o->seed, "description", o->description ? o->description : "");
-    json_t *more = json_pack("{s:s, s:s, s:s, s:b, s:s, s:s, s:f, s:s}", "template_sha256", template, "data_sha256",
-                             r->data_hash, "instruction_set", hone_engine_isa(r->engine), "rslora", o->rslora,
-                             "targets", o->targets ? o->targets : "all", "rank_of", o->rank_of ? o->rank_of : "",
-                             "b_rate_ratio", o->b_rate_ratio, "schedule", hone_schedule_name(o->schedule));
+    json_t *more = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:f, s:s}", "template_sha256", template,
+                             "data_sha256", r->data_hash, "instruction_set", hone_engine_isa(r->engine), "method",
+                             hone_train_method_name(o->method), "layers", o->layers ? o->layers : "", "frozen",
+                             o->frozen ? o->frozen : "", "rslora", o->rslora, "targets",
+                             o->targets ? o->targets : "all", "rank_of", o->rank_of ? o->rank_of : "", "b_rate_ratio",
+                             o->b_rate_ratio, "schedule", hone_schedule_name(o->schedule));
     json_t *outcome =
         json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:I}", "steps", (json_int_t)result->steps, "planned_steps",
                   (json_int_t)result->planned_steps, "tokens", (json_int_t)result->tokens, "seconds", result->seconds,
@@ -172,6 +174,26 @@ static json_t *record_json(const hone_train_record *r)
     return record;
 }
 
+static void write_head(const hone_train_record *r, const char *base, hone_buffer *b)
+{
+    const char *method = hone_train_method_name(r->options->method);
+    if (r->options->method == HONE_METHOD_FULL) {
+        hone_buffer_printf(b, "---\npipeline_tag: text-generation\ntags: [hone]\n---\n\n");
+        hone_buffer_printf(
+            b,
+            "# %s, its weights tuned\n\nTrained by hone %s on a CPU, on %zu examples. It is a model of its "
+            "own:\n\n```sh\nhone run -m FOLDER/model.gguf\n```\n\n",
+            base, HONE_VERSION, r->n_examples);
+        return;
+    }
+    hone_buffer_printf(b, "---\nlibrary_name: peft\npipeline_tag: text-generation\ntags: [lora, hone]\n---\n\n");
+    hone_buffer_printf(
+        b,
+        "# A %s adapter for %s\n\nTrained by hone %s on a CPU, on %zu examples. Use it with the model it was "
+        "trained on:\n\n```sh\nhone run -m %s --adapter FOLDER\n```\n\n",
+        method, base, HONE_VERSION, r->n_examples, base);
+}
+
 static hone_status write_card(const hone_train_record *r, const json_t *warnings, hone_error *err)
 {
     const hone_train_options *o = r->options;
@@ -179,16 +201,17 @@ static hone_status write_card(const hone_train_record *r, const json_t *warnings
     char template[65] = "";
     hone_buffer b = {0};
     hone_engine_template_hash(r->engine, template);
-    hone_buffer_printf(&b, "---\nlibrary_name: peft\npipeline_tag: text-generation\ntags: [lora, hone]\n---\n\n");
-    hone_buffer_printf(&b, "# A LoRA adapter for %s\n\n", base);
-    hone_buffer_printf(&b,
-                       "Trained by hone %s on a CPU, on %zu examples. Use it with the model it was trained on:\n\n"
-                       "```sh\nhone run -m %s --adapter FOLDER\n```\n\n",
-                       HONE_VERSION, r->n_examples, base);
-    hone_buffer_printf(&b, "| setting | value |\n|---|---|\n| rank | %d |\n| alpha | %g%s |\n| layers | %s%s%s |\n",
-                       o->rank, o->alpha, o->rslora ? ", by the root of the rank (rsLoRA)" : "",
-                       o->targets ? o->targets : "all", o->rank_of ? "; other ranks: " : "",
-                       o->rank_of ? o->rank_of : "");
+    write_head(r, base, &b);
+    hone_buffer_printf(&b, "| setting | value |\n|---|---|\n| method | %s |\n", hone_train_method_name(o->method));
+    if (o->method != HONE_METHOD_FULL)
+        hone_buffer_printf(&b, "| rank | %d |\n| alpha | %g%s |\n", o->rank, o->alpha,
+                           o->rslora ? ", by the root of the rank (rsLoRA)" : "");
+    const char *blocks = o->layers ? o->layers : o->frozen ? o->frozen : "";
+    hone_buffer_printf(&b, "| layers | %s%s%s%s%s |\n", o->targets ? o->targets : "all",
+                       o->layers   ? ", of blocks "
+                       : o->frozen ? ", of all blocks but "
+                                   : "",
+                       blocks, o->rank_of ? "; other ranks: " : "", o->rank_of ? o->rank_of : "");
     hone_buffer_printf(&b,
                        "| learning rate | %g, %s, warm-up %g, B %g times as fast |\n| epochs | %g |\n"
                        "| batch | %d |\n| seed | %llu |\n\n",

@@ -36,7 +36,7 @@ static int64_t n_pages(const hone_step_size *s)
 
 static hone_tape_size tape_size(const hone_step_size *s)
 {
-    return (hone_tape_size){s->max_rows, s->parts ? s->max_rows : 0, s->rank, s->recompute};
+    return (hone_tape_size){s->max_rows, s->parts ? s->max_rows : 0, s->rank, s->recompute, s->first_layer, s->dora};
 }
 
 size_t hone_train_step_bytes(const hone_model *model, const hone_step_size *s)

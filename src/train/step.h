@@ -19,7 +19,9 @@ typedef struct hone_step_size {
     int64_t max_examples; /* of a step */
     int rank;
     bool parts;     /* steps may need more than one pass: room for a trunk */
-    bool recompute; /* hone_tape_size */
+    bool recompute; /* this and the next: hone_tape_size */
+    int64_t first_layer;
+    bool dora;
 } hone_step_size;
 
 typedef struct hone_train_step hone_train_step;

@@ -7,8 +7,7 @@
 #include "train/memory.h"
 #include "train/optimise.h"
 #include "train/record.h"
-
-#include "model/adapter_targets.h"
+#include "train/trainable.h"
 
 #include "base/cancel.h"
 #include "base/clock.h"
@@ -26,6 +25,12 @@
 #include <unistd.h>
 
 enum { MAX_STEPS = 10000000, PLAN_AFTER_STEPS = 4 };
+
+const char *hone_train_method_name(hone_train_method method)
+{
+    static const char *const names[] = {"LoRA", "DoRA", "full"};
+    return names[method];
+}
 
 void hone_train_options_defaults(hone_train_options *options)
 {
@@ -51,7 +56,7 @@ typedef struct run {
     void *score_context;
     hone_progress *progress;
     hone_error *err;
-    hone_adapter *adapter;
+    hone_trainable *trained;
     hone_train_state state;
     hone_train_memory plan;
     hone_train_step *passes;
@@ -61,7 +66,7 @@ typedef struct run {
     int64_t order_epoch, steps_per_epoch;
     char *checkpoint_path;
     char data_hash[65]; /* of the examples' tokens and weights */
-    double last_checkpoint, started;
+    double last_checkpoint, checkpoint_took, started;
     double norm; /* of the last step's gradient, before clipping */
     bool scored_at_all, broke_down;
     const double *example_losses; /* of the last step, in its order; the passes' */
@@ -130,12 +135,17 @@ static void take_fingerprint(run *r)
         hone_sha256_finish(data, digest);
     memcpy(r->data_hash, digest, sizeof digest);
     snprintf(r->state.settings, sizeof r->state.settings,
-             "model %.12s, numbers %s %s, examples %zu, content %.12s, rank %d, alpha %.9g, rsLoRA %d, targets %.60s, "
+             "model %.12s, method %s, layers %.48s, numbers %s %s, examples %zu, content %.12s, rank %d, alpha %.9g, "
+             "rsLoRA %d, targets %.60s, "
              "other ranks %.60s, rate ratio %.9g, schedule %s, learning rate %.9g, epochs "
              "%.9g, batch %d, warm-up %.9g, "
              "clipping %.9g, weight decay %.9g, seed %llu, scores an epoch %d, time limit %.9g, most steps %lld, "
              "patience %d, rows a pass %lld",
-             model, hone_engine_numerics_class(r->engine), hone_engine_isa(r->engine), r->n_examples, digest, o->rank,
+             model, hone_train_method_name(o->method),
+             o->layers   ? o->layers
+             : o->frozen ? o->frozen
+                         : "all",
+             hone_engine_numerics_class(r->engine), hone_engine_isa(r->engine), r->n_examples, digest, o->rank,
              o->alpha, o->rslora, o->targets ? o->targets : "all", o->rank_of ? o->rank_of : "none", o->b_rate_ratio,
              hone_schedule_name(o->schedule), o->learning_rate, o->epochs, o->batch, o->warmup_fraction, o->clip_norm,
              o->weight_decay, (unsigned long long)o->seed, r->scored_at_all ? o->scores_per_epoch : 0, o->max_seconds,
@@ -144,10 +154,9 @@ static void take_fingerprint(run *r)
         return;
     const double exact[] = {o->alpha,     o->learning_rate, o->epochs,      o->warmup_fraction,
                             o->clip_norm, o->weight_decay,  o->max_seconds, o->b_rate_ratio};
-    if (o->targets) /* whole, however long */
-        hone_sha256_update(h, o->targets, strlen(o->targets) + 1);
-    if (o->rank_of)
-        hone_sha256_update(h, o->rank_of, strlen(o->rank_of) + 1);
+    const char *const whole[] = {o->targets, o->rank_of, o->layers, o->frozen ? "all but" : NULL, o->frozen};
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) /* however long */
+        hone_sha256_update(h, whole[i] ? whole[i] : "", whole[i] ? strlen(whole[i]) + 1 : 0);
     hone_sha256_update(h, exact, sizeof exact);
     hone_sha256_update(h, r->state.settings, strlen(r->state.settings));
     hone_sha256_update(h, model, strlen(model));
@@ -155,14 +164,13 @@ static void take_fingerprint(run *r)
     hone_sha256_finish(h, r->state.fingerprint);
 }
 
-/* The adapter, zero, and how much memory the run takes: refused before anything is begun. */
+/* What is trained, and how much memory the run takes: refused before anything is begun. */
 static hone_status plan(run *r)
 {
     const hone_train_options *o = r->options;
-    hone_adapter_choice choice = {o->rank, o->alpha, o->rslora, o->targets, o->rank_of};
-    hone_status status = hone_adapter_create_chosen(&r->model->config, &choice, &r->adapter, r->err);
+    hone_status status = hone_trainable_create(r->engine, o, &r->trained, r->err);
     if (status == HONE_OK)
-        status = hone_train_memory_plan(r->engine, r->adapter, r->examples, r->n_examples, o->batch, r->score != NULL,
+        status = hone_train_memory_plan(r->engine, r->trained, r->examples, r->n_examples, o->batch, r->score != NULL,
                                         o->memory_bytes, &r->plan, r->err);
     return status;
 }
@@ -191,17 +199,16 @@ static hone_status prepare(run *r)
     hone_status status = hone_train_step_create(r->model, &r->plan.step, &r->passes, r->err);
     if (status != HONE_OK)
         return status;
-    size_t n = r->adapter->n_parameters;
+    size_t n = r->trained->n_parameters;
     r->gradient = calloc(n, sizeof(float));
     r->state.first_moment = calloc(n, sizeof(float));
     r->state.second_moment = calloc(n, sizeof(float));
     r->state.losses = calloc((size_t)r->state.total_steps, sizeof(float));
     r->order = calloc(r->n_examples, sizeof *r->order);
     if (!r->gradient || !r->state.first_moment || !r->state.second_moment || !r->state.losses || !r->order)
-        return hone_fail(r->err, HONE_NO_MEMORY, "out of memory for an adapter of %zu parameters", n);
-    snprintf(r->adapter->base_hash, sizeof r->adapter->base_hash, "%s", hone_engine_model_hash(r->engine));
-    hone_adapter_init(r->adapter, o->seed);
-    return HONE_OK;
+        return hone_fail(r->err, HONE_NO_MEMORY, "out of memory for training %zu parameters (%zu bytes)", n,
+                         3 * n * sizeof(float));
+    return r->trained->type->begin(r->trained, o->seed, r->err);
 }
 
 static double learning_rate(const run *r, int64_t step)
@@ -247,7 +254,7 @@ static hone_status train_step(run *r, double *loss)
             first = step % r->steps_per_epoch * r->options->batch;
     int64_t n = (int64_t)r->n_examples - first < r->options->batch ? (int64_t)r->n_examples - first : r->options->batch;
     double weight = 0;
-    size_t n_parameters = r->adapter->n_parameters;
+    size_t n_parameters = r->trained->n_parameters;
     if (r->order_epoch != epoch) {
         hone_rng_permutation((hone_rng_key){r->options->seed, HONE_RNG_SHUFFLE, (uint32_t)epoch}, r->n_examples,
                              r->order);
@@ -255,9 +262,9 @@ static hone_status train_step(run *r, double *loss)
     }
     for (int64_t i = 0; i < n; i++)
         weight += hone_train_example_weight(&r->examples[r->order[first + i]]);
-    hone_adapter_refresh(ops, r->adapter);
+    r->trained->type->refresh(r->trained);
     memset(r->gradient, 0, n_parameters * sizeof(float));
-    hone_step_result sum = hone_train_step_gradient(r->passes, r->adapter, r->examples, r->order + first, n,
+    hone_step_result sum = hone_train_step_gradient(r->passes, r->trained->adapter, r->examples, r->order + first, n,
                                                     1.0f / (float)weight, r->gradient);
     *loss = sum.loss;
     r->example_losses = hone_train_step_losses(r->passes);
@@ -274,43 +281,52 @@ static hone_status train_step(run *r, double *loss)
                            .weight_decay = (float)r->options->weight_decay,
                            .step = step + 1,
                            .gradient_scale = clip > 0 && norm > clip ? (float)(clip / (norm + 1e-6)) : 1.0f};
-    hone_optimise_adapter(ops, r->adapter, settings, r->options->b_rate_ratio, r->gradient, r->state.first_moment,
-                          r->state.second_moment);
+    hone_optimise(ops, r->trained->groups, r->trained->n_groups, &settings, r->gradient, r->state.first_moment,
+                  r->state.second_moment, r->trained->parameters);
     r->state.losses[step] = (float)*loss;
     r->state.step++;
     r->norm = norm;
     return HONE_OK;
 }
 
-static hone_status save_adapter(run *r)
+static hone_status save_result(run *r)
 {
-    const char *path = hone_engine_model_path(r->engine), *slash = strrchr(path, '/');
-    return hone_adapter_save(r->adapter, r->options->folder, slash ? slash + 1 : path, r->err);
+    return r->trained->type->save(r->trained, r->options->folder, r->err);
 }
 
 /* Parameters that are no numbers any more never replace the last good state. */
 static hone_status checkpoint(run *r)
 {
-    if (!isfinite(hone_op_sum_squares(r->model->ops, (int64_t)r->adapter->n_parameters, r->adapter->parameters))) {
+    if (!isfinite(hone_op_sum_squares(r->model->ops, (int64_t)r->trained->n_parameters, r->trained->parameters))) {
         r->broke_down = true;
         return hone_fail(r->err, HONE_BAD_INPUT,
-                         "training broke down at step %lld (the adapter is no longer finite); the last checkpoint is "
+                         "training broke down at step %lld (the %s is no longer finite); the last checkpoint is "
                          "kept. Use a lower learning rate than %g",
-                         (long long)r->state.step, r->options->learning_rate);
+                         (long long)r->state.step, r->trained->type->what, r->options->learning_rate);
     }
+    double start = hone_clock_seconds();
+    hone_status status = hone_checkpoint_write(r->checkpoint_path, &r->state, r->trained, r->err);
     r->last_checkpoint = hone_clock_seconds();
-    return hone_checkpoint_write(r->checkpoint_path, &r->state, r->adapter, r->err);
+    r->checkpoint_took = r->last_checkpoint - start;
+    return status;
+}
+
+enum { LEAST_WORK_A_CHECKPOINT = 20 }; /* times what writing one takes: that of a whole model is large */
+
+static bool checkpoint_is_due(const run *r)
+{
+    double every = r->options->checkpoint_seconds, least = LEAST_WORK_A_CHECKPOINT * r->checkpoint_took;
+    return hone_clock_seconds() - r->last_checkpoint > (every > 0 && every < least ? least : every);
 }
 
 static hone_status ask_score(run *r, json_t **details)
 {
     double start = hone_clock_seconds();
-    hone_adapter_refresh(r->model->ops, r->adapter);
-    hone_adapter_hash(r->adapter);
+    r->trained->type->prepare_to_score(r->trained);
     r->scored = (hone_train_scored){NAN, NAN, NULL};
     hone_train_step_free(r->passes); /* holds nothing between steps; scoring may need as much memory */
     r->passes = NULL;
-    hone_status status = r->score(r->score_context, r->adapter, &r->scored, r->err);
+    hone_status status = r->score(r->score_context, r->trained->adapter, &r->scored, r->err);
     *details = r->scored.details;
     r->scored.details = NULL;
     r->scored_step = r->state.step;
@@ -340,7 +356,7 @@ static hone_status score_checkpoint(run *r)
     r->state.best_score = score;
     r->state.best_loss = r->scored.loss;
     r->state.best_step = r->state.step;
-    return save_adapter(r);
+    return save_result(r);
 }
 
 static int64_t steps_between_scores(const run *r)
@@ -445,8 +461,7 @@ static hone_status train_steps(run *r)
         bool scored = score_is_due(r);
         if (scored && (status = score_checkpoint(r)) != HONE_OK)
             return status;
-        if ((scored && r->state.step < r->state.total_steps) ||
-            hone_clock_seconds() - r->last_checkpoint > r->options->checkpoint_seconds)
+        if ((scored && r->state.step < r->state.total_steps) || checkpoint_is_due(r))
             status = checkpoint(r);
     }
     return status;
@@ -500,11 +515,11 @@ static hone_train_record make_record(const run *r, const hone_train_result *resu
 /* Temporary files of writers that were killed. The caller holds the folder's lock, so nobody is writing them. */
 static void remove_leftovers(const char *folder)
 {
-    static const char *const files[] = {"checkpoint.bin.tmp-",      "adapter_model.safetensors.tmp-",
-                                        "adapter_config.json.tmp-", "hone.json.tmp-",
-                                        "metrics.jsonl.tmp-",       "README.md.tmp-",
-                                        "search.json.tmp-",         "report.html.tmp-",
-                                        "curve.json.tmp-"};
+    static const char *const files[] = {
+        "model.gguf.tmp-",          "checkpoint.bin.tmp-", "adapter_model.safetensors.tmp-",
+        "adapter_config.json.tmp-", "hone.json.tmp-",      "metrics.jsonl.tmp-",
+        "README.md.tmp-",           "search.json.tmp-",    "report.html.tmp-",
+        "curve.json.tmp-"};
     DIR *entries = opendir(folder);
     for (struct dirent *e; entries && (e = readdir(entries));)
         for (size_t i = 0; i < sizeof files / sizeof *files; i++)
@@ -517,9 +532,9 @@ static void remove_leftovers(const char *folder)
 /* True when the folder holds the finished result of this very run. */
 static bool read_finished(const run *r, hone_train_result *result)
 {
-    char *adapter = hone_path_join(r->options->folder, "adapter_model.safetensors");
-    bool there = adapter && hone_file_exists(adapter);
-    free(adapter);
+    char *file = hone_path_join(r->options->folder, r->trained->type->result_file);
+    bool there = file && hone_file_exists(file);
+    free(file);
     if (!there)
         return false;
     char *path = hone_path_join(r->options->folder, "hone.json");
@@ -564,7 +579,7 @@ static hone_status refuse_other_finished(const run *r)
 
 static void clean_up(run *r)
 {
-    hone_adapter_free(r->adapter);
+    hone_trainable_free(r->trained);
     hone_train_step_free(r->passes);
     free(r->gradient);
     free(r->state.first_moment);
@@ -619,7 +634,7 @@ hone_status hone_train(hone_engine *engine, const hone_train_example *examples, 
     }
     if ((status = refuse_other_finished(&r)) != HONE_OK || (status = prepare(&r)) != HONE_OK)
         goto done;
-    status = hone_checkpoint_read(r.checkpoint_path, &r.state, r.adapter, r.err);
+    status = hone_checkpoint_read(r.checkpoint_path, &r.state, r.trained, r.err);
     resumed = status == HONE_OK;
     if (status != HONE_OK && status != HONE_NOT_FOUND)
         goto done;
@@ -630,7 +645,7 @@ hone_status hone_train(hone_engine *engine, const hone_train_example *examples, 
     status = train_steps(&r);
     hone_progress_end(progress);
     if (status == HONE_OK && !score)
-        status = save_adapter(&r);
+        status = save_result(&r);
     if (status != HONE_OK)
         goto done;
     fill_result(&r, result);

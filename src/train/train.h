@@ -28,12 +28,21 @@ const char *hone_schedule_name(hone_schedule_kind schedule);
  * schedule says. */
 double hone_schedule_factor(hone_schedule_kind schedule, double warmup_fraction, int64_t step, int64_t total);
 
+typedef enum hone_train_method {
+    HONE_METHOD_LORA, /* Hu et al. 2021, arXiv 2106.09685 */
+    HONE_METHOD_DORA, /* Liu et al. 2024, arXiv 2402.09353: LoRA that learns the length of each row apart */
+    HONE_METHOD_FULL  /* the model's own weights, in float32 */
+} hone_train_method;
+const char *hone_train_method_name(hone_train_method method); /* "LoRA", "DoRA", "full" */
+
 typedef struct hone_train_options {
     const char *folder; /* where checkpoints and the adapter are written; resumed from when it holds a checkpoint of the
                            same run */
-    int rank;           /* 16 */
-    double alpha;       /* 32 */
-    bool rslora;        /* scale alpha / sqrt(rank) instead of alpha / rank */
+    hone_train_method method;      /* LoRA */
+    const char *layers, *frozen;   /* blocks that are trained, or that are not (model/layer_choice.h); NULL: all are */
+    int rank;                      /* 16 */
+    double alpha;                  /* 32 */
+    bool rslora;                   /* scale alpha / sqrt(rank) instead of alpha / rank */
     const char *targets, *rank_of; /* which layers, and other ranks for some (model/adapter_targets.h); NULL: all */
     double b_rate_ratio;           /* LoRA+ (arXiv 2402.12354): B learns at so many times the rate of A; 1 */
     hone_schedule_kind schedule;   /* linear */

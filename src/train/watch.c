@@ -306,7 +306,7 @@ static json_t *number_or_null(double v)
     return isfinite(v) ? json_real(v) : json_null();
 }
 
-static hone_status measure_base(hone_watch *w, hone_error *err)
+hone_status hone_watch_measure_base(hone_watch *w, hone_error *err)
 {
     if (w->base_is_measured)
         return HONE_OK;
@@ -324,7 +324,8 @@ hone_status hone_watch_score(void *context, const hone_adapter *adapter, hone_tr
     hone_watch *w = context;
     answers a = {.right = calloc(w->n + 1, 1), .samples = json_array()};
     double perplexity = NAN, kl = NAN;
-    hone_status status = a.right && a.samples ? measure_base(w, err) : hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    hone_status status =
+        a.right && a.samples ? hone_watch_measure_base(w, err) : hone_fail(err, HONE_NO_MEMORY, "out of memory");
     if (status == HONE_OK)
         status = ask_all(w, adapter, w->n, take_answer, &a, err);
     if (status == HONE_OK)

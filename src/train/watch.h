@@ -20,6 +20,9 @@ hone_status hone_watch_create(hone_engine *engine, const hone_encoded_example *h
                               const hone_conversations *rows, size_t longest_answer_tokens, uint64_t seed,
                               hone_watch **out, hone_error *err);
 void hone_watch_free(hone_watch *watch);
+/* What the model says without an adapter; done once, by the first score unless before. A run that trains the model's
+ * own weights asks for it before it begins. */
+hone_status hone_watch_measure_base(hone_watch *watch, hone_error *err);
 /* A hone_train_score; context: the watch. details: {"n", "right": "0110...", "unended", "general_perplexity",
  * "general_perplexity_base", "kl", "kl_tokens", "samples": [{"line", "input", "reference", "answer", "base",
  * "right"}]}. "unended": answers that went on until they were cut off. */

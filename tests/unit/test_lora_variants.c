@@ -6,7 +6,7 @@
 #include "numbers.h"
 #include "tiny_model.h"
 #include "train/batch.h"
-#include "train/optimise.h"
+#include "train/trainable.h"
 
 #include <jansson.h>
 #include <setjmp.h>
@@ -37,13 +37,15 @@ static void fill(hone_adapter *a)
             continue;
         for (int64_t j = 0; j < l->rank * l->n_in; j++)
             l->a[j] = (float)(0.05 * sin(0.7 * (double)j + k));
-        for (int64_t row = 0; row < l->n_out; row++)
-            for (int r = 0; r < l->rank; r++) {
-                int64_t theirs = which == HONE_ATTN_Q || which == HONE_ATTN_K
-                                     ? row / dim * dim + row % 2 * (dim / 2) + row % dim / 2
-                                     : row;
+        for (int64_t row = 0; row < l->n_out; row++) {
+            int64_t theirs = which == HONE_ATTN_Q || which == HONE_ATTN_K
+                                 ? row / dim * dim + row % 2 * (dim / 2) + row % dim / 2
+                                 : row;
+            for (int r = 0; r < l->rank; r++)
                 l->b_t[r * l->n_out + row] = (float)(0.02 * cos(0.9 * (double)(theirs * l->rank + r) + k));
-            }
+            if (l->magnitude) /* so far the row's length */
+                l->magnitude[row] *= (float)(1 + 0.1 * sin(0.3 * (double)theirs + k));
+        }
         k++;
     }
 }
@@ -55,7 +57,8 @@ static void check_case(hone_engine *engine, const json_t *all, const json_t *c)
                                   .alpha = json_number_value(json_object_get(c, "alpha")),
                                   .rslora = json_is_true(json_object_get(c, "rslora")),
                                   .targets = json_string_value(json_object_get(c, "targets")),
-                                  .rank_of = json_string_value(json_object_get(c, "rank_of"))};
+                                  .rank_of = json_string_value(json_object_get(c, "rank_of")),
+                                  .dora_base = json_is_true(json_object_get(c, "dora")) ? model : NULL};
     double ratio = json_number_value(json_object_get(c, "ratio"));
     const json_t *given = json_object_get(all, "ids");
     int32_t ids[64];
@@ -80,11 +83,16 @@ static void check_case(hone_engine *engine, const json_t *all, const json_t *c)
                                          model->config.head_dim, &pool, &err),
                      HONE_OK);
     assert_int_equal(hone_workspace_create(model, 64, a->rank, &ws, &err), HONE_OK);
-    assert_int_equal(hone_tape_create(model, 64, a->rank, &tape, &err), HONE_OK);
+    hone_tape_size size = {.max_rows = 64, .rank = a->rank, .dora = choice.dora_base != NULL};
+    size.first_layer = hone_adapter_lowest_layer(a);
+    assert_int_equal(hone_tape_create_as(model, &size, &tape, &err), HONE_OK);
     int64_t n = (int64_t)a->n_parameters;
     float *g = new_floats(n), *m = new_floats(n), *v = new_floats(n);
     fill(a);
     float weight = 1.0f / (float)(n_ids - example.n_prompt);
+    hone_parameter_group *groups;
+    size_t n_groups;
+    assert_int_equal(hone_adapter_parameter_groups(a, ratio, &groups, &n_groups, &err), HONE_OK);
     for (size_t step = 0; step < json_array_size(json_object_get(c, "losses")); step++) {
         memset(g, 0, (size_t)n * sizeof *g);
         hone_adapter_refresh(model->ops, a);
@@ -105,9 +113,9 @@ static void check_case(hone_engine *engine, const json_t *all, const json_t *c)
                         .epsilon = 1e-8f,
                         .step = (int64_t)step + 1,
                         .gradient_scale = 1};
-        hone_optimise_adapter(model->ops, a, s, ratio, g, m, v);
+        hone_optimise(model->ops, groups, n_groups, &s, g, m, v, a->parameters);
     }
-    free(g), free(m), free(v);
+    free(g), free(m), free(v), free(groups);
     hone_adapter_free(a);
     hone_train_batch_free(batch);
     hone_kv_pool_free(pool);

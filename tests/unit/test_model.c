@@ -605,8 +605,10 @@ static void test_adapters_that_hone_cannot_load_are_refused_by_name(void **state
 {
     const rig *r = *state;
     hone_error err;
-    assert_int_equal(load_changed(r, "\"use_dora\": false", "\"use_dora\": true", &err), HONE_UNSUPPORTED);
-    assert_says(err, "use_dora");
+    assert_int_equal(load_changed(r, "\"use_dora\": false", "\"use_dora\": true", &err), HONE_BAD_FORMAT);
+    assert_says(err, "lora_magnitude_vector\" is missing");
+    assert_int_equal(load_changed(r, "\"use_dora\": false", "\"use_qalora\": true", &err), HONE_UNSUPPORTED);
+    assert_says(err, "use_qalora");
     assert_int_equal(load_changed(r, "\"bias\": \"none\"", "\"bias\": \"all\"", &err), HONE_UNSUPPORTED);
     assert_says(err, "bias");
     assert_int_equal(load_changed(r, "\"rank_pattern\": {}", "\"rank_pattern\": {\"q_proj\": 8}", &err),

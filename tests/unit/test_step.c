@@ -306,13 +306,17 @@ static void test_a_memory_limit_is_met_by_smaller_passes_then_by_computing_again
     hone_train_memory plan;
     hone_error err;
     int n = make_examples(examples);
-    assert_int_equal(hone_train_memory_plan(engine, adapter, examples, (size_t)n, n, false, 0, &plan, &err), HONE_OK);
+    hone_trainable trained = {.adapter = adapter,
+                              .n_parameters = adapter->n_parameters,
+                              .bytes = hone_adapter_bytes(adapter),
+                              .tape = {.rank = adapter->rank}};
+    assert_int_equal(hone_train_memory_plan(engine, &trained, examples, (size_t)n, n, false, 0, &plan, &err), HONE_OK);
     assert_int_equal(plan.step.max_rows, HONE_PASS_ROWS);
     assert_false(plan.step.recompute);
     size_t most = plan.total, least = 0;
     bool smaller = false, again = false;
     for (size_t limit = most; limit > 0; limit -= most / 400) { /* whatever is promised is kept */
-        if (hone_train_memory_plan(engine, adapter, examples, (size_t)n, n, false, limit, &plan, &err) != HONE_OK)
+        if (hone_train_memory_plan(engine, &trained, examples, (size_t)n, n, false, limit, &plan, &err) != HONE_OK)
             break;
         assert_true(plan.total <= limit);
         assert_true(plan.step.max_rows >= LONGEST - 14 || plan.step.max_rows >= 106); /* one whole example at least */
@@ -323,14 +327,14 @@ static void test_a_memory_limit_is_met_by_smaller_passes_then_by_computing_again
     }
     assert_true(smaller && again && least > 0);
     /* The least that is named is enough, and a byte less is not. */
-    assert_int_equal(hone_train_memory_plan(engine, adapter, examples, (size_t)n, n, false, 1 << 20, &plan, &err),
+    assert_int_equal(hone_train_memory_plan(engine, &trained, examples, (size_t)n, n, false, 1 << 20, &plan, &err),
                      HONE_NO_MEMORY);
     assert_says(err, "a limit of 1.0 MiB is too little: at least");
     assert_says(err, "smaller rank");
     size_t named = plan.total;
-    assert_int_equal(hone_train_memory_plan(engine, adapter, examples, (size_t)n, n, false, named, &plan, &err),
+    assert_int_equal(hone_train_memory_plan(engine, &trained, examples, (size_t)n, n, false, named, &plan, &err),
                      HONE_OK);
-    assert_int_equal(hone_train_memory_plan(engine, adapter, examples, (size_t)n, n, false, named - 1, &plan, &err),
+    assert_int_equal(hone_train_memory_plan(engine, &trained, examples, (size_t)n, n, false, named - 1, &plan, &err),
                      HONE_NO_MEMORY);
 }
 

@@ -883,7 +883,9 @@ static size_t least_memory(void)
     hone_adapter *a;
     hone_train_memory plan;
     assert_int_equal(hone_adapter_create(&hone_engine_get_model(engine)->config, RANK, 8, &a, NULL), HONE_OK);
-    assert_int_equal(hone_train_memory_plan(engine, a, examples, N_EXAMPLES, BATCH, false, 1, &plan, NULL),
+    hone_trainable trained = {
+        .adapter = a, .n_parameters = a->n_parameters, .bytes = hone_adapter_bytes(a), .tape = {.rank = a->rank}};
+    assert_int_equal(hone_train_memory_plan(engine, &trained, examples, N_EXAMPLES, BATCH, false, 1, &plan, NULL),
                      HONE_NO_MEMORY);
     assert_true(plan.step.recompute);
     hone_adapter_free(a);

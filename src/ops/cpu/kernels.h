@@ -134,6 +134,14 @@ enum { HONE_SCRATCH_FLOATS = 2 * HONE_K_CHUNK * HONE_PANEL + 6 * HONE_PANEL };
 
 typedef struct hone_weight_chunk hone_weight_chunk;
 
+struct hone_weight {
+    hone_packing packing;
+    int64_t n_out, n_in, n_panels;
+    size_t panel_bytes, bytes;
+    unsigned char *data;
+    hone_weight_chunk *chunk; /* the memory that data lies in; NULL: the caller's */
+};
+
 struct hone_ops {
     hone_kernels kernels;
     hone_weight_chunk *weight_chunk; /* that the next packed weights go to; weight.c */

@@ -102,10 +102,15 @@ static void y_piece(void *context, int64_t piece, int thread)
     const hone_lora_job *job = find_job(run, piece, &within);
     int64_t n_panels = blocks(job->n_out, HONE_PANEL), each = panels_of_piece(job), wide = blocks(n_panels, each);
     int64_t row0 = within / wide * ROWS, rows = min64(ROWS, job->n_rows - row0), p0 = within % wide * each;
-    for (int64_t p = p0; p < min64(p0 + each, n_panels); p++)
+    for (int64_t p = p0; p < min64(p0 + each, n_panels); p++) {
+        int64_t columns = min64(HONE_PANEL, job->n_out - p * HONE_PANEL);
+        hone_real *y = job->y + row0 * job->n_out + p * HONE_PANEL;
         multiply(&run->ops->kernels, rows, job->rank, job->low + row0 * job->rank, job->rank,
-                 job->b_panels + p * job->rank * HONE_PANEL, job->y + row0 * job->n_out + p * HONE_PANEL, job->n_out,
-                 min64(HONE_PANEL, job->n_out - p * HONE_PANEL), true);
+                 job->b_panels + p * job->rank * HONE_PANEL, y, job->n_out, columns, true);
+        for (int64_t i = 0; job->gain && i < rows; i++)
+            for (int64_t j = 0; j < columns; j++)
+                y[i * job->n_out + j] *= job->gain[p * HONE_PANEL + j];
+    }
 }
 
 void hone_op_lora(hone_ops *ops, const hone_lora_job *jobs, int n_jobs)

@@ -20,14 +20,6 @@ enum {
     BACKWARD_GROUP = 2              /* input panels of one backward task */
 };
 
-struct hone_weight {
-    hone_packing packing;
-    int64_t n_out, n_in, n_panels;
-    size_t panel_bytes, bytes;
-    unsigned char *data;
-    hone_weight_chunk *chunk; /* the memory that data lies in */
-};
-
 /* Weights lie one after the other in chunks of whole huge pages: each matrix alone is smaller than one, and on pages of
  * 4 KiB a processor spends much of a token looking up addresses. A chunk lives as long as a weight in it. */
 struct hone_weight_chunk {
@@ -229,8 +221,10 @@ void hone_weight_free(hone_weight *w)
 {
     if (!w)
         return;
-    w->chunk->n_weights--;
-    release_chunk(w->chunk);
+    if (w->chunk) {
+        w->chunk->n_weights--;
+        release_chunk(w->chunk);
+    }
     free(w);
 }
 

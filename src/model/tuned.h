@@ -1,0 +1,37 @@
+/* tuned.h - a model whose own weights are trained (full fine-tuning).
+ *
+ * The weights of the blocks that learn become float32, in one array of parameters: for each such block in order the
+ * attention norm, q, k, v, output, the MLP's norm, gate, up, down; with all blocks also the embedding before them and
+ * the output norm (and an untied output matrix) behind them. Matrices lie in panels as kernels read them (ops.h), so a
+ * forward pass needs no copy after an update; gradient and moments have the same order. Blocks that do not learn stay
+ * as their file has them. */
+#ifndef HONE_MODEL_TUNED_H
+#define HONE_MODEL_TUNED_H
+
+#include "model/model.h"
+
+typedef struct hone_tuned_layer {
+    bool trained;
+    size_t attn_norm_at, ffn_norm_at, linear_at[HONE_N_LINEARS];
+} hone_tuned_layer;
+
+struct hone_tuned {
+    hone_real *parameters;
+    size_t n_parameters;                             /* padding of panels included */
+    bool whole;                                      /* every block, so embedding and output norm too */
+    int64_t lowest;                                  /* block that learns */
+    size_t token_embd_at, output_at, output_norm_at; /* output_at is token_embd_at when tied */
+    hone_tuned_layer *layers;
+};
+
+/* How many parameters that makes. layers: [n_layers]. */
+size_t hone_model_count_tuned(const hone_model *model, const bool *layers);
+/* Makes them. From then on batches without an adapter train them (hone_model_backward). HONE_UNSUPPORTED: in double. */
+hone_status hone_model_unfreeze(hone_model *model, const bool *layers, hone_error *err);
+void hone_tuned_free(hone_tuned *tuned);
+
+/* The model as a GGUF file that says of itself what `source` does: trained weights as F32, the others as they are
+ * there. */
+hone_status hone_model_write_gguf(const hone_model *model, const hone_gguf *source, const char *path, hone_error *err);
+
+#endif
