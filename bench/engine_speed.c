@@ -4,6 +4,8 @@
  *   engine_speed MODEL choices TASK [ROWS]        zero-shot answers to the first ROWS (40) train rows, cold, together
  *   engine_speed MODEL latency TASK [ROWS]        the same one by one, the prompt's common beginning being cached
  *   engine_speed MODEL adapters [SEQUENCES RANK]  decoding with one adapter for all, and with one for each
+ *   engine_speed MODEL sampling [SEQUENCES]       decoding greedily, and with tokens drawn in several ways
+ *   engine_speed MODEL prefill [TOKENS]           reading one prompt of so many tokens (4096)
  *
  * Adapters are random: time does not depend on their values. */
 #include "base/clock.h"
@@ -130,25 +132,112 @@ static void measure_adapters(hone_engine *engine, int n, int rank)
            n, rank, base, one, many, many / one);
 }
 
+/* Every answer has DECODE tokens: what would end it is forbidden. */
+static double sampled_rate(hone_engine *engine, hone_sampling sampling, int n)
+{
+    static hone_request requests[MOST];
+    static hone_response responses[MOST];
+    static int32_t ids[MOST][2];
+    double rates[RUNS];
+    hone_logit_bias bias[8];
+    const hone_tokenizer *tokenizer = hone_engine_get_tokenizer(engine);
+    for (int32_t id = 0; id < hone_tokenizer_size(tokenizer) && sampling.n_logit_bias < 8; id++)
+        if (hone_tokenizer_is_end(tokenizer, id))
+            bias[sampling.n_logit_bias++] = (hone_logit_bias){id, -100};
+    sampling.logit_bias = bias;
+    for (int run = 0; run < RUNS; run++) {
+        for (int i = 0; i < n; i++) {
+            ids[i][0] = 1000 + i;
+            ids[i][1] = 2000 + run;
+            sampling.stream = (uint32_t)i;
+            requests[i] = (hone_request){.ids = ids[i], .n_ids = 2, .max_new_tokens = DECODE, .sampling = sampling};
+        }
+        double start = hone_clock_seconds();
+        check(hone_engine_run(engine, requests, (size_t)n, responses, NULL, &err));
+        double seconds = hone_clock_seconds() - start;
+        int64_t tokens = 0;
+        for (int i = 0; i < n; i++) {
+            tokens += (int64_t)responses[i].n_ids;
+            hone_response_clear(&responses[i]);
+        }
+        rates[run] = (double)tokens / seconds;
+    }
+    qsort(rates, RUNS, sizeof *rates, compare_doubles);
+    return rates[RUNS / 2];
+}
+
+static void measure_sampling(hone_engine *engine, int n)
+{
+    static const struct {
+        const char *name;
+        hone_sampling sampling;
+    } ways[] = {{"greedy", {0}},
+                {"temperature_0.8", {.temperature = 0.8}},
+                {"temperature_0.8_top_p_0.9", {.temperature = 0.8, .top_p = 0.9}},
+                {"temperature_0.8_top_k_40", {.temperature = 0.8, .top_k = 40}},
+                {"temperature_0.8_min_p_0.05", {.temperature = 0.8, .min_p = 0.05}}};
+    printf("{\"sequences\": %d", n);
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        printf(", \"%s\": %.1f", ways[i].name, sampled_rate(engine, ways[i].sampling, n));
+    printf("}\n");
+}
+
+static void measure_prefill(hone_engine *engine, int n)
+{
+    int32_t *ids = malloc((size_t)n * sizeof *ids);
+    double rates[RUNS];
+    for (int run = 0; ids && run < RUNS; run++) {
+        for (int i = 0; i < n; i++)
+            ids[i] = 1000 + (i * 7 + run) % 1000; /* no run finds another's beginning */
+        hone_request request = {.ids = ids, .n_ids = (size_t)n, .n_top = 1};
+        hone_response response;
+        double start = hone_clock_seconds();
+        check(hone_engine_run(engine, &request, 1, &response, NULL, &err));
+        rates[run] = n / (hone_clock_seconds() - start);
+        hone_response_clear(&response);
+    }
+    qsort(rates, RUNS, sizeof *rates, compare_doubles);
+    printf("{\"prompt_tokens\": %d, \"tokens_per_second\": %.1f, \"low\": %.1f, \"high\": %.1f}\n", n, rates[RUNS / 2],
+           rates[0], rates[RUNS - 1]);
+    free(ids);
+}
+
 int main(int argc, char **argv)
 {
     hone_engine *engine;
     const char *mode = argc > 2 ? argv[2] : "";
-    bool adapters = strcmp(mode, "adapters") == 0, latency = strcmp(mode, "latency") == 0;
-    if (!adapters && !((latency || strcmp(mode, "choices") == 0) && argc > 3)) {
-        fprintf(stderr, "usage: engine_speed MODEL (choices|latency) TASK [ROWS] | adapters [SEQUENCES RANK]\n");
+    static const struct {
+        const char *name;
+        int n, most; /* the number that may follow, and the greatest */
+        bool task;   /* a task's folder comes before it */
+    } modes[] = {{"choices", 40, MOST, true},
+                 {"latency", 40, MOST, true},
+                 {"adapters", 32, MOST, false},
+                 {"sampling", 32, MOST, false},
+                 {"prefill", 4096, 1 << 20, false}};
+    enum { N_MODES = sizeof modes / sizeof *modes };
+    size_t m = 0;
+    while (m < N_MODES && strcmp(mode, modes[m].name) != 0)
+        m++;
+    if (m == N_MODES || (modes[m].task && argc < 4)) {
+        fprintf(stderr, "usage: engine_speed MODEL (choices|latency) TASK [ROWS] | adapters [SEQUENCES RANK] | "
+                        "sampling [SEQUENCES] | prefill [TOKENS]\n");
+        return 2;
+    }
+    int at = modes[m].task ? 4 : 3, n = argc > at ? atoi(argv[at]) : modes[m].n;
+    if (n < 1 || n > modes[m].most) {
+        fprintf(stderr, "engine_speed: 1 to %d\n", modes[m].most);
         return 2;
     }
     check(hone_engine_open(argv[1], NULL, &engine, &err));
-    int n = argc > (adapters ? 3 : 4) ? atoi(argv[adapters ? 3 : 4]) : adapters ? 32 : 40;
-    if (n < 1 || n > MOST) {
-        fprintf(stderr, "engine_speed: 1 to %d\n", MOST);
-        return 2;
-    }
-    if (adapters)
+    if (strcmp(mode, "adapters") == 0)
         measure_adapters(engine, n, argc > 4 ? atoi(argv[4]) : 16);
+    else if (strcmp(mode, "sampling") == 0)
+        measure_sampling(engine, n);
+    else if (strcmp(mode, "prefill") == 0)
+        measure_prefill(engine, n);
     else
-        measure_choices(engine, argv[3], (size_t)n, latency);
+        measure_choices(engine, argv[3], (size_t)n, strcmp(mode, "latency") == 0);
     hone_engine_close(engine);
     return 0;
 }
