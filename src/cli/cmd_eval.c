@@ -265,7 +265,7 @@ static hone_status load(eval *e, const char *folder, arm *a)
     a->name = folder ? folder : "base";
     if (!folder || strcmp(folder, "base") == 0)
         return HONE_OK;
-    hone_status status = hone_engine_load_adapter(e->engine, folder, &adapter, e->err);
+    hone_status status = hone_engine_find_adapter(e->engine, folder, &adapter, e->err);
     a->adapter = adapter;
     return status;
 }
@@ -329,8 +329,8 @@ static int run(int argc, char **argv)
     settings o = {.metric = "exact"};
     const hone_option options[] = {
         {"model", 'm', HONE_OPTION_TEXT, &o.model, "MODEL", "catalogue name or GGUF file"},
-        {"adapter", 'a', HONE_OPTION_TEXT, &o.adapter, "FOLDER", "a tuned adapter (PEFT files)"},
-        {"against", 0, HONE_OPTION_TEXT, &o.against, "FOLDER", "another adapter on the same rows, or \"base\""},
+        {"adapter", 'a', HONE_OPTION_TEXT, &o.adapter, "ADAPTER", HONE_ADAPTER_HELP},
+        {"against", 0, HONE_OPTION_TEXT, &o.against, "ADAPTER", "another adapter on the same rows, or \"base\""},
         {"system", 0, HONE_OPTION_TEXT, &o.system, "TEXT", "system message before each input"},
         {"metric", 0, HONE_OPTION_TEXT, &o.metric, "NAME", "how an answer is scored (default exact)"},
         {"choices-from", 0, HONE_OPTION_TEXT, &o.choices_from, "FILE",

@@ -55,7 +55,7 @@ for name in here shared; do
     printf 'Hi' | "$hone" run -m "$HONE_TEST_MODEL" --adapter $name -n 4 >"$folder/by_name" || fail "hone run --adapter $name"
     cmp -s "$folder/by_path" "$folder/by_name" || fail "--adapter $name is not the adapter of that name"
 done
-for command in "run -n 4" score "model export $folder/out.gguf"; do
+for command in "run -n 4" score "eval $folder/rows.jsonl" "model export $folder/out.gguf"; do
     # shellcheck disable=SC2086 # words
     printf '{"text":"a"}' | "$hone" $command -m "$HONE_TEST_MODEL" --adapter foreign >"$folder/out" 2>"$folder/errors"
     [ $? = 2 ] && grep -q 'use the adapter with its own base' "$folder/errors" || fail "$command: $(cat "$folder/errors")"

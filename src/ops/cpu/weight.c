@@ -297,9 +297,10 @@ static void panel_rows(const linear_run *run, const hone_linear_job *job, int64_
     hone_real *y = job->y + row0 * job->y_stride + panel * HONE_PANEL, *edge = scratch + 2 * HONE_K_CHUNK * HONE_PANEL;
     int64_t first = first_tile_height(kernels, w->packing, row1 - row0);
     const hone_real *values = scratch;
+    bool in_place = w->packing == HONE_PACK_F32 && sizeof(hone_real) == sizeof(float); /* as the tiles read it */
     hone_expand_tile_kernel both = columns == HONE_PANEL ? kernels->expand_tile[w->packing][first] : NULL;
-    if (w->packing == HONE_PACK_F32) /* lies there as the tiles read it */
-        values = (const hone_real *)data + k0 * HONE_PANEL;
+    if (in_place)
+        values = (const hone_real *)(const void *)data + k0 * HONE_PANEL;
     else if (both) {
         both(data, k0, k1, x, job->x_stride, y, job->y_stride, k0 > 0, scratch);
         row0 += first;
@@ -307,7 +308,7 @@ static void panel_rows(const linear_run *run, const hone_linear_job *job, int64_
         y += first * job->y_stride;
     } else
         kernels->expand[w->packing](data, k0, k1, scratch);
-    if (columns == HONE_PANEL && w->packing == HONE_PACK_F32) {
+    if (columns == HONE_PANEL && in_place) {
         f32_panel_rows(kernels, row1 - row0, k1 - k0, x, job->x_stride, values, ahead, y, job->y_stride, k0 > 0);
         return;
     }
