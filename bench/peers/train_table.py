@@ -10,7 +10,7 @@ TASKS = ("bank_intents", "bitext_support")
 
 
 def load(path):
-    if not os.path.exists(path):
+    if not os.path.exists(path) or not os.path.getsize(path):  # not measured, or stopped
         return None
     with open(path, encoding="utf-8") as file:
         return [json.loads(line) for line in file] if path.endswith("l") else json.load(file)
