@@ -20,7 +20,7 @@ Common to all commands:
 - Exit codes: 0 done, 1 a check or threshold failed, 2 wrong usage or bad input, 3 the environment failed (disk, network,
   memory), 130 interrupted (what was finished is kept; the same command continues).
 - Text for people and results go to standard output; progress, warnings and errors to standard error.
-- `-m MODEL` is a name of the catalogue (`hone model list`) or the path of a GGUF file.
+- `-m MODEL` is a name of the catalogue (`hone model list`) or the path of a GGUF file or of a Hugging Face folder.
 - Times are written `90s`, `30m`, `2h`; sizes `512MiB`, `4GiB`.
 - Environment: `HONE_HOME` is where models and the count of test openings are kept (default: `hone` in the XDG cache folder);
   `HONE_CPU=scalar|avx2` caps the instruction set; `HONE_CATALOGUE` names another catalogue file; `NO_COLOR` turns colours off.

@@ -159,7 +159,7 @@ static int run(int argc, char **argv)
     int64_t threads = 0;
     bool json = false, train_only = false;
     const hone_option options[] = {
-        {"model", 'm', HONE_OPTION_TEXT, &model, "MODEL", "catalogue name or GGUF file"},
+        {"model", 'm', HONE_OPTION_TEXT, &model, "MODEL", "catalogue name, GGUF file or Hugging Face folder"},
         {"threads", 't', HONE_OPTION_INTEGER, &threads, "N", "threads (default: all processors)"},
         {"train-only", 0, HONE_OPTION_FLAG, &train_only, NULL, "measure tuning alone"},
         {"json", 0, HONE_OPTION_FLAG, &json, NULL, "the figures as JSON"},

@@ -116,7 +116,7 @@ static int run(int argc, char **argv)
     chat_settings o = {0};
     hone_chat chat = {.max_new_tokens = 512, .terminal = isatty(STDOUT_FILENO) == 1};
     hone_option options[32] = {
-        {"model", 'm', HONE_OPTION_TEXT, &o.model, "MODEL", "catalogue name or GGUF file"},
+        {"model", 'm', HONE_OPTION_TEXT, &o.model, "MODEL", "catalogue name, GGUF file or Hugging Face folder"},
         {"adapter", 'a', HONE_OPTION_TEXT, &o.adapter, "ADAPTER", HONE_ADAPTER_HELP},
         {"system", 0, HONE_OPTION_TEXT, &o.system, "TEXT", "system message before the conversation"},
         {"max-new-tokens", 'n', HONE_OPTION_INTEGER, &chat.max_new_tokens, "N", "longest answer (default 512)"},

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "catalogue/models.h"
+#include "model/model_file.h"
 #include "store/ledger.h"
 #include "task/check.h"
 #include "task/task.h"
@@ -28,22 +29,22 @@ static int64_t count_tokens(void *context, const char *text)
 static hone_status open_tokenizer(const char *model, hone_tokenizer **out, int64_t *context_tokens, hone_error *err)
 {
     char *path = NULL, key[128];
-    hone_gguf file = {0};
+    hone_model_file file = {0};
     hone_gguf_string architecture;
     *context_tokens = 0;
     hone_status status = hone_model_resolve(model, &path, err);
     if (status == HONE_OK)
-        status = hone_gguf_open(path, &file, err);
+        status = hone_model_file_open(path, &file, err);
     free(path);
     if (status != HONE_OK)
         return status;
-    if (hone_gguf_get_string(&file, "general.architecture", &architecture) && architecture.length < 64) {
+    if (hone_gguf_get_string(&file.gguf, "general.architecture", &architecture) && architecture.length < 64) {
         snprintf(key, sizeof key, "%.*s.context_length", (int)architecture.length, architecture.data);
-        if (!hone_gguf_get_int(&file, key, context_tokens) || *context_tokens < 0)
+        if (!hone_gguf_get_int(&file.gguf, key, context_tokens) || *context_tokens < 0)
             *context_tokens = 0;
     }
-    status = hone_tokenizer_from_gguf(&file, out, err);
-    hone_gguf_close(&file);
+    status = hone_tokenizer_from_gguf(&file.gguf, out, err);
+    hone_model_file_close(&file);
     return status;
 }
 

@@ -15,7 +15,7 @@
 #include "catalogue/models.h"
 #include "cli/commands.h"
 #include "cli/show.h"
-#include "format/gguf.h"
+#include "model/model_file.h"
 #include "ops/ops.h"
 
 #include <jansson.h>
@@ -88,21 +88,22 @@ static hone_status look_at_processor(doctor *d, int64_t threads, hone_error *err
 /* The weights that a token passes through: all matrices, the embeddings only where they are the output too. */
 static hone_status count_weights(const char *path, int64_t *weights, int64_t *bytes, hone_error *err)
 {
-    hone_gguf file;
+    hone_model_file opened;
+    const hone_gguf *file = &opened.gguf;
     *weights = *bytes = 0;
-    hone_status status = hone_gguf_open(path, &file, err);
+    hone_status status = hone_model_file_open(path, &opened, err);
     if (status != HONE_OK)
         return status;
-    bool tied = !hone_gguf_find_tensor(&file, "output.weight");
-    const hone_gguf_tensor *embeddings = hone_gguf_find_tensor(&file, "token_embd.weight");
-    for (size_t i = 0; i < file.n_tensors; i++) {
-        const hone_gguf_tensor *t = &file.tensors[i];
+    bool tied = !hone_gguf_find_tensor(file, "output.weight");
+    const hone_gguf_tensor *embeddings = hone_gguf_find_tensor(file, "token_embd.weight");
+    for (size_t i = 0; i < file->n_tensors; i++) {
+        const hone_gguf_tensor *t = &file->tensors[i];
         if (t->n_dims < 2 || (t == embeddings && !tied))
             continue;
         *weights += t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3];
         *bytes += (int64_t)t->size_bytes;
     }
-    hone_gguf_close(&file);
+    hone_model_file_close(&opened);
     return HONE_OK;
 }
 

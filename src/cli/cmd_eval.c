@@ -328,7 +328,7 @@ static int run(int argc, char **argv)
 {
     settings o = {.metric = "exact"};
     const hone_option options[] = {
-        {"model", 'm', HONE_OPTION_TEXT, &o.model, "MODEL", "catalogue name or GGUF file"},
+        {"model", 'm', HONE_OPTION_TEXT, &o.model, "MODEL", "catalogue name, GGUF file or Hugging Face folder"},
         {"adapter", 'a', HONE_OPTION_TEXT, &o.adapter, "ADAPTER", HONE_ADAPTER_HELP},
         {"against", 0, HONE_OPTION_TEXT, &o.against, "ADAPTER", "another adapter on the same rows, or \"base\""},
         {"system", 0, HONE_OPTION_TEXT, &o.system, "TEXT", "system message before each input"},

@@ -20,7 +20,7 @@ static int run(int argc, char **argv)
 {
     const char *model = NULL, *name = NULL, *format = "gguf-lora";
     const hone_option options[] = {
-        {"model", 'm', HONE_OPTION_TEXT, &model, "MODEL", "catalogue name or GGUF file"},
+        {"model", 'm', HONE_OPTION_TEXT, &model, "MODEL", "catalogue name, GGUF file or Hugging Face folder"},
         {"adapter", 0, HONE_OPTION_TEXT, &name, "ADAPTER", HONE_ADAPTER_HELP},
         {"to", 0, HONE_OPTION_TEXT, &format, "FORMAT", "gguf-lora (default)"},
     };

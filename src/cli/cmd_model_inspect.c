@@ -1,8 +1,10 @@
-/* cmd_model_inspect.c - `hone model inspect`: what is inside a model file. */
+/* cmd_model_inspect.c - `hone model inspect`: what is inside a model file, a model folder or an adapter. */
 #include "cli/commands.h"
 
+#include "base/file.h"
 #include "base/text.h"
 #include "catalogue/models.h"
+#include "cli/inspect_folder.h"
 #include "format/gguf.h"
 
 #include <jansson.h>
@@ -55,7 +57,7 @@ static json_t *inspect(const hone_gguf *file, const char *path)
         json_object_set_new(types, info->name,
                             json_integer(json_integer_value(json_object_get(types, info->name)) + 1));
     }
-    return json_pack("{s:s, s:I, s:i, s:I, s:o, s:o, s:o}", "path", path, "size_bytes",
+    return json_pack("{s:s, s:s, s:I, s:i, s:I, s:o, s:o, s:o}", "path", path, "kind", "GGUF", "size_bytes",
                      (json_int_t)file->map.size_bytes, "gguf_version", (int)file->version, "weights",
                      (json_int_t)weights, "types", types, "metadata", values, "tensors", tensors);
 }
@@ -67,17 +69,26 @@ static void print_text(const json_t *document)
     char size[32], weights[32];
     hone_format_bytes((uint64_t)json_integer_value(json_object_get(document, "size_bytes")), size);
     hone_format_count(json_integer_value(json_object_get(document, "weights")), weights);
-    printf("%s: GGUF version %lld, %s, %s weights in %zu tensors (",
-           json_string_value(json_object_get(document, "path")),
-           json_integer_value(json_object_get(document, "gguf_version")), size, weights,
-           json_array_size(json_object_get(document, "tensors")));
+    printf("%s: %s", json_string_value(json_object_get(document, "path")),
+           json_string_value(json_object_get(document, "kind")));
+    if (json_object_get(document, "gguf_version"))
+        printf(" version %lld", json_integer_value(json_object_get(document, "gguf_version")));
+    printf(", %s, %s weights in %zu tensors (", size, weights, json_array_size(json_object_get(document, "tensors")));
     bool first = true;
     json_object_foreach(json_object_get(document, "types"), key, value)
     {
         printf("%s%lld %s", first ? "" : ", ", json_integer_value(value), key);
         first = false;
     }
-    printf(")\n\n");
+    printf(")\n");
+    if (json_object_get(document, "adapted_layers"))
+        printf("adapts %lld linear layers; the values below are PEFT's, base_model_name_or_path is the base\n",
+               json_integer_value(json_object_get(document, "adapted_layers")));
+    if (json_is_true(json_object_get(document, "runs")))
+        printf("hone runs it: hone run -m %s\n", json_string_value(json_object_get(document, "path")));
+    if (json_object_get(document, "why_not"))
+        printf("hone does not run it: %s\n", json_string_value(json_object_get(document, "why_not")));
+    putchar('\n');
     json_object_foreach(json_object_get(document, "metadata"), key, value)
     {
         if (json_is_string(value)) {
@@ -87,7 +98,7 @@ static void print_text(const json_t *document)
             for (char *c = text; *c; c++)
                 *c = (unsigned char)*c < 32 ? ' ' : *c;
             printf("  %-42s %s\n", key, text);
-        } else if (json_is_object(value))
+        } else if (json_object_get(value, "array_of"))
             printf("  %-42s %lld elements\n", key, json_integer_value(json_object_get(value, "array_of")));
         else {
             char *text = json_dumps(value, JSON_ENCODE_ANY);
@@ -97,13 +108,26 @@ static void print_text(const json_t *document)
     }
 }
 
+static hone_status inspect_file(const char *path, json_t **out, hone_error *err)
+{
+    hone_gguf file;
+    hone_status status = hone_gguf_open(path, &file, err);
+    if (status != HONE_OK)
+        return status;
+    *out = inspect(&file, path);
+    hone_gguf_close(&file);
+    return *out ? HONE_OK : hone_fail(err, HONE_BAD_FORMAT, "%s: names in it are not UTF-8", path);
+}
+
 static int run(int argc, char **argv);
 
 const hone_command hone_command_model_inspect = {
     .name = "model inspect",
-    .usage = "MODEL [--json]",
-    .summary = "show what is inside a model file",
-    .details = "Metadata and tensors of a GGUF file or a catalogue model that was pulled. --json lists every tensor.",
+    .usage = "MODEL|FOLDER [--json]",
+    .summary = "show what is inside a model file, a model folder or an adapter",
+    .details =
+        "Metadata and tensors of a GGUF file, a catalogue model, a Hugging Face folder or an adapter as PEFT writes\n"
+        "it; of a folder also whether hone runs it and if not, why. --json lists every tensor.",
     .run = run,
 };
 
@@ -117,23 +141,18 @@ static int run(int argc, char **argv)
         return code;
     hone_error err;
     char *path = NULL;
-    hone_gguf file = {0};
     hone_status status = arguments.n == 1 ? hone_model_resolve(arguments.items[0], &path, &err)
                                           : hone_fail(&err, HONE_BAD_INPUT, "name one model");
+    json_t *document = NULL;
     if (status == HONE_OK)
-        status = hone_gguf_open(path, &file, &err);
-    if (status == HONE_OK) {
-        json_t *document = inspect(&file, path);
-        if (!document)
-            status = hone_fail(&err, HONE_BAD_FORMAT, "%s: names in it are not UTF-8", path);
-        else if (as_json) {
-            json_dumpf(document, stdout, JSON_INDENT(2));
-            putchar('\n');
-        } else
-            print_text(document);
-        json_decref(document);
-        hone_gguf_close(&file);
-    }
+        status =
+            hone_folder_exists(path) ? hone_inspect_folder(path, &document, &err) : inspect_file(path, &document, &err);
+    if (status == HONE_OK && as_json) {
+        json_dumpf(document, stdout, JSON_INDENT(2));
+        putchar('\n');
+    } else if (status == HONE_OK)
+        print_text(document);
+    json_decref(document);
     free(path);
     return status == HONE_OK ? HONE_EXIT_DONE : hone_command_failed(&hone_command_model_inspect, &err);
 }

@@ -316,7 +316,7 @@ static int run(int argc, char **argv)
 {
     run_settings o = {.max_new_tokens = -1, .n_answers = 1, .n_top = -1};
     hone_option options[32] = {
-        {"model", 'm', HONE_OPTION_TEXT, &o.model, "MODEL", "catalogue name or GGUF file"},
+        {"model", 'm', HONE_OPTION_TEXT, &o.model, "MODEL", "catalogue name, GGUF file or Hugging Face folder"},
         {"adapter", 'a', HONE_OPTION_TEXT, &o.adapter, "ADAPTER", HONE_ADAPTER_HELP},
         {"system", 0, HONE_OPTION_TEXT, &o.system, "TEXT", "system message before the prompt"},
         {"raw", 0, HONE_OPTION_FLAG, &o.raw, NULL, "no chat template"},

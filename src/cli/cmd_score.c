@@ -231,7 +231,7 @@ static int run(int argc, char **argv)
     int64_t threads = 0;
     bool truncate = false;
     const hone_option options[] = {
-        {"model", 'm', HONE_OPTION_TEXT, &model, "MODEL", "catalogue name or GGUF file"},
+        {"model", 'm', HONE_OPTION_TEXT, &model, "MODEL", "catalogue name, GGUF file or Hugging Face folder"},
         {"adapter", 'a', HONE_OPTION_TEXT, &adapter_name, "ADAPTER", HONE_ADAPTER_HELP},
         {"truncate", 0, HONE_OPTION_FLAG, &truncate, NULL, "leave out the beginning of what exceeds the context"},
         {"threads", 't', HONE_OPTION_INTEGER, &threads, "N", "threads (default: all processors)"},

@@ -103,7 +103,7 @@ static int run(int argc, char **argv)
 {
     serve_settings o = {.host = "127.0.0.1", .port = DEFAULT_PORT};
     const hone_option options[] = {
-        {"model", 'm', HONE_OPTION_TEXT, &o.model, "MODEL", "catalogue name or GGUF file"},
+        {"model", 'm', HONE_OPTION_TEXT, &o.model, "MODEL", "catalogue name, GGUF file or Hugging Face folder"},
         {"adapter", 'a', HONE_OPTION_LIST, &o.adapters, "[NAME=]ADAPTER",
          "serve this adapter as model NAME (give it once for each); ADAPTER is a name in adapters/ here or in hone's "
          "home folder, or a path"},

@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 
 #include "base/file.h"
+#include "model/model_file.h"
 #include "text/tokenizer.h"
 
 #include <jansson.h>
@@ -63,7 +64,8 @@ static int run(int argc, char **argv)
     const char *model = NULL;
     bool parse_special = false, decode = false;
     const hone_option options[] = {
-        {"model", 'm', HONE_OPTION_TEXT, &model, "MODEL", "the model (or vocabulary) whose tokens to use: a GGUF file"},
+        {"model", 'm', HONE_OPTION_TEXT, &model, "MODEL",
+         "the model (or vocabulary) whose tokens to use: a GGUF file or a folder"},
         {"parse-special", 0, HONE_OPTION_FLAG, &parse_special, NULL,
          "text such as <|im_start|> becomes its control token"},
         {"decode", 0, HONE_OPTION_FLAG, &decode, NULL,
@@ -76,7 +78,7 @@ static int run(int argc, char **argv)
         return code;
 
     hone_error err;
-    hone_gguf file = {0};
+    hone_model_file file = {0};
     hone_tokenizer *t = NULL;
     hone_buffer in = {0}, out = {0};
     hone_status status = HONE_OK;
@@ -86,11 +88,11 @@ static int run(int argc, char **argv)
         status = hone_fail(&err, HONE_BAD_INPUT, "\"%s\": the text comes on standard input, not as an argument",
                            arguments.items[0]);
     if (status == HONE_OK)
-        status = hone_gguf_open(model, &file, &err);
+        status = hone_model_file_open(model, &file, &err);
     if (status != HONE_OK)
         goto done;
-    status = hone_tokenizer_from_gguf(&file, &t, &err);
-    hone_gguf_close(&file);
+    status = hone_tokenizer_from_gguf(&file.gguf, &t, &err);
+    hone_model_file_close(&file);
     if (status == HONE_OK)
         status = hone_file_read("-", 0, &in, &err);
     if (status == HONE_OK)

@@ -319,7 +319,7 @@ static int run(int argc, char **argv)
                   .scores_per_epoch = 1,
                   .b_rate_ratio = 1};
     const hone_option options[] = {
-        {"model", 'm', HONE_OPTION_TEXT, &o.model, "MODEL", "catalogue name or GGUF file"},
+        {"model", 'm', HONE_OPTION_TEXT, &o.model, "MODEL", "catalogue name, GGUF file or Hugging Face folder"},
         {"output", 'o', HONE_OPTION_TEXT, &o.folder, "FOLDER", "where the adapter goes (default adapters/<data name>)"},
         {"system", 0, HONE_OPTION_TEXT, &o.system, "TEXT", "system message before each input"},
         {"rank", 'r', HONE_OPTION_INTEGER, &o.rank, "R", "LoRA rank (default 16)"},

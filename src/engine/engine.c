@@ -75,21 +75,22 @@ static hone_status open_memory(hone_engine *engine, const hone_engine_options *o
 hone_status hone_engine_open(const char *path, const hone_engine_options *options, hone_engine **out, hone_error *err)
 {
     *out = NULL;
-    hone_gguf file = {0};
+    hone_model_file opened = {0};
+    const hone_gguf *file = &opened.gguf;
     hone_engine *engine = calloc(1, sizeof *engine);
     if (!engine || !(engine->path = strdup(path))) {
         free(engine);
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
     }
-    hone_status status = hone_gguf_open(path, &file, err);
+    hone_status status = hone_model_file_open(path, &opened, err);
     if (status == HONE_OK)
-        status = hone_map_open(path, &engine->map, err);
+        status = hone_model_bytes_open(path, &engine->bytes, err);
     if (status == HONE_OK)
         status = hone_ops_create(options ? options->n_threads : 0, &engine->ops, err);
     if (status == HONE_OK)
-        status = hone_tokenizer_from_gguf(&file, &engine->tokenizer, err);
+        status = hone_tokenizer_from_gguf(file, &engine->tokenizer, err);
     if (status == HONE_OK)
-        status = hone_model_open(engine->ops, &file, &engine->model, err);
+        status = hone_model_open(engine->ops, file, &engine->model, err);
     if (status == HONE_OK && hone_tokenizer_size(engine->tokenizer) > engine->model->config.n_vocab)
         status = hone_fail(err, HONE_BAD_FORMAT, "%s: the tokenizer has %d tokens, the embedding %lld rows", path,
                            hone_tokenizer_size(engine->tokenizer), (long long)engine->model->config.n_vocab);
@@ -105,8 +106,7 @@ hone_status hone_engine_open(const char *path, const hone_engine_options *option
         status = open_memory(engine, options, err);
     if (status == HONE_OK)
         status = find_end_of_turn(engine, err);
-    if (file.arena)
-        hone_gguf_close(&file);
+    hone_model_file_close(&opened);
     if (status != HONE_OK)
         hone_engine_close(engine);
     else
@@ -131,7 +131,7 @@ void hone_engine_close(hone_engine *engine)
     hone_tokenizer_free(engine->tokenizer);
     hone_model_close(engine->model);
     hone_ops_free(engine->ops);
-    hone_map_close(&engine->map);
+    hone_model_bytes_close(&engine->bytes);
     free(engine->bos_text);
     free(engine->eos_text);
     free(engine->path);
@@ -192,10 +192,10 @@ const char *hone_engine_model_path(const hone_engine *engine)
 
 const char *hone_engine_model_hash(hone_engine *engine)
 {
-    if (!engine->hash[0] && hone_map_check_unchanged(&engine->map, NULL) != HONE_OK)
+    if (!engine->hash[0] && hone_model_bytes_check_unchanged(&engine->bytes, NULL) != HONE_OK)
         return "the file changed while it was open"; /* no request will run any more either */
     if (!engine->hash[0])
-        hone_sha256_hex(engine->map.data, engine->map.size_bytes, engine->hash), hone_map_forget(&engine->map);
+        hone_model_bytes_hash(&engine->bytes, engine->hash);
     return engine->hash;
 }
 

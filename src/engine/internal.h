@@ -10,6 +10,7 @@
 #include "engine/sampler.h"
 #include "engine/text_stream.h"
 #include "model/forward.h"
+#include "model/model_file.h"
 
 enum {
     HONE_MAX_ACTIVE = 64, /* sequences worked on at once */
@@ -17,7 +18,7 @@ enum {
 };
 
 struct hone_engine {
-    hone_map map; /* of the model file, kept to notice a file that changes; unmapped pages cost nothing */
+    hone_model_bytes bytes; /* the model's files, kept to notice one that changes; unmapped pages cost nothing */
     char *path;
     char hash[65];
     hone_ops *ops;

@@ -160,7 +160,7 @@ hone_status hone_engine_submit(hone_engine *engine, const hone_request *request,
     *response = (hone_response){.choice = -1, .choice_logprob = NAN};
     hone_status status = check_request(engine, request, err);
     if (status == HONE_OK)
-        status = hone_map_check_unchanged(&engine->map, err);
+        status = hone_model_bytes_check_unchanged(&engine->bytes, err);
     if (status != HONE_OK)
         return status;
     sequence *s = calloc(1, sizeof *s);

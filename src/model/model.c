@@ -80,8 +80,11 @@ static hone_status read_config(const hone_gguf *file, hone_model_config *c, hone
         if (strlen(architectures[i].name) == name.length && memcmp(architectures[i].name, name.data, name.length) == 0)
             known = &architectures[i];
     if (!known)
-        return hone_fail(err, HONE_UNSUPPORTED, "%s: architecture \"%.*s\"; hone runs: llama", file->map.path,
-                         (int)(name.length > 60 ? 60 : name.length), name.data);
+        return hone_fail(
+            err, HONE_UNSUPPORTED,
+            "%s: architecture \"%.*s\"; hone runs llama (Llama, SmolLM2, Mistral and others of that form). "
+            "`hone model list` shows models that run",
+            file->map.path, (int)(name.length > 60 ? 60 : name.length), name.data);
     snprintf(c->architecture, sizeof c->architecture, "%s", known->name);
     c->rope_half_split = known->rope_half_split;
     const char *a = known->name;
@@ -113,8 +116,11 @@ static hone_status read_config(const hone_gguf *file, hone_model_config *c, hone
     snprintf(key, sizeof key, "%s.rope.scaling.type", a);
     hone_gguf_string scaling;
     if (hone_gguf_get_string(file, key, &scaling) && !(scaling.length == 4 && memcmp(scaling.data, "none", 4) == 0))
-        return hone_fail(err, HONE_UNSUPPORTED, "%s: rotary scaling \"%.*s\"", file->map.path,
-                         (int)(scaling.length > 40 ? 40 : scaling.length), scaling.data);
+        return hone_fail(
+            err, HONE_UNSUPPORTED,
+            "%s: rotary scaling \"%.*s\"; hone runs models without it: take the original of the model, before "
+            "its context was extended",
+            file->map.path, (int)(scaling.length > 40 ? 40 : scaling.length), scaling.data);
     double epsilon = 1e-5;
     snprintf(key, sizeof key, "%s.attention.layer_norm_rms_epsilon", a);
     hone_gguf_get_float(file, key, &epsilon);
@@ -149,8 +155,9 @@ static hone_status read_vector(hone_model *model, const hone_gguf *file, const c
     if (status != HONE_OK)
         return status;
     if (t->dtype != HONE_F32)
-        return hone_fail(err, HONE_UNSUPPORTED, "%s: tensor \"%s\" is %s; norms are expected as F32", file->map.path,
-                         name, hone_dtype_get_info(t->dtype)->name);
+        return hone_fail(err, HONE_UNSUPPORTED,
+                         "%s: tensor \"%s\" is %s; norms are expected as F32, as llama.cpp's converter writes them",
+                         file->map.path, name, hone_dtype_get_info(t->dtype)->name);
     *out = hone_arena_array(model->arena, (size_t)n, sizeof **out);
     if (!*out)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");

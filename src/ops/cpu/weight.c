@@ -180,9 +180,11 @@ hone_status hone_weight_pack(hone_ops *ops, hone_dtype dtype, int64_t n_out, int
         break;
     default: {
         const hone_dtype_info *info = hone_dtype_get_info(dtype);
-        return hone_fail(err, HONE_UNSUPPORTED,
-                         "weights of type %s; hone computes with F32, F16, BF16, Q8_0, Q4_0 and Q4_1",
-                         info ? info->name : "unknown");
+        return hone_fail(
+            err, HONE_UNSUPPORTED,
+            "weights of type %s; hone computes with F32, F16, BF16, Q8_0, Q4_0 and Q4_1: get the model in one of "
+            "these, or requantise it with llama.cpp's llama-quantize",
+            info ? info->name : "unknown");
     }
     }
     const hone_dtype_info *info = hone_dtype_get_info(dtype);
@@ -283,6 +285,12 @@ static void f32_panel_rows(const hone_kernels *kernels, int64_t rows, int64_t k,
     }
 }
 
+/* A float32 panel is what the tiles read, unless their numbers are doubles. */
+static bool lies_ready(const hone_weight *w)
+{
+    return w->packing == HONE_PACK_F32 && sizeof(hone_real) == sizeof(float);
+}
+
 /* Inputs [k0,k1) of one panel over rows [row0,row1); `ahead`: bytes from this piece of it to the next one. scratch: the
  * expanded panel, then an edge row: the columns of a last panel that has fewer than 16 outputs are computed there and
  * copied. */
@@ -297,10 +305,9 @@ static void panel_rows(const linear_run *run, const hone_linear_job *job, int64_
     hone_real *y = job->y + row0 * job->y_stride + panel * HONE_PANEL, *edge = scratch + 2 * HONE_K_CHUNK * HONE_PANEL;
     int64_t first = first_tile_height(kernels, w->packing, row1 - row0);
     const hone_real *values = scratch;
-    bool in_place = w->packing == HONE_PACK_F32 && sizeof(hone_real) == sizeof(float); /* as the tiles read it */
     hone_expand_tile_kernel both = columns == HONE_PANEL ? kernels->expand_tile[w->packing][first] : NULL;
-    if (in_place)
-        values = (const hone_real *)(const void *)data + k0 * HONE_PANEL;
+    if (lies_ready(w))
+        values = (const hone_real *)data + k0 * HONE_PANEL;
     else if (both) {
         both(data, k0, k1, x, job->x_stride, y, job->y_stride, k0 > 0, scratch);
         row0 += first;
@@ -308,7 +315,7 @@ static void panel_rows(const linear_run *run, const hone_linear_job *job, int64_
         y += first * job->y_stride;
     } else
         kernels->expand[w->packing](data, k0, k1, scratch);
-    if (columns == HONE_PANEL && in_place) {
+    if (columns == HONE_PANEL && lies_ready(w)) {
         f32_panel_rows(kernels, row1 - row0, k1 - k0, x, job->x_stride, values, ahead, y, job->y_stride, k0 > 0);
         return;
     }
