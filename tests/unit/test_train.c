@@ -635,7 +635,8 @@ static void test_failure_loss_falls_while_the_model_gets_worse(void **state)
     assert_int_equal(hone_file_read(temporary_path("overfits/metrics.jsonl"), 0, &text, &err), HONE_OK);
     for (char *line = strtok(text.data, "\n"); line; line = strtok(NULL, "\n")) {
         json_t *m = json_loads(line, 0, NULL);
-        loss_last = json_number_value(json_object_get(m, "loss"));
+        if (json_object_get(m, "loss")) /* not the line of a score */
+            loss_last = json_number_value(json_object_get(m, "loss"));
         if (json_integer_value(json_object_get(m, "step")) == result.best_step)
             loss_then = loss_last;
         json_decref(m);
