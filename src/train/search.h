@@ -7,8 +7,8 @@
  *
  * A candidate is a whole run from its first step, under the schedule of the whole run, so what it has done is never
  * thrown away and the adapter has exactly the bits of a run that had been given the chosen settings at once. The
- * others are what the search costs: half a run for 4 candidates. Scores are compared before the rate has fallen; that
- * favours lower rates a little, as scoring short runs to their ends would favour higher ones.
+ * others are what the search costs: half a run for 4 candidates. Early scores favour rates that learn fast, and scores
+ * before the rate has fallen favour low ones; neither is corrected for.
  *
  * Better: the higher score, then the lower loss on held-out answers, then the earlier candidate. */
 #ifndef HONE_TRAIN_SEARCH_H

@@ -600,6 +600,7 @@ hone_status hone_train(hone_engine *engine, const hone_train_example *examples, 
              .options = options,
              .score = score,
              .scored_at_all = score != NULL,
+             .scored = {NAN, NAN, NULL},
              .score_context = score_context,
              .progress = progress,
              .err = err};

@@ -179,6 +179,8 @@ static void test_a_falling_loss_with_fewer_right_answers_is_said(void **state)
 {
     (void)state;
     made m = usual();
+    for (int i = 40; i < STEPS; i++)
+        m.loss[i] = 0.2;
     for (int k = 4; k < 6; k++) {
         m.score[k] = 0.44;
         for (int i = 0; i < 100; i++)
