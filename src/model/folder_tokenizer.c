@@ -248,8 +248,8 @@ static hone_status read_tokenizer_config(reader *r, const json_t *config)
     return status == HONE_OK && text ? hone_gguf_set_string(r->to, "tokenizer.chat_template", text, r->err) : status;
 }
 
-/* A file of the folder as JSON; *out is NULL where an optional one is absent. */
-static hone_status read_json(reader *r, const char *path, bool optional, json_t **out)
+/* A file of the folder as JSON; *out is NULL where an optional one is absent. flags: of jansson. */
+static hone_status read_json(reader *r, const char *path, bool optional, size_t flags, json_t **out)
 {
     hone_buffer text = {0};
     json_error_t where;
@@ -258,7 +258,7 @@ static hone_status read_json(reader *r, const char *path, bool optional, json_t 
     if (optional && !hone_file_exists(path))
         return HONE_OK;
     hone_status status = hone_file_read(path, MAX_FILE_BYTES, &text, r->err);
-    if (status == HONE_OK && !(*out = json_loadb(text.data, text.length, JSON_REJECT_DUPLICATES, &where)))
+    if (status == HONE_OK && !(*out = json_loadb(text.data, text.length, JSON_REJECT_DUPLICATES | flags, &where)))
         status = hone_fail(r->err, HONE_BAD_FORMAT, "%s:%d: bad JSON: %s", path, where.line, where.text);
     hone_buffer_clear(&text);
     return status;
@@ -278,11 +278,12 @@ hone_status hone_folder_read_tokenizer(const char *folder, hone_gguf *to, hone_e
                              ? HONE_OK
                              : hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", folder);
     if (status == HONE_OK)
-        status = read_json(&r, json, false, &root);
+        status = read_json(&r, json, false, 0, &root);
     if (status == HONE_OK)
         status = read_tokenizer_json(&r, root);
     if (status == HONE_OK)
-        status = read_json(&r, settings, true, &config);
+        /* "model_max_length" is often 10^30, which no integer holds; only texts and flags are read here. */
+        status = read_json(&r, settings, true, JSON_DECODE_INT_AS_REAL, &config);
     if (status == HONE_OK && config)
         status = read_tokenizer_config(&r, config);
     if (status == HONE_OK && hone_file_exists(jinja)) {

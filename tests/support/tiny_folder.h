@@ -145,9 +145,15 @@ static inline void tiny_folder_write_tokenizer(const hone_gguf *file, const char
                                      "Digits", "individual_digits", 1, "type", "ByteLevel", "add_prefix_space", 0,
                                      "use_regex", 1));
     hone_gguf_get_string(file, "tokenizer.chat_template", &template);
-    tiny_folder_write_json(folder, "tokenizer_config.json",
-                           json_pack("{s:s, s:{s:s}, s:s%}", "eos_token", "<|end|>", "bos_token", "content",
-                                     "<|start|>", "chat_template", template.data, template.length));
+    json_t *settings = json_pack("{s:s, s:{s:s}, s:s%}", "eos_token", "<|end|>", "bos_token", "content", "<|start|>",
+                                 "chat_template", template.data, template.length);
+    char path[320], *text = json_dumps(settings, 0);
+    snprintf(path, sizeof path, "%s/tokenizer_config.json", folder);
+    FILE *out = fopen(path, "w"); /* with the number that transformers writes where no length is known */
+    fprintf(out, "{\"model_max_length\": 1000000000000000019884624838656, %s", text + 1);
+    fclose(out);
+    free(text);
+    json_decref(settings);
 }
 
 /* The model of `file` (tiny_model.h) as a folder that exists already. dtype: "F32", "F16", "BF16". */

@@ -115,7 +115,8 @@ static void set_in(const char *folder, const char *name, const char *key, json_t
 {
     char path[320];
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    json_t *root = json_load_file(path, 0, NULL);
+    size_t flags = strcmp(name, "tokenizer_config.json") == 0 ? JSON_DECODE_INT_AS_REAL : 0; /* its huge length */
+    json_t *root = json_load_file(path, flags, NULL);
     assert_non_null(root);
     if (value)
         json_object_set_new(root, key, value);
