@@ -43,6 +43,16 @@ static void add_delta(const hone_lora *l, bool rslora, int64_t o, double *sum)
     }
 }
 
+/* DoRA: the row as it now is gets the length that was learned for it; a row of zeros stays. */
+static void set_length(double *row, int64_t n, double length)
+{
+    double squares = 0;
+    for (int64_t i = 0; i < n; i++)
+        squares += row[i] * row[i];
+    for (int64_t i = 0; i < n && squares > 0; i++)
+        row[i] *= length / sqrt(squares);
+}
+
 static hone_status give_rows(void *context, const hone_gguf_tensor *tensor, int64_t first, int64_t n, void *out,
                              hone_error *err)
 {
@@ -61,6 +71,8 @@ static hone_status give_rows(void *context, const hone_gguf_tensor *tensor, int6
             for (int64_t i = 0; i < n_in; i++)
                 m->sum[i] = (double)m->row[i];
             add_delta(m->loras[index], m->merge->adapter->rslora, row, m->sum);
+            if (m->loras[index]->magnitude)
+                set_length(m->sum, n_in, (double)m->loras[index]->magnitude[row]);
             for (int64_t i = 0; i < n_in; i++)
                 m->row[i] = (float)m->sum[i];
         }

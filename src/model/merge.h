@@ -1,4 +1,5 @@
-/* merge.h - a model with an adapter folded into its weights, W' = W + scale * B A, as a GGUF file of its own. */
+/* merge.h - a model with an adapter folded into its weights, W' = W + scale * B A, with DoRA each row
+ * brought to its learned length, as a GGUF file of its own. */
 #ifndef HONE_MODEL_MERGE_H
 #define HONE_MODEL_MERGE_H
 

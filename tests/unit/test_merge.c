@@ -85,14 +85,14 @@ static void check_weights(const hone_gguf *file, hone_dtype type)
     }
 }
 
-static hone_trace_difference against_base_and_adapter(const hone_gguf *file)
+static hone_trace_difference against_base_and_adapter(const hone_gguf *file, const char *folder)
 {
     hone_trace a, b;
     hone_trace_difference d;
     hone_error err;
     hone_trace_source source = {.file = file, .ids = ids, .n_ids = N_IDS, .n_threads = 1};
     assert_int_equal(hone_trace_run(&source, NULL, &a, &err), HONE_OK);
-    source.file = &base, source.adapter = temporary_path("adapter");
+    source.file = &base, source.adapter = folder;
     if (hone_trace_run(&source, NULL, &b, &err) != HONE_OK)
         fail_msg("%s", err.message);
     assert_int_equal(hone_trace_compare(&a, &b, ids, &d, &err), HONE_OK);
@@ -116,7 +116,7 @@ static void test_merged_weights_are_base_plus_adapter_in_every_type(void **state
         hone_gguf file = merged(cases[i].name, adapter, cases[i].type);
         int64_t file_type;
         check_weights(&file, cases[i].type);
-        hone_trace_difference d = against_base_and_adapter(&file);
+        hone_trace_difference d = against_base_and_adapter(&file, temporary_path("adapter"));
         print_message("%s: log-probabilities %.1e apart on average, %.1e at worst\n", cases[i].name, d.logprob_mean,
                       d.logprob_worst);
         assert_true(d.logprob_worst < cases[i].logprob);
@@ -143,6 +143,40 @@ static void test_a_merged_file_says_all_that_its_base_says_and_what_it_was_made_
     assert_true(hone_gguf_get_string(&file, "hone.merged_adapter_sha256", &text) && text.length == 64 &&
                 memcmp(text.data, adapter->hash, 64) == 0);
     hone_gguf_close(&file);
+}
+
+static void test_dora_is_merged_with_the_lengths_it_learned(void **state)
+{
+    (void)state;
+    hone_adapter_choice choice = {.rank = 3, .alpha = 8, .dora_base = model};
+    hone_adapter *dora;
+    hone_error err;
+    if (hone_adapter_create_chosen(&model->config, &choice, &dora, &err) != HONE_OK)
+        fail_msg("%s", err.message);
+    for (int64_t i = 0; i < TINY_LAYERS * HONE_N_LINEARS; i++) {
+        hone_lora *l = &dora->loras[i];
+        for (int64_t j = 0; j < l->rank * l->n_in; j++)
+            l->a[j] = (float)(0.1 * hone_rng_normal((hone_rng_key){3, HONE_RNG_TEST, (uint32_t)i}, (uint64_t)j));
+        for (int64_t j = 0; j < l->rank * l->n_out; j++)
+            l->b_t[j] = (float)(0.1 * hone_rng_normal((hone_rng_key){4, HONE_RNG_TEST, (uint32_t)i}, (uint64_t)j));
+        for (int64_t row = 0; row < l->n_out; row++)
+            l->magnitude[row] = 0.5f + 0.01f * (float)(row % 50);
+    }
+    assert_int_equal(hone_adapter_save(dora, temporary_path("dora"), "tiny", &err), HONE_OK);
+    hone_gguf file = merged("dora.gguf", dora, HONE_F32);
+    hone_trace_difference d = against_base_and_adapter(&file, temporary_path("dora"));
+    print_message("DoRA: log-probabilities %.1e apart at worst\n", d.logprob_worst);
+    assert_true(d.logprob_worst < 5e-5);
+    hone_trace_difference_clear(&d);
+    const hone_gguf_tensor *t = hone_gguf_find_tensor(&file, "blk.1.ffn_up.weight");
+    double squares = 0; /* of row 7 */
+    for (int64_t i = 0; i < t->ne[0]; i++) {
+        double w = decoded_exactly(&formats[0], t->data + (size_t)(7 * t->ne[0] * 4), i);
+        squares += w * w;
+    }
+    assert_true(fabs(sqrt(squares) - 0.57) < 1e-6);
+    hone_gguf_close(&file);
+    hone_adapter_free(dora);
 }
 
 static void test_an_adapter_of_another_base_is_refused(void **state)
@@ -188,6 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_merged_weights_are_base_plus_adapter_in_every_type),
         cmocka_unit_test(test_a_merged_file_says_all_that_its_base_says_and_what_it_was_made_of),
+        cmocka_unit_test(test_dora_is_merged_with_the_lengths_it_learned),
         cmocka_unit_test(test_an_adapter_of_another_base_is_refused),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
