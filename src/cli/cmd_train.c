@@ -30,8 +30,8 @@ typedef struct settings {
 } settings;
 
 enum { SCORING_BYTES = 512 << 20, DEFAULT_RANK = 16, NOT_GIVEN = -1 };
-#define ADAPTER_RATE 1e-3
-#define FULL_RATE 1e-4 /* all weights move: a tenth of an adapter's */
+#define ADAPTER_RATE 2e-3
+#define FULL_RATE 1e-4 /* all weights move: far below an adapter's */
 
 /* "adapters/<data name>" */
 static char *default_folder(const char *path)
@@ -314,7 +314,7 @@ static int run(int argc, char **argv)
                   .rank = NOT_GIVEN,
                   .batch = 16,
                   .rate = NOT_GIVEN,
-                  .epochs = 3,
+                  .epochs = 5,
                   .seeds = 1,
                   .scores_per_epoch = 1,
                   .b_rate_ratio = 1};
@@ -333,9 +333,9 @@ static int run(int argc, char **argv)
         {"targets", 0, HONE_OPTION_TEXT, &o.targets, "LAYERS",
          "all (default), attention, mlp, names (q_proj,v_proj) or a regular expression"},
         {"rank-of", 0, HONE_OPTION_LIST, &o.rank_of, "PATTERN=R", "another rank for some layers, as in down_proj=32"},
-        {"lr", 0, HONE_OPTION_NUMBER, &o.rate, "X", "peak learning rate (default 1e-3, with --full 1e-4)"},
+        {"lr", 0, HONE_OPTION_NUMBER, &o.rate, "X", "peak learning rate (default 2e-3, with --full 1e-4)"},
         {"lora-plus", 0, HONE_OPTION_NUMBER, &o.b_rate_ratio, "X", "B learns X times as fast as A (LoRA+; default 1)"},
-        {"epochs", 'e', HONE_OPTION_NUMBER, &o.epochs, "E", "passes over the rows (default 3)"},
+        {"epochs", 'e', HONE_OPTION_NUMBER, &o.epochs, "E", "passes over the rows (default 5)"},
         {"batch", 'b', HONE_OPTION_INTEGER, &o.batch, "B", "examples a step (default 16)"},
         {"seed", 0, HONE_OPTION_INTEGER, &o.seed, "S", "of the order and the initial adapter (default 0)"},
         {"schedule", 0, HONE_OPTION_TEXT, &o.schedule, "NAME",

@@ -46,8 +46,8 @@ typedef struct hone_train_options {
     const char *targets, *rank_of; /* which layers, and other ranks for some (model/adapter_targets.h); NULL: all */
     double b_rate_ratio;           /* LoRA+ (arXiv 2402.12354): B learns at so many times the rate of A; 1 */
     hone_schedule_kind schedule;   /* linear */
-    double learning_rate;          /* 1e-3 */
-    double epochs;                 /* 3 */
+    double learning_rate;          /* 2e-3 */
+    double epochs;                 /* 5 */
     int batch;                     /* examples a step, 16 */
     double warmup_fraction;        /* 0.05 of all steps, before the schedule */
     double clip_norm;              /* 1.0 */
