@@ -29,7 +29,7 @@ const hone_command hone_command_compare = {
         "train and tuned on select. The winner is named on select and confirmed on the locked test.\n"
         "Stop it at any time: the same command goes on where it was, and finished parts are not computed again.\n"
         "\n"
-        "Without --quick or --budget everything is done thoroughly: three epochs, learning rate searched, all test "
+        "Without --quick or --budget everything is done thoroughly: five epochs, learning rate searched, all test "
         "rows.\n"
         "\n"
         "  hone compare --quick                  a first answer in minutes\n"
