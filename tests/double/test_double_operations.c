@@ -107,7 +107,16 @@ static double lora_objective(void *context)
            *b = calloc(hone_lora_panel_floats(LORA_OUT, LORA_RANK), sizeof *b);
     hone_op_lora_pack(ops, LORA_RANK, LORA_IN, l->a, LORA_IN, 1, a);
     hone_op_lora_pack(ops, LORA_OUT, LORA_RANK, l->b_t, 1, LORA_OUT, b);
-    hone_lora_job job = {LORA_ROWS, LORA_IN, LORA_OUT, LORA_RANK, l->scale, l->x, a, b, NULL, low, y};
+    hone_lora_job job = {.n_rows = LORA_ROWS,
+                         .n_in = LORA_IN,
+                         .n_out = LORA_OUT,
+                         .rank = LORA_RANK,
+                         .scale = l->scale,
+                         .x = l->x,
+                         .a_panels = a,
+                         .b_panels = b,
+                         .low = low,
+                         .y = y};
     hone_op_lora(ops, &job, 1);
     free(a), free(b);
     return dot(y, l->dy, LORA_ROWS * LORA_OUT);
