@@ -77,7 +77,7 @@ expect 0 "report:" compare "$work/full" $baselines
 expect 2 "nowhere.gguf: cannot open" compare "$work/good" -m "$work/nowhere.gguf"
 expect 2 "smollm2-135m is not here yet; run: hone model pull smollm2-135m" compare "$work/good" -m smollm2-135m
 expect 2 'did you mean "smollm2-135m"?' compare "$work/good" -m smolm2-135m
-expect 2 "is not a regular file" compare "$work/good" -m "$work/good"
+expect 2 "config.json is missing; a model is a GGUF file or a Hugging Face folder" compare "$work/good" -m "$work/good"
 : >"$work/zero.gguf"
 expect 2 "not a GGUF file" compare "$work/good" -m "$work/zero.gguf"
 if [ -z "${HONE_TEST_MODEL:-}" ] || [ ! -f "$HONE_TEST_MODEL" ]; then
