@@ -43,11 +43,11 @@ refused 2 'two models are named "x"' -m "$HONE_TEST_MODEL" --port 0 --name x --a
 hone=$(realpath "$hone")
 probe=$(realpath "$probe")
 HONE_TEST_MODEL=$(realpath "$HONE_TEST_MODEL")
-mkdir -p "$folder/home/adapters" "$folder/work/adapters"
-cp -r "$folder/mine" "$folder/work/adapters/here"
+mkdir -p "$folder/home/adapters" "$folder/elsewhere/adapters"
+cp -r "$folder/mine" "$folder/elsewhere/adapters/here"
 cp -r "$folder/mine" "$folder/home/adapters/shared"
 cp -r "$folder/other" "$folder/home/adapters/foreign"
-cd "$folder/work" || exit 3
+cd "$folder/elsewhere" || exit 3
 export HONE_HOME="$folder/home"
 refused 2 'there is: foreign, here, shared\.' -m "$HONE_TEST_MODEL" --port 0 --adapter nobody
 printf 'Hi' | "$hone" run -m "$HONE_TEST_MODEL" --adapter "$folder/mine" -n 4 >"$folder/by_path" || fail "hone run by path"

@@ -421,8 +421,10 @@ static int expected_answer(const char *answers, size_t row)
 static void test_bank_intents_answers_agree_with_scikit_learn(void **state)
 {
     (void)state;
-    if (!hone_file_exists(HONE_SHARED_DIR "/peers/bank_intents/train2000.jsonl"))
+    if (!hone_file_exists(HONE_SHARED_DIR "/peers/bank_intents/train2000.jsonl")) {
+        print_message("skipped: %s is absent\n", HONE_SHARED_DIR "/peers/bank_intents");
         skip();
+    }
     labelled train = read_rows("train2000.jsonl", 2000), test = read_rows("test500.jsonl", 500);
     assert_int_equal(train.n, 2000);
     assert_int_equal(test.n, 500);
