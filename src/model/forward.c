@@ -224,8 +224,7 @@ static void project(const hone_model *model, int64_t l, const projection *p, int
         const hone_weight *w = model->layers[l].linear[p[i].which];
         jobs[i] = (hone_linear_job){w, x, hone_weight_n_in(w), p[i].y, hone_weight_n_out(w)};
     }
-    if (!low_only || (tape && tape->y[p[0].which]))
-        hone_op_linear(ops, jobs, n, batch->n_rows);
+    int n_jobs = !low_only || (tape && tape->y[p[0].which]) ? n : 0; /* not done yet */
     hone_lora_job deltas[LORAS_AT_ONCE];
     int n_deltas = 0;
     for (int64_t g = 0; g < batch->n_adapters; g++) {
@@ -250,11 +249,11 @@ static void project(const hone_model *model, int64_t l, const projection *p, int
                                                  .y = p[i].y + rows->first_row * lora->n_out};
         }
         if (n_deltas + HONE_SHARING_INPUT > LORAS_AT_ONCE || g + 1 == batch->n_adapters) {
-            if (n_deltas > 0)
-                hone_op_lora(ops, deltas, n_deltas);
-            n_deltas = 0;
+            hone_op_linear_lora(ops, jobs, n_jobs, batch->n_rows, deltas, n_deltas);
+            n_jobs = n_deltas = 0;
         }
     }
+    hone_op_linear(ops, jobs, n_jobs, batch->n_rows);
     for (int i = 0; tape && i < n; i++) {
         hone_real *kept = tape->y[p[i].which];
         if (kept && kept != p[i].y)

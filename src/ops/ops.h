@@ -85,6 +85,10 @@ typedef struct hone_lora_job {
 } hone_lora_job;
 /* All jobs at once; no two may share low or rows of y. A row's bits are those of its job alone. */
 void hone_op_lora(hone_ops *ops, const hone_lora_job *jobs, int n_jobs);
+/* hone_op_linear, then hone_op_lora, with the same bits; x A^T is computed beside the linear layers. No low may be what
+ * a linear job reads or writes. */
+void hone_op_linear_lora(hone_ops *ops, const hone_linear_job *linears, int n_linears, int64_t n_rows,
+                         const hone_lora_job *jobs, int n_jobs);
 size_t hone_lora_panel_floats(int64_t n_out, int64_t n_in);
 /* W, element (o, i) at w[o*w_out + i*w_in], as panels [n_out / 16, rounded up][n_in][16], padded with zeros. */
 void hone_op_lora_pack(hone_ops *ops, int64_t n_out, int64_t n_in, const hone_real *w, int64_t w_out, int64_t w_in,

@@ -2,10 +2,11 @@
  * section 4.1), for any number of adapters, each on its own rows, at once.
  *
  * A batch in which every row has an adapter of its own makes many tiny products. They share two rounds of the thread
- * pool, all x A^T and then all B, instead of two each, and no adapter is padded to another's rank. A and B lie in
- * panels of 16 outputs, [n_in][16] and [rank][16], so that a product reads its matrix from one end to the other. K runs
- * in order in chunks of HONE_K_CHUNK as everywhere: a row has the same bits alone and among others. */
-#include "ops/cpu/kernels.h"
+ * pool, all x A^T and then all B, instead of two each, and no adapter is padded to another's rank. The first round runs
+ * beside the products of the linear layers themselves: many adapters wait for memory, while those wait for nothing. A
+ * and B lie in panels of 16 outputs, [n_in][16] and [rank][16], so that a product reads its matrix from one end to the
+ * other. K runs in order in chunks of HONE_K_CHUNK as everywhere: a row has the same bits alone and among others. */
+#include "ops/cpu/linear.h"
 
 enum {
     ROWS = 96,          /* of one piece */
@@ -113,17 +114,52 @@ static void y_piece(void *context, int64_t piece, int thread)
     }
 }
 
+/* The pieces of x A^T in n_groups groups, then those of the linear layers: threads begin far apart, some with what
+ * waits for memory, the others with what computes. */
+typedef struct first_round {
+    lora_run lora;
+    hone_linear_run linear;
+    int64_t n_low, n_groups;
+} first_round;
+
+static void first_round_piece(void *context, int64_t piece, int thread)
+{
+    first_round *round = context;
+    if (piece >= round->n_groups) {
+        hone_linear_piece(&round->linear, piece - round->n_groups, thread);
+        return;
+    }
+    for (int64_t i = round->n_low * piece / round->n_groups; i < round->n_low * (piece + 1) / round->n_groups; i++)
+        low_piece(&round->lora, i, thread);
+}
+
+void hone_op_linear_lora(hone_ops *ops, const hone_linear_job *linears, int n_linears, int64_t n_rows,
+                         const hone_lora_job *jobs, int n_jobs)
+{
+    if (n_jobs < 1)
+        hone_op_linear(ops, linears, n_linears, n_rows);
+    for (int start = 0; start < n_jobs; start += MOST_JOBS) {
+        first_round round = {
+            .lora = {.ops = ops, .jobs = jobs + start, .n_jobs = (int)min64(MOST_JOBS, n_jobs - start)}};
+        lora_run *run = &round.lora;
+        for (int i = 0; i < run->n_jobs; i++)
+            run->first_piece[i + 1] = run->first_piece[i] + low_pieces(&run->jobs[i]);
+        round.n_low = round.n_groups = run->first_piece[run->n_jobs];
+        int64_t beside = 0;
+        if (start == 0 && n_linears > 0) {
+            beside = hone_linear_divide(&round.linear, ops, linears, n_linears, n_rows);
+            round.n_groups = min64(round.n_groups, beside);
+        }
+        hone_thread_pool_run(ops->pool, round.n_groups + beside, first_round_piece, &round);
+        for (int i = 0; i < run->n_jobs; i++)
+            run->first_piece[i + 1] = run->first_piece[i] + y_pieces(&run->jobs[i]);
+        hone_thread_pool_run(ops->pool, run->first_piece[run->n_jobs], y_piece, run);
+    }
+}
+
 void hone_op_lora(hone_ops *ops, const hone_lora_job *jobs, int n_jobs)
 {
-    for (int start = 0; start < n_jobs; start += MOST_JOBS) {
-        lora_run run = {.ops = ops, .jobs = jobs + start, .n_jobs = (int)min64(MOST_JOBS, n_jobs - start)};
-        for (int i = 0; i < run.n_jobs; i++)
-            run.first_piece[i + 1] = run.first_piece[i] + low_pieces(&run.jobs[i]);
-        hone_thread_pool_run(ops->pool, run.first_piece[run.n_jobs], low_piece, &run);
-        for (int i = 0; i < run.n_jobs; i++)
-            run.first_piece[i + 1] = run.first_piece[i] + y_pieces(&run.jobs[i]);
-        hone_thread_pool_run(ops->pool, run.first_piece[run.n_jobs], y_piece, &run);
-    }
+    hone_op_linear_lora(ops, NULL, 0, 0, jobs, n_jobs);
 }
 
 size_t hone_lora_panel_floats(int64_t n_out, int64_t n_in)

@@ -5,7 +5,7 @@
  * rows; one row goes through the matrix-vector kernel instead, with equal
  * bits. Backward (dx = dy W) needs W by input: 16 outputs x 16 inputs are expanded and transposed, so both directions
  * live on one packed copy. */
-#include "ops/cpu/kernels.h"
+#include "ops/cpu/linear.h"
 
 #include "base/large_memory.h"
 
@@ -250,17 +250,6 @@ static int64_t min64(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-enum { MAX_JOBS = 8 };
-
-typedef struct linear_run {
-    hone_ops *ops;
-    const hone_linear_job *jobs;
-    int n_jobs;
-    int64_t n_rows, rows_per_block, n_blocks;
-    int64_t first_piece[MAX_JOBS + 1],
-        groups[MAX_JOBS]; /* a piece is one group of panels of a job, one block of rows */
-} linear_run;
-
 /* Height of the first tile of m rows: one lower than the others where only that can expand as it multiplies. */
 static int64_t first_tile_height(const hone_kernels *kernels, hone_packing packing, int64_t m)
 {
@@ -294,8 +283,8 @@ static bool lies_ready(const hone_weight *w)
 /* Inputs [k0,k1) of one panel over rows [row0,row1); `ahead`: bytes from this piece of it to the next one. scratch: the
  * expanded panel, then an edge row: the columns of a last panel that has fewer than 16 outputs are computed there and
  * copied. */
-static void panel_rows(const linear_run *run, const hone_linear_job *job, int64_t panel, int64_t row0, int64_t row1,
-                       int64_t k0, int64_t k1, int64_t ahead, hone_real *scratch)
+static void panel_rows(const hone_linear_run *run, const hone_linear_job *job, int64_t panel, int64_t row0,
+                       int64_t row1, int64_t k0, int64_t k1, int64_t ahead, hone_real *scratch)
 {
     const hone_kernels *kernels = &run->ops->kernels;
     const hone_weight *w = job->w;
@@ -333,9 +322,9 @@ static void panel_rows(const linear_run *run, const hone_linear_job *job, int64_
     }
 }
 
-static void linear_piece(void *context, int64_t piece, int thread)
+void hone_linear_piece(void *context, int64_t piece, int thread)
 {
-    const linear_run *run = context;
+    const hone_linear_run *run = context;
     int j = 0;
     while (piece >= run->first_piece[j + 1])
         j++;
@@ -374,20 +363,26 @@ static void split_rows(int64_t n_rows, int64_t *rows_per_block, int64_t *n_block
     *n_blocks = (n_rows + *rows_per_block - 1) / *rows_per_block;
 }
 
-void hone_op_linear(hone_ops *ops, const hone_linear_job *jobs, int n_jobs, int64_t n_rows)
+int64_t hone_linear_divide(hone_linear_run *run, hone_ops *ops, const hone_linear_job *jobs, int n_jobs, int64_t n_rows)
 {
-    if (n_rows < 1)
-        return;
-    linear_run run = {.ops = ops, .jobs = jobs, .n_jobs = n_jobs, .n_rows = n_rows};
-    split_rows(n_rows, &run.rows_per_block, &run.n_blocks);
+    *run = (hone_linear_run){.ops = ops, .jobs = jobs, .n_jobs = n_jobs, .n_rows = n_rows};
+    split_rows(n_rows, &run->rows_per_block, &run->n_blocks);
     for (int j = 0; j < n_jobs; j++) {
         /* Near-equal groups, as many for each thread: the last to finish decides how long a small product takes. */
         int64_t groups = (jobs[j].w->n_panels + PANEL_GROUP - 1) / PANEL_GROUP;
         groups = (groups + ops->n_threads - 1) / ops->n_threads * ops->n_threads;
-        run.groups[j] = min64(groups, jobs[j].w->n_panels);
-        run.first_piece[j + 1] = run.first_piece[j] + run.groups[j] * run.n_blocks;
+        run->groups[j] = min64(groups, jobs[j].w->n_panels);
+        run->first_piece[j + 1] = run->first_piece[j] + run->groups[j] * run->n_blocks;
     }
-    hone_thread_pool_run(ops->pool, run.first_piece[n_jobs], linear_piece, &run);
+    return run->first_piece[n_jobs];
+}
+
+void hone_op_linear(hone_ops *ops, const hone_linear_job *jobs, int n_jobs, int64_t n_rows)
+{
+    if (n_rows < 1)
+        return;
+    hone_linear_run run;
+    hone_thread_pool_run(ops->pool, hone_linear_divide(&run, ops, jobs, n_jobs, n_rows), hone_linear_piece, &run);
 }
 
 typedef struct backward_run {

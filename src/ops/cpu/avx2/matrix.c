@@ -13,7 +13,7 @@
 
 enum {
     PAIR = 2,             /* panels that a matrix-vector loop takes at once */
-    EXPAND_TILE_ROWS = 5, /* of a tile that expands as it multiplies; a higher one would spill its sums */
+    EXPAND_TILE_ROWS = 4, /* of a tile that expands as it multiplies; a higher one has no time left to hide it in */
     SCALES_IN_MEMORY = 4  /* from so many rows on the scales are read from memory: the sums need the registers */
 };
 
@@ -253,12 +253,10 @@ EXPAND_TILE(q4, 1)
 EXPAND_TILE(q4, 2)
 EXPAND_TILE(q4, 3)
 EXPAND_TILE(q4, 4)
-EXPAND_TILE(q4, 5)
 EXPAND_TILE(q8, 1)
 EXPAND_TILE(q8, 2)
 EXPAND_TILE(q8, 3)
 EXPAND_TILE(q8, 4)
-EXPAND_TILE(q8, 5)
 
 /* Asks for the block that each panel needs HONE_PREFETCH_BYTES later; past the end of a panel that is the start of the
  * panel which its place in the next group has. Memory is read as one stream a panel, far too short for the processor to
@@ -424,10 +422,8 @@ void hone_kernels_avx2(hone_kernels *table)
 {
     table->isa = "avx2";
     const hone_tile_kernel tiles[] = {NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
-    const hone_expand_tile_kernel q4[] = {
-        NULL, expand_tile_q4_1, expand_tile_q4_2, expand_tile_q4_3, expand_tile_q4_4, expand_tile_q4_5};
-    const hone_expand_tile_kernel q8[] = {
-        NULL, expand_tile_q8_1, expand_tile_q8_2, expand_tile_q8_3, expand_tile_q8_4, expand_tile_q8_5};
+    const hone_expand_tile_kernel q4[] = {NULL, expand_tile_q4_1, expand_tile_q4_2, expand_tile_q4_3, expand_tile_q4_4};
+    const hone_expand_tile_kernel q8[] = {NULL, expand_tile_q8_1, expand_tile_q8_2, expand_tile_q8_3, expand_tile_q8_4};
     for (int i = 1; i <= EXPAND_TILE_ROWS; i++) {
         table->expand_tile[HONE_PACK_Q4][i] = q4[i];
         table->expand_tile[HONE_PACK_Q8][i] = q8[i];
