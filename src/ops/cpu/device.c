@@ -89,7 +89,7 @@ hone_status hone_ops_create_as(hone_numerics numerics, int n_threads, hone_ops *
     hone_ops *ops = calloc(1, sizeof *ops);
     if (!ops)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
-    ops->numerics = numerics;
+    ops->numerics = sizeof(hone_real) == sizeof(float) ? numerics : HONE_NUMERICS_F32; /* doubles are the reference */
     hone_status status = choose_kernels(&ops->kernels, err);
     if (status == HONE_OK)
         status = hone_thread_pool_create(n_threads, &ops->pool, err);
