@@ -255,7 +255,7 @@ static double attention_flops(const hone_model_config *c) /* of one row for each
     return 4.0 * (double)(c->head_dim * c->n_heads * c->n_layers);
 }
 
-/* The linear layers of the first block over `rows` rows, one after the other: their share of the FMA peak. */
+/* The linear layers of the first block over `rows` rows, one after the other: their share of the peak. */
 static hone_status measure_products(const hone_model *model, double peak, int rows, double *share, hone_error *err)
 {
     const hone_model_config *c = &model->config;
@@ -335,12 +335,12 @@ static hone_status measure_inference(hone_engine *engine, const int32_t *ids, ho
     return status;
 }
 
-hone_status hone_bench_measure(const char *argument, int64_t threads, bool train_only, hone_engine **out,
-                               hone_bench_report *r, hone_error *err)
+hone_status hone_bench_measure(const char *argument, int64_t threads, const char *numerics, bool train_only,
+                               hone_engine **out, hone_bench_report *r, hone_error *err)
 {
     *r = (hone_bench_report){0};
     double start = hone_clock_seconds();
-    hone_status status = hone_cli_open_engine(argument, threads, 0, out, err);
+    hone_status status = hone_cli_open_engine(argument, threads, 0, numerics, out, err);
     if (status != HONE_OK)
         return status;
     r->load_seconds = hone_clock_seconds() - start;
@@ -359,7 +359,10 @@ hone_status hone_bench_measure(const char *argument, int64_t threads, bool train
     r->weight_bytes = model->weight_bytes;
     r->block_flops = block_flops(c);
     r->output_flops = 2.0 * (double)(c->n_vocab * c->n_embd);
-    r->peak_flops = hone_ops_measure_fma_peak(model->ops);
+    r->fma_flops = hone_ops_measure_fma_peak(model->ops);
+    r->bf16_flops = hone_ops_measure_bf16_peak(model->ops);
+    bool pairs = hone_ops_numerics(model->ops) == HONE_NUMERICS_BF16 && r->bf16_flops > 0;
+    r->peak_flops = pairs ? r->bf16_flops : r->fma_flops;
     if (!train_only && (status = measure_inference(engine, ids, r, err)) != HONE_OK)
         return status;
     if ((status = measure_train(engine, ids, &r->train, err)) != HONE_OK)
@@ -373,7 +376,7 @@ hone_status hone_bench_measure(const char *argument, int64_t threads, bool train
     if (train_only || hone_engine_threads(engine) == 1)
         return HONE_OK;
     hone_bench_figure one;
-    if ((status = hone_cli_open_engine(argument, 1, 0, &alone, err)) == HONE_OK)
+    if ((status = hone_cli_open_engine(argument, 1, 0, numerics, &alone, err)) == HONE_OK)
         status = measure_prefill(alone, ids, &one, err);
     if (status == HONE_OK)
         r->one_thread_prefill = one.median;

@@ -27,16 +27,18 @@ extern const int hone_bench_products[HONE_BENCH_PRODUCTS];   /* rows */
 
 typedef struct hone_bench_figure { /* tokens a second */
     double median, low, high;
-    double share; /* of the FMA peak, at the median; 0 where it is not counted */
+    double share; /* of peak_flops, at the median; 0 where it is not counted */
 } hone_bench_figure;
 
 typedef struct hone_bench_report {
     hone_bench_figure prefill, batch[HONE_BENCH_BATCHES], train;
     hone_bench_figure
         context[HONE_BENCH_CONTEXTS];             /* one sequence at the end of such a context; 0: beyond the model's */
-    double products[HONE_BENCH_PRODUCTS];         /* share of the FMA peak of one block's linear layers */
+    double products[HONE_BENCH_PRODUCTS];         /* share of peak_flops of one block's linear layers */
     double one_thread_prefill;                    /* tokens a second; 0 where only one thread runs */
-    double peak_flops, read_bytes_per_second;     /* of all threads */
+    double fma_flops, bf16_flops;                 /* peaks of all threads; the latter 0 without the instruction */
+    double peak_flops;                            /* that of the numerics class */
+    double read_bytes_per_second;                 /* of all threads */
     double block_flops, output_flops;             /* a token costs: linear layers of all blocks, output layer */
     double load_seconds, first_token_seconds;     /* the latter from the start of loading, prompt of 8 */
     size_t file_bytes, weight_bytes;              /* the file; the weights as packed */
@@ -47,7 +49,7 @@ typedef struct hone_bench_report {
 
 /* Opens the model `argument` names and measures it. train_only: loading and tuning alone. */
 struct hone_engine;
-hone_status hone_bench_measure(const char *argument, int64_t threads, bool train_only, struct hone_engine **engine,
-                               hone_bench_report *out, hone_error *err);
+hone_status hone_bench_measure(const char *argument, int64_t threads, const char *numerics, bool train_only,
+                               struct hone_engine **engine, hone_bench_report *out, hone_error *err);
 
 #endif

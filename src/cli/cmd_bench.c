@@ -2,6 +2,7 @@
  * counted: bench_measure.c. */
 #include "cli/bench_measure.h"
 #include "cli/commands.h"
+#include "cli/model_argument.h"
 
 #include "base/text.h"
 #include "engine/engine.h"
@@ -9,11 +10,17 @@
 #include <jansson.h>
 #include <stdio.h>
 
-static json_t *figure_json(const char *name, int n, hone_bench_figure f)
+/* What shares are of. */
+static bool pairs(const hone_bench_report *r)
+{
+    return r->peak_flops != r->fma_flops;
+}
+
+static json_t *figure_json(const hone_bench_report *r, const char *name, int n, hone_bench_figure f)
 {
     json_t *json = json_pack("{s:f, s:f, s:f}", "tokens_per_second", f.median, "low", f.low, "high", f.high);
     if (f.share > 0)
-        json_object_set_new(json, "share_of_fma_peak", json_real(f.share));
+        json_object_set_new(json, pairs(r) ? "share_of_bf16_peak" : "share_of_fma_peak", json_real(f.share));
     if (name)
         json_object_set_new(json, name, json_integer(n));
     return json;
@@ -33,21 +40,27 @@ static void print_json(const hone_engine *engine, const hone_bench_report *r)
 {
     json_t *batch = json_array(), *context = json_array(), *products = json_array();
     for (int i = 0; i < HONE_BENCH_BATCHES; i++)
-        json_array_append_new(batch, figure_json("sequences", hone_bench_batch_sizes[i], r->batch[i]));
+        json_array_append_new(batch, figure_json(r, "sequences", hone_bench_batch_sizes[i], r->batch[i]));
     for (int i = 0; i < HONE_BENCH_CONTEXTS; i++)
         if (r->context[i].median > 0)
-            json_array_append_new(context, figure_json("tokens", hone_bench_contexts[i], r->context[i]));
+            json_array_append_new(context, figure_json(r, "tokens", hone_bench_contexts[i], r->context[i]));
     for (int i = 0; i < HONE_BENCH_PRODUCTS; i++)
-        json_array_append_new(
-            products, json_pack("{s:i, s:f}", "rows", hone_bench_products[i], "share_of_fma_peak", r->products[i]));
-    json_t *json = json_pack(
-        "{s:f, s:f, s:o, s:o, s:I, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:{s:[f,f], s:[f,f]}}",
-        "prefill_tokens_per_second", r->prefill.median, "decode_tokens_per_second", r->batch[0].median, "batch", batch,
-        "train", figure_json(NULL, 0, r->train), "peak_rss_bytes", (json_int_t)r->peak_rss_bytes, "isa",
-        hone_engine_isa(engine), "threads", hone_engine_threads(engine), "fma_peak_gflops", r->peak_flops / 1e9,
-        "read_gigabytes_per_second", r->read_bytes_per_second / 1e9, "prefill_share_of_fma_peak", r->prefill.share,
-        "train_share_of_fma_peak", r->train.share, "load_seconds", r->load_seconds, "spread", "prefill", r->prefill.low,
-        r->prefill.high, "decode", r->batch[0].low, r->batch[0].high);
+        json_array_append_new(products,
+                              json_pack("{s:i, s:f}", "rows", hone_bench_products[i],
+                                        pairs(r) ? "share_of_bf16_peak" : "share_of_fma_peak", r->products[i]));
+    json_t *json =
+        json_pack("{s:f, s:f, s:o, s:o, s:I, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:{s:[f,f], s:[f,f]}}",
+                  "prefill_tokens_per_second", r->prefill.median, "decode_tokens_per_second", r->batch[0].median,
+                  "batch", batch, "train", figure_json(r, NULL, 0, r->train), "peak_rss_bytes",
+                  (json_int_t)r->peak_rss_bytes, "isa", hone_engine_isa(engine), "threads", hone_engine_threads(engine),
+                  "fma_peak_gflops", r->fma_flops / 1e9, "read_gigabytes_per_second", r->read_bytes_per_second / 1e9,
+                  pairs(r) ? "prefill_share_of_bf16_peak" : "prefill_share_of_fma_peak", r->prefill.share,
+                  pairs(r) ? "train_share_of_bf16_peak" : "train_share_of_fma_peak", r->train.share, "load_seconds",
+                  r->load_seconds, "spread", "prefill", r->prefill.low, r->prefill.high, "decode", r->batch[0].low,
+                  r->batch[0].high);
+    json_object_set_new(json, "numerics_class", json_string(hone_engine_numerics_class(engine)));
+    if (r->bf16_flops > 0)
+        json_object_set_new(json, "bf16_peak_gflops", json_real(r->bf16_flops / 1e9));
     json_object_set_new(json, "context", context);
     json_object_set_new(json, "products", products);
     json_object_set_new(json, "gigaflops_per_token",
@@ -98,12 +111,15 @@ static void print_memory(const hone_bench_report *r)
 static void print_text(const hone_engine *engine, const hone_bench_report *r)
 {
     char work[64];
-    printf("%s, %s, %d threads: fused multiply-add peak %.0f GFLOP/s, memory reads %.1f GB/s\n",
-           hone_engine_isa(engine), hone_engine_numerics_class(engine), hone_engine_threads(engine),
-           r->peak_flops / 1e9, r->read_bytes_per_second / 1e9);
+    printf("%s, %s, %d threads: fused multiply-add peak %.0f GFLOP/s, ", hone_engine_isa(engine),
+           hone_engine_numerics_class(engine), hone_engine_threads(engine), r->fma_flops / 1e9);
+    if (r->bf16_flops > 0)
+        printf("bf16 peak %.0f GFLOP/s, ", r->bf16_flops / 1e9);
+    printf("memory reads %.1f GB/s\n", r->read_bytes_per_second / 1e9);
     printf("a token costs %.3f GFLOP in the blocks and %.3f in the output layer, attention apart\n\n",
            r->block_flops / 1e9, r->output_flops / 1e9);
-    printf("  work                               tokens/s   (low to high)     share of the FMA peak\n");
+    const char *peak = pairs(r) ? "bf16" : "FMA";
+    printf("  work                               tokens/s   (low to high)     share of the %s peak\n", peak);
     if (r->prefill.median > 0) {
         snprintf(work, sizeof work, "prefill %d", HONE_BENCH_PREFILL);
         print_figure(work, r->prefill);
@@ -125,7 +141,7 @@ static void print_text(const hone_engine *engine, const hone_bench_report *r)
              HONE_BENCH_TRAIN_RANK);
     print_figure(work, r->train);
     if (r->prefill.median > 0) {
-        printf("\n  products of one block alone: share of the FMA peak");
+        printf("\n  products of one block alone: share of the %s peak", peak);
         for (int i = 0; i < HONE_BENCH_PRODUCTS; i++)
             printf("%s %.0f %% with %d rows", i ? "," : "", 100 * r->products[i], hone_bench_products[i]);
         putchar('\n');
@@ -148,18 +164,19 @@ const hone_command hone_command_bench = {
                "LoRA steps of\n"
                "16 x 64 tokens at rank 16 with every token labelled and nothing shared. Medians of five runs, as whole "
                "steps of\n"
-               "the code that serves and trains; shares of the measured FMA peak; one thread; time to load; memory by "
+               "the code that serves and trains; shares of the measured peak; one thread; time to load; memory by "
                "its use.",
     .run = run,
 };
 
 static int run(int argc, char **argv)
 {
-    const char *model = NULL;
+    const char *model = NULL, *numerics = NULL;
     int64_t threads = 0;
     bool json = false, train_only = false;
     const hone_option options[] = {
         {"model", 'm', HONE_OPTION_TEXT, &model, "MODEL", "catalogue name, GGUF file or Hugging Face folder"},
+        HONE_NUMERICS_OPTION(&numerics),
         {"threads", 't', HONE_OPTION_INTEGER, &threads, "N", "threads (default: all processors)"},
         {"train-only", 0, HONE_OPTION_FLAG, &train_only, NULL, "measure tuning alone"},
         {"json", 0, HONE_OPTION_FLAG, &json, NULL, "the figures as JSON"},
@@ -172,7 +189,7 @@ static int run(int argc, char **argv)
     hone_error err;
     hone_engine *engine = NULL;
     hone_bench_report report;
-    hone_status status = hone_bench_measure(model, threads, train_only, &engine, &report, &err);
+    hone_status status = hone_bench_measure(model, threads, numerics, train_only, &engine, &report, &err);
     if (status == HONE_OK)
         (json ? print_json : print_text)(engine, &report);
     hone_engine_close(engine);

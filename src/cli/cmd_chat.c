@@ -13,7 +13,7 @@
 static const char quotes[] = "\"\"\"";
 
 typedef struct chat_settings {
-    const char *model, *adapter, *system;
+    const char *model, *numerics, *adapter, *system;
     int64_t threads;
 } chat_settings;
 
@@ -100,7 +100,7 @@ static hone_status begin(hone_chat *chat, const chat_settings *o, const hone_arg
                          (long long)chat->max_new_tokens);
     hone_status status = hone_cli_sampling_read(&chat->sampling, INT32_MAX, &ignored, err);
     if (status == HONE_OK)
-        status = hone_cli_open_engine(o->model, o->threads, 0, &chat->engine, err);
+        status = hone_cli_open_engine(o->model, o->threads, 0, o->numerics, &chat->engine, err);
     if (status == HONE_OK && o->adapter)
         status = hone_engine_find_adapter(chat->engine, o->adapter, &chat->adapter, err);
     if (status == HONE_OK)
@@ -120,6 +120,7 @@ static int run(int argc, char **argv)
         {"adapter", 'a', HONE_OPTION_TEXT, &o.adapter, "ADAPTER", HONE_ADAPTER_HELP},
         {"system", 0, HONE_OPTION_TEXT, &o.system, "TEXT", "system message before the conversation"},
         {"max-new-tokens", 'n', HONE_OPTION_INTEGER, &chat.max_new_tokens, "N", "longest answer (default 512)"},
+        HONE_NUMERICS_OPTION(&o.numerics),
         {"threads", 't', HONE_OPTION_INTEGER, &o.threads, "N", "threads (default: all processors)"},
     };
     size_t n_options = 5;

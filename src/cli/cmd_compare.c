@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "catalogue/models.h"
 #include "cli/commands.h"
+#include "cli/model_argument.h"
 #include "cli/progress_bar.h"
 #include "decide/verdict.h"
 #include "evidence/compare.h"
@@ -41,7 +42,7 @@ const hone_command hone_command_compare = {
 typedef struct settings {
     bool quick, json;
     double budget_seconds;
-    const char *approaches, *model, *html;
+    const char *approaches, *model, *numerics, *html;
     int64_t threads, seed, test_rows;
     const char *task;
 } settings;
@@ -176,7 +177,11 @@ static hone_status open_model(const settings *s, const hone_task *task, hone_eng
     if (status != HONE_OK)
         return status;
     hone_engine_options options = {.n_threads = (int)s->threads};
-    status = hone_engine_open(path, &options, engine, err);
+    status = hone_cli_read_numerics(s->numerics, &options.numerics, err);
+    if (status == HONE_OK)
+        status = hone_engine_open(path, &options, engine, err);
+    if (status == HONE_OK)
+        hone_cli_warn_about_numerics(*engine);
     free(path);
     return status;
 }
@@ -261,6 +266,7 @@ static int run(int argc, char **argv)
          "only these, separated by commas; baselines always run"},
         {"model", 'm', HONE_OPTION_TEXT, &s.model, "MODEL",
          "catalogue name, GGUF file or Hugging Face folder (default: the task's)"},
+        HONE_NUMERICS_OPTION(&s.numerics),
         {"threads", 0, HONE_OPTION_INTEGER, &s.threads, "N",
          "threads (default: all); any number gives the same results"},
         {"seed", 0, HONE_OPTION_INTEGER, &s.seed, "S", "seed of everything random (default 1)"},

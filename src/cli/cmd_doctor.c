@@ -29,7 +29,7 @@
 typedef struct doctor {
     json_t *document, *problems, *notes;
     hone_machine machine;
-    double bandwidth, peak;
+    double bandwidth, peak, bf16_peak;
 } doctor;
 
 static void say(json_t *list, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -57,6 +57,7 @@ static hone_status look_at_processor(doctor *d, int64_t threads, hone_error *err
     const char *kernels = hone_ops_isa(ops), *cap = getenv("HONE_CPU");
     int n_threads = hone_thread_pool_size(hone_ops_pool(ops));
     d->peak = hone_ops_measure_fma_peak(ops);
+    d->bf16_peak = hone_ops_measure_bf16_peak(ops);
     d->bandwidth = hone_ops_measure_read_bandwidth(ops, &why);
     if (!(d->bandwidth > 0))
         say(d->problems, "%s", why.message);
@@ -68,6 +69,8 @@ static hone_status look_at_processor(doctor *d, int64_t threads, hone_error *err
         json_pack("{s:i, s:i, s:f}", "processors", m->n_processors, "used", n_threads, "quota", m->processor_quota));
     json_object_set_new(d->document, "measured",
                         json_pack("{s:f, s:f}", "read_bytes_per_second", d->bandwidth, "fma_flops", d->peak));
+    if (d->bf16_peak > 0)
+        json_object_set_new(json_object_get(d->document, "measured"), "bf16_flops", json_real(d->bf16_peak));
     if (strcmp(kernels, "scalar") == 0 && !(cap && *cap))
         say(d->notes,
             "this processor has no AVX2 (with FMA and F16C): the scalar kernels run, with the same results, many "
@@ -247,6 +250,10 @@ static void print_text(const doctor *d)
     printf("kernels     %s, %g of %g processors used\n", text_at(j, "processor", "kernels"),
            number_at(j, "threads", "used"), number_at(j, "threads", "processors"));
     printf("arithmetic  %.1f billion operations a second, multiply-add peak measured\n", d->peak / 1e9);
+    if (d->bf16_peak > 0)
+        printf("            %.1f billion with --numerics bf16, measured\n", d->bf16_peak / 1e9);
+    else
+        printf("            no bfloat16 products: --numerics bf16 works, but slower than f32\n");
     printf("memory      %s, %s available%s%s; %.1f GB/s read, measured\n", total, available,
            d->machine.limit_bytes ? ", limited to " : "", d->machine.limit_bytes ? limit : "", d->bandwidth / 1e9);
     printf("home        %s, %s free\n", text_at(j, "home", "path"), disk);

@@ -21,7 +21,7 @@
 enum { ROWS_AT_ONCE = 256, EXTRA_TOKENS = 16 };
 
 typedef struct settings {
-    const char *model, *adapter, *against, *system, *metric, *choices_from, *answers;
+    const char *model, *numerics, *adapter, *against, *system, *metric, *choices_from, *answers;
     int64_t threads;
     double min_score;
     bool json;
@@ -278,7 +278,7 @@ static hone_status evaluate(eval *e, bool *passed)
     hone_paired_comparison c = {0};
     hone_status status = find_metric(e);
     if (status == HONE_OK)
-        status = hone_cli_open_engine(e->o->model, e->o->threads, 0, &e->engine, e->err);
+        status = hone_cli_open_engine(e->o->model, e->o->threads, 0, e->o->numerics, &e->engine, e->err);
     if (status == HONE_OK)
         status = load(e, e->o->adapter, &arms[0]);
     if (status == HONE_OK && n_arms > 1)
@@ -337,6 +337,7 @@ static int run(int argc, char **argv)
          "allow only the answers that stand in FILE, for instance the training rows"},
         {"answers", 0, HONE_OPTION_TEXT, &o.answers, "FILE", "write each row's answer and score there (JSONL)"},
         {"min-score", 0, HONE_OPTION_NUMBER, &o.min_score, "X", "exit with 1 when the score is below"},
+        HONE_NUMERICS_OPTION(&o.numerics),
         {"threads", 't', HONE_OPTION_INTEGER, &o.threads, "N", "threads (default: all processors)"},
         {"json", 0, HONE_OPTION_FLAG, &o.json, NULL, "the result as JSON"},
     };

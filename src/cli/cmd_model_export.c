@@ -40,7 +40,7 @@ static int run(int argc, char **argv)
     else if (strcmp(format, "gguf-lora") != 0)
         status = hone_fail(&err, HONE_BAD_INPUT, "--to %s; hone writes gguf-lora", format);
     if (status == HONE_OK)
-        status = hone_cli_open_engine(model, 0, 0, &engine, &err);
+        status = hone_cli_open_engine(model, 0, 0, NULL, &engine, &err);
     if (status == HONE_OK)
         status = hone_engine_find_adapter(engine, name, &adapter, &err);
     if (status == HONE_OK)

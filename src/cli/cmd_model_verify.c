@@ -20,19 +20,21 @@ static int run(int argc, char **argv);
 
 const hone_command hone_command_model_verify = {
     .name = "model verify",
-    .usage = "MODEL [TEXT] [--numerics [--adapter ADAPTER]] [options]",
+    .usage = "MODEL [TEXT] [--numerics [f32|bf16] [--adapter ADAPTER]] [options]",
     .summary = "check a model file, and this machine's arithmetic against double precision",
     .details =
         "Checks the structure, the hash where the catalogue knows the file, and that every weight is a finite number.\n"
         "--numerics runs the model on a text twice, with the kernels in use and in double precision, and shows how "
         "far\n"
-        "the two are apart after each block and in the log-probabilities. Exit code 1 when a check fails.",
+        "the two are apart after each block and in the log-probabilities; with bf16, in that numerics class.\n"
+        "Exit code 1 when a check fails.",
     .run = run,
 };
 
 typedef struct settings {
-    const char *model, *text, *adapter;
-    bool numerics, json;
+    const char *model, *text, *adapter, *class_name; /* the latter NULL without --numerics */
+    hone_numerics numerics;
+    bool json;
     int64_t threads, tokens;
 } settings;
 
@@ -43,6 +45,7 @@ typedef struct findings {
     int64_t n_ids;
     const char *isa;
     hone_trace_difference numerics;
+    hone_trace_tolerance tolerance;
     bool file_good, numerics_good;
 } findings;
 
@@ -69,10 +72,14 @@ static hone_status compare_numerics(const hone_gguf *file, const settings *s, fi
     hone_trace single = {0}, exact = {0};
     hone_ops *ops = NULL;
     hone_status status = hone_sample_encode(file, s->text, (size_t)s->tokens, &ids, err);
-    hone_trace_source source = {
-        .file = file, .adapter = s->adapter, .ids = ids.data, .n_ids = (int64_t)ids.n, .n_threads = (int)s->threads};
+    hone_trace_source source = {.file = file,
+                                .adapter = s->adapter,
+                                .ids = ids.data,
+                                .n_ids = (int64_t)ids.n,
+                                .n_threads = (int)s->threads,
+                                .numerics = s->numerics};
     f->n_ids = source.n_ids;
-    if (status == HONE_OK && (status = hone_ops_create(1, &ops, err)) == HONE_OK)
+    if (status == HONE_OK && (status = hone_ops_create_as(s->numerics, 1, &ops, err)) == HONE_OK)
         f->isa = hone_ops_isa(ops); /* a static text */
     hone_ops_free(ops);
     if (status == HONE_OK)
@@ -81,7 +88,8 @@ static hone_status compare_numerics(const hone_gguf *file, const settings *s, fi
         status = hone_trace_run_double(&source, hone_progress_bar(), &exact, err);
     if (status == HONE_OK)
         status = hone_trace_compare(&single, &exact, ids.data, &f->numerics, err);
-    f->numerics_good = status == HONE_OK && hone_trace_within_tolerance(&f->numerics);
+    f->tolerance = hone_trace_tolerance_of(s->numerics);
+    f->numerics_good = status == HONE_OK && hone_trace_within_tolerance(&f->numerics, &f->tolerance);
     hone_trace_clear(&single);
     hone_trace_clear(&exact);
     hone_token_list_clear(&ids);
@@ -105,18 +113,19 @@ static void print_json(const settings *s, const char *path, const findings *f)
         json_pack("{s:s, s:s, s:s?, s:b, s:I, s:I, s:I}", "path", path, "sha256", f->hash, "expected_sha256",
                   f->expected_hash, "file_good", f->file_good, "tensors", (json_int_t)f->weights.n_tensors, "weights",
                   (json_int_t)f->weights.n_weights, "bad_tensors", (json_int_t)f->weights.n_bad_tensors);
-    if (o && s->numerics && f->numerics.hidden) {
+    if (o && s->class_name && f->numerics.hidden) {
         const hone_trace_difference *d = &f->numerics;
         json_t *layers = json_array();
         for (int64_t l = 0; l <= d->n_layers; l++)
             json_array_append_new(layers, distance_json(&d->hidden[l]));
-        json_object_set_new(o, "numerics",
-                            json_pack("{s:s, s:I, s:b, s:o, s:o, s:{s:o, s:o, s:I}, s:I, s:{s:f, s:f}}", "isa", f->isa,
-                                      "tokens", (json_int_t)f->n_ids, "good", f->numerics_good, "layers", layers,
-                                      "logits", distance_json(&d->logits), "logprobs", "mean",
-                                      finite_json(d->logprob_mean), "worst", finite_json(d->logprob_worst), "n",
-                                      (json_int_t)d->n_logprobs, "same_best_token", (json_int_t)d->n_best, "tolerance",
-                                      "relative_l2", HONE_HIDDEN_TOLERANCE, "logprob", HONE_LOGPROB_TOLERANCE));
+        json_object_set_new(
+            o, "numerics",
+            json_pack("{s:s, s:s, s:I, s:b, s:o, s:o, s:{s:o, s:o, s:I}, s:I, s:{s:f, s:f, s:f}}", "isa", f->isa,
+                      "numerics_class", hone_numerics_name(s->numerics), "tokens", (json_int_t)f->n_ids, "good",
+                      f->numerics_good, "layers", layers, "logits", distance_json(&d->logits), "logprobs", "mean",
+                      finite_json(d->logprob_mean), "worst", finite_json(d->logprob_worst), "n",
+                      (json_int_t)d->n_logprobs, "same_best_token", (json_int_t)d->n_best, "tolerance", "relative_l2",
+                      f->tolerance.hidden, "logprob", f->tolerance.logprob, "logprob_mean", f->tolerance.logprob_mean));
     }
     if (o)
         json_dumpf(o, stdout, JSON_INDENT(2));
@@ -132,7 +141,7 @@ static void name_layer(int64_t l, char out[32])
 static void print_verdict(const findings *f)
 {
     char name[32] = "logits";
-    int64_t bad = hone_trace_first_bad_layer(&f->numerics);
+    int64_t bad = hone_trace_first_bad_layer(&f->numerics, &f->tolerance);
     if (f->numerics_good) {
         printf("numerics: good. What is left is rounding.\n");
         return;
@@ -144,23 +153,24 @@ static void print_verdict(const findings *f)
            name, f->isa);
 }
 
-static void print_numerics(const findings *f)
+static void print_numerics(const settings *s, const findings *f)
 {
     const hone_trace_difference *d = &f->numerics;
-    printf("\nsingle precision (%s kernels) against double precision, %lld tokens\n\n", f->isa, (long long)f->n_ids);
+    printf("\n%s (%s kernels) against double precision, %lld tokens\n\n",
+           s->numerics == HONE_NUMERICS_F32 ? "single precision" : "numerics class bf16", f->isa, (long long)f->n_ids);
     printf("  %-12s %12s %14s\n", "after", "max abs", "relative L2");
     for (int64_t l = 0; l <= d->n_layers; l++) {
         char name[32];
         name_layer(l, name);
         printf("  %-12s %12.2e %14.2e%s\n", name, d->hidden[l].worst, d->hidden[l].relative,
-               d->hidden[l].relative <= HONE_HIDDEN_TOLERANCE ? "" : "  beyond the tolerance");
+               d->hidden[l].relative <= f->tolerance.hidden ? "" : "  beyond the tolerance");
     }
     printf("  %-12s %12.2e %14.2e\n\n", "logits", d->logits.worst, d->logits.relative);
     printf("log-probabilities of the text's tokens: %.1e nats apart on average, %.1e at worst\n", d->logprob_mean,
            d->logprob_worst);
     printf("most likely next token: the same in %lld of %lld places\n", (long long)d->n_best, (long long)d->n_rows);
-    printf("tolerance: relative L2 %.0e after every block, %.0e nats for every token\n", HONE_HIDDEN_TOLERANCE,
-           HONE_LOGPROB_TOLERANCE);
+    printf("tolerance: relative L2 %.0e after every block, %.0e nats for every token, %.0e on average\n",
+           f->tolerance.hidden, f->tolerance.logprob, f->tolerance.logprob_mean);
     print_verdict(f);
 }
 
@@ -181,8 +191,8 @@ static void print_text(const settings *s, const char *path, const findings *f)
             f->weights.n_bad_tensors, f->weights.first_bad, (long long)f->weights.first_bad_weight);
     else
         printf("  weights    good: all finite\n");
-    if (s->numerics && f->numerics.hidden)
-        print_numerics(f);
+    if (s->class_name && f->numerics.hidden)
+        print_numerics(s, f);
 }
 
 static hone_status verify(const settings *s, const char *path, findings *f, hone_error *err)
@@ -200,7 +210,7 @@ static hone_status verify(const settings *s, const char *path, findings *f, hone
     hone_ops_free(ops);
     if (status == HONE_OK)
         status = hone_model_check_weights(&file.gguf, hone_progress_bar(), &f->weights, err);
-    if (status == HONE_OK && s->numerics)
+    if (status == HONE_OK && s->class_name)
         status = compare_numerics(&file.gguf, s, f, err);
     hone_model_bytes_close(&bytes);
     hone_model_file_close(&file);
@@ -212,7 +222,7 @@ static hone_status check_settings(const settings *s, const hone_arguments *argum
     if (arguments->n < 1 || arguments->n > 2)
         return hone_fail(err, HONE_BAD_INPUT,
                          "name one model, and a text if you like: hone model verify smollm2-135m --numerics");
-    if (!s->numerics && (s->adapter || arguments->n == 2))
+    if (!s->class_name && (s->adapter || arguments->n == 2))
         return hone_fail(err, HONE_BAD_INPUT, "a text or --adapter is for --numerics");
     if (s->tokens < 2 || s->tokens > 4096)
         return hone_fail(err, HONE_BAD_INPUT, "--tokens %lld; it takes 2 to 4096", (long long)s->tokens);
@@ -225,7 +235,8 @@ static int run(int argc, char **argv)
 {
     settings s = {.text = hone_sample_text, .tokens = HONE_SAMPLE_TOKENS};
     const hone_option options[] = {
-        {"numerics", 0, HONE_OPTION_FLAG, &s.numerics, NULL, "compare with double precision, layer by layer"},
+        {"numerics", 0, HONE_OPTION_CHOICE, &s.class_name, "[f32|bf16]",
+         "compare with double precision, layer by layer, in this class"},
         {"adapter", 0, HONE_OPTION_TEXT, &s.adapter, "ADAPTER", HONE_ADAPTER_HELP},
         {"tokens", 0, HONE_OPTION_INTEGER, &s.tokens, "N", "of the text, at most (default 64)"},
         {"threads", 0, HONE_OPTION_INTEGER, &s.threads, "N", "threads (default: all processors)"},
@@ -241,6 +252,8 @@ static int run(int argc, char **argv)
     findings f = {0};
     hone_model_catalogue *catalogue = NULL;
     hone_status status = check_settings(&s, &arguments, &err);
+    if (status == HONE_OK)
+        status = hone_cli_read_numerics(s.class_name, &s.numerics, &err);
     if (status == HONE_OK) {
         s.model = arguments.items[0];
         s.text = arguments.n == 2 ? arguments.items[1] : s.text;
@@ -256,7 +269,7 @@ static int run(int argc, char **argv)
         f.file_good = !f.weights.n_bad_tensors && (!f.expected_hash || strcmp(f.expected_hash, f.hash) == 0);
         (s.json ? print_json : print_text)(&s, path, &f);
     }
-    bool good = f.file_good && (!s.numerics || f.numerics_good);
+    bool good = f.file_good && (!s.class_name || f.numerics_good);
     hone_trace_difference_clear(&f.numerics);
     hone_model_catalogue_free(catalogue);
     free(path);

@@ -14,7 +14,7 @@
 enum { LONGEST_ANSWER = 512 }; /* unless --max-new-tokens says otherwise */
 
 typedef struct run_settings {
-    const char *model, *adapter, *system;
+    const char *model, *numerics, *adapter, *system;
     hone_option_list choices, stops;
     hone_cli_sampling sampling_options;
     hone_sampling sampling;
@@ -224,7 +224,7 @@ static void say_left_out(const run_state *s)
 
 static hone_status run_all(run_state *s, const run_settings *o, hone_error *err)
 {
-    hone_status status = hone_cli_open_engine(o->model, o->threads, 0, &s->engine, err);
+    hone_status status = hone_cli_open_engine(o->model, o->threads, 0, o->numerics, &s->engine, err);
     if (status == HONE_OK)
         status = hone_sampling_check(&o->sampling, hone_tokenizer_size(hone_engine_get_tokenizer(s->engine)), err);
     if (status == HONE_OK && o->adapter)
@@ -329,6 +329,7 @@ static int run(int argc, char **argv)
          "shorten what exceeds the context: oldest turns, or with --raw the beginning"},
         {"jsonl", 0, HONE_OPTION_FLAG, &o.jsonl, NULL, "many prompts as JSON lines"},
         {"json", 0, HONE_OPTION_FLAG, &o.json, NULL, "one JSON object instead of text"},
+        HONE_NUMERICS_OPTION(&o.numerics),
         {"threads", 't', HONE_OPTION_INTEGER, &o.threads, "N", "threads (default: all processors)"},
     };
     size_t n_options = 13;

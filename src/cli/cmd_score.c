@@ -227,13 +227,14 @@ const hone_command hone_command_score = {
 
 static int run(int argc, char **argv)
 {
-    const char *model = NULL, *adapter_name = NULL;
+    const char *model = NULL, *numerics = NULL, *adapter_name = NULL;
     int64_t threads = 0;
     bool truncate = false;
     const hone_option options[] = {
         {"model", 'm', HONE_OPTION_TEXT, &model, "MODEL", "catalogue name, GGUF file or Hugging Face folder"},
         {"adapter", 'a', HONE_OPTION_TEXT, &adapter_name, "ADAPTER", HONE_ADAPTER_HELP},
         {"truncate", 0, HONE_OPTION_FLAG, &truncate, NULL, "leave out the beginning of what exceeds the context"},
+        HONE_NUMERICS_OPTION(&numerics),
         {"threads", 't', HONE_OPTION_INTEGER, &threads, "N", "threads (default: all processors)"},
     };
     hone_arguments arguments;
@@ -249,7 +250,7 @@ static int run(int argc, char **argv)
                                 arguments.items[0])
                     : HONE_OK;
     if (status == HONE_OK)
-        status = hone_cli_open_engine(model, threads, 0, &engine, &err);
+        status = hone_cli_open_engine(model, threads, 0, numerics, &engine, &err);
     if (status == HONE_OK && adapter_name)
         status = hone_engine_find_adapter(engine, adapter_name, &adapter, &err);
     if (status == HONE_OK)

@@ -14,7 +14,7 @@
 enum { DEFAULT_PORT = 8080, SECONDS_TO_FINISH = 30, POLL_MICROSECONDS = 50000 };
 
 typedef struct serve_settings {
-    const char *model, *name, *host, *embedder;
+    const char *model, *numerics, *name, *host, *embedder;
     hone_option_list adapters;
     int64_t port, threads;
     uint64_t cache_bytes;
@@ -113,6 +113,7 @@ static int run(int argc, char **argv)
         {"port", 'p', HONE_OPTION_INTEGER, &o.port, "P", "port (default 8080; 0: any free one)"},
         {"host", 0, HONE_OPTION_TEXT, &o.host, "ADDRESS", "a loopback address (default 127.0.0.1)"},
         {"cache", 0, HONE_OPTION_BYTES, &o.cache_bytes, "BYTES", "memory for keys and values (default 512MiB)"},
+        HONE_NUMERICS_OPTION(&o.numerics),
         {"threads", 't', HONE_OPTION_INTEGER, &o.threads, "N", "threads (default: all processors)"},
     };
     hone_arguments arguments;
@@ -132,7 +133,7 @@ static int run(int argc, char **argv)
     else if (o.port < 0 || o.port > 65535)
         status = hone_fail(&err, HONE_BAD_INPUT, "--port %lld; it is 0 (any free one) to 65535", (long long)o.port);
     if (status == HONE_OK)
-        status = hone_cli_open_engine(o.model, o.threads, o.cache_bytes, &engine, &err);
+        status = hone_cli_open_engine(o.model, o.threads, o.cache_bytes, o.numerics, &engine, &err);
     for (size_t i = 0; i < o.adapters.n && status == HONE_OK; i++)
         status = load_adapter(engine, o.adapters.items[i], &all, &err);
     if (status == HONE_OK && !(name = o.name ? strdup(o.name) : name_of_model(o.model)))

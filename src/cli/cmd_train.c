@@ -17,7 +17,7 @@
 #include <string.h>
 
 typedef struct settings {
-    const char *model, *folder, *system, *schedule, *train_on, *too_long, *balance;
+    const char *model, *numerics, *folder, *system, *schedule, *train_on, *too_long, *balance;
     bool no_select, json, rslora, dora, full;
     const char *targets, *layers, *frozen;
     hone_option_list rank_of;
@@ -232,7 +232,7 @@ static hone_status train(const settings *o, const char *path, const char *comman
                                                   .seed = o->seed};
     /* With a limit, checkpoints are scored in a tenth of it; tuning on all rows scores none. */
     uint64_t cache = o->memory_bytes / 10 < SCORING_BYTES ? o->memory_bytes / 10 : 0;
-    hone_status status = folder ? hone_cli_open_engine(o->model, o->threads, cache, &engine, err)
+    hone_status status = folder ? hone_cli_open_engine(o->model, o->threads, cache, o->numerics, &engine, err)
                                 : hone_fail(err, HONE_NO_MEMORY, "out of memory");
     if (status == HONE_OK)
         status = hone_train_data_read(engine, &data_options, path, &d, err);
@@ -360,6 +360,7 @@ static int run(int argc, char **argv)
         {"balance", 0, HONE_OPTION_TEXT, &o.balance, "HOW",
          "rows of common answers weigh less: none (default), sqrt, or equal weight for each answer"},
         {"no-select", 0, HONE_OPTION_FLAG, &o.no_select, NULL, "tune on all rows, keep the last checkpoint"},
+        HONE_NUMERICS_OPTION(&o.numerics),
         {"threads", 't', HONE_OPTION_INTEGER, &o.threads, "N", "threads (default: all processors)"},
         {"json", 0, HONE_OPTION_FLAG, &o.json, NULL, "the result as JSON"},
     };

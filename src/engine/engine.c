@@ -86,7 +86,8 @@ hone_status hone_engine_open(const char *path, const hone_engine_options *option
     if (status == HONE_OK)
         status = hone_model_bytes_open(path, &engine->bytes, err);
     if (status == HONE_OK)
-        status = hone_ops_create(options ? options->n_threads : 0, &engine->ops, err);
+        status = hone_ops_create_as(options ? options->numerics : HONE_NUMERICS_F32, options ? options->n_threads : 0,
+                                    &engine->ops, err);
     if (status == HONE_OK)
         status = hone_tokenizer_from_gguf(file, &engine->tokenizer, err);
     if (status == HONE_OK)
@@ -206,8 +207,7 @@ const char *hone_engine_isa(const hone_engine *engine)
 
 const char *hone_engine_numerics_class(const hone_engine *engine)
 {
-    (void)engine;
-    return "f32";
+    return hone_numerics_name(hone_ops_numerics(engine->ops));
 }
 
 const char *hone_engine_template_name(const hone_engine *engine)

@@ -19,6 +19,7 @@
 #include "base/status.h"
 #include "engine/choices.h"
 #include "engine/sampling.h"
+#include "ops/ops.h"
 #include "text/template.h"
 #include "text/tokenizer.h"
 
@@ -26,9 +27,10 @@ typedef struct hone_engine hone_engine;
 typedef struct hone_adapter hone_adapter; /* a LoRA delta on the engine's model (model/adapter.h) */
 
 typedef struct hone_engine_options {
-    int n_threads;      /* 0: all processors this process may use */
-    size_t cache_bytes; /* key-value memory, the prefix cache included; 0: 512 MiB */
-    int max_batch_rows; /* tokens computed in one step; 0: 512 */
+    int n_threads;          /* 0: all processors this process may use */
+    size_t cache_bytes;     /* key-value memory, the prefix cache included; 0: 512 MiB */
+    int max_batch_rows;     /* tokens computed in one step; 0: 512 */
+    hone_numerics numerics; /* f32 unless set; fixed from here on */
 } hone_engine_options;
 
 /* path: a GGUF file. options may be NULL. */
@@ -44,7 +46,7 @@ const char *hone_engine_model_path(const hone_engine *engine);
  * touched by the change: weights, vocabulary and template are copies.) */
 const char *hone_engine_model_hash(hone_engine *engine);
 const char *hone_engine_isa(const hone_engine *engine);            /* "avx2" */
-const char *hone_engine_numerics_class(const hone_engine *engine); /* "f32" */
+const char *hone_engine_numerics_class(const hone_engine *engine); /* "f32" or "bf16" */
 
 /* Messages [{"role","content"},...] through the model's own chat template (hone's `plain` one when it has none) into
  * token ids, appended to `ids`. With the generation prompt the ids end where the answer begins. */

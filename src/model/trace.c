@@ -33,7 +33,7 @@ static hone_status check(const hone_trace_source *s, const hone_model_config *c,
 static hone_status open_tracer(const hone_trace_source *s, tracer *t, hone_error *err)
 {
     int64_t n_pages = (s->n_ids + HONE_PAGE_TOKENS - 1) / HONE_PAGE_TOKENS;
-    hone_status status = hone_ops_create(s->n_threads, &t->ops, err);
+    hone_status status = hone_ops_create_as(s->numerics, s->n_threads, &t->ops, err);
     if (status == HONE_OK)
         status = hone_model_open(t->ops, s->file, &t->model, err);
     if (status == HONE_OK)

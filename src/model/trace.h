@@ -8,6 +8,7 @@
 
 #include "base/progress.h"
 #include "format/gguf.h"
+#include "ops/ops.h"
 
 typedef struct hone_trace {
     int64_t n_rows, n_layers, n_embd, n_vocab;
@@ -20,7 +21,8 @@ typedef struct hone_trace_source {
     const char *adapter; /* a folder of PEFT files, or NULL */
     const int32_t *ids;
     int64_t n_ids;
-    int n_threads; /* 0: all */
+    int n_threads;          /* 0: all */
+    hone_numerics numerics; /* of hone_trace_run */
 } hone_trace_source;
 
 /* Cleared with hone_trace_clear. HONE_BAD_INPUT: more tokens than the model's context, an id outside its vocabulary. */
@@ -50,10 +52,14 @@ hone_status hone_trace_compare(const hone_trace *got, const hone_trace *referenc
 void hone_trace_difference_clear(hone_trace_difference *difference);
 
 /* Single precision against double precision: beyond these something is broken, not merely rounded. */
-#define HONE_HIDDEN_TOLERANCE 1e-4  /* relative L2 of any layer's hidden state */
-#define HONE_LOGPROB_TOLERANCE 1e-3 /* nats, any token */
+typedef struct hone_trace_tolerance {
+    double hidden;       /* relative L2 of any layer's hidden state */
+    double logprob;      /* nats, any token */
+    double logprob_mean; /* nats, on average */
+} hone_trace_tolerance;
+hone_trace_tolerance hone_trace_tolerance_of(hone_numerics numerics);
 /* The first layer beyond the tolerance (0: the embedding), -1 when none is. */
-int64_t hone_trace_first_bad_layer(const hone_trace_difference *difference);
-bool hone_trace_within_tolerance(const hone_trace_difference *difference);
+int64_t hone_trace_first_bad_layer(const hone_trace_difference *difference, const hone_trace_tolerance *tolerance);
+bool hone_trace_within_tolerance(const hone_trace_difference *difference, const hone_trace_tolerance *tolerance);
 
 #endif

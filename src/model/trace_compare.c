@@ -84,16 +84,26 @@ void hone_trace_difference_clear(hone_trace_difference *difference)
     *difference = (hone_trace_difference){0};
 }
 
-int64_t hone_trace_first_bad_layer(const hone_trace_difference *d)
+hone_trace_tolerance hone_trace_tolerance_of(hone_numerics numerics)
+{
+    /* bf16: docs/design.md has what was measured */
+    static const hone_trace_tolerance tolerances[HONE_N_NUMERICS] = {
+        [HONE_NUMERICS_F32] = {1e-4, 1e-3, 1e-3},
+        [HONE_NUMERICS_BF16] = {5e-2, 0.5, 0.05},
+    };
+    return tolerances[numerics];
+}
+
+int64_t hone_trace_first_bad_layer(const hone_trace_difference *d, const hone_trace_tolerance *tolerance)
 {
     for (int64_t l = 0; l <= d->n_layers; l++)
-        if (!(d->hidden[l].relative <= HONE_HIDDEN_TOLERANCE))
+        if (!(d->hidden[l].relative <= tolerance->hidden))
             return l;
     return -1;
 }
 
-bool hone_trace_within_tolerance(const hone_trace_difference *d)
+bool hone_trace_within_tolerance(const hone_trace_difference *d, const hone_trace_tolerance *tolerance)
 {
-    return hone_trace_first_bad_layer(d) < 0 && d->logits.worst < INFINITY &&
-           d->logprob_worst <= HONE_LOGPROB_TOLERANCE;
+    return hone_trace_first_bad_layer(d, tolerance) < 0 && d->logits.worst < INFINITY &&
+           d->logprob_worst <= tolerance->logprob && d->logprob_mean <= tolerance->logprob_mean;
 }

@@ -22,13 +22,27 @@ enum { HONE_K_CHUNK = 256, HONE_PANEL = 16, HONE_PAGE_TOKENS = 16 };
 
 typedef struct hone_ops hone_ops;
 
-/* The fastest kernels that this processor has, capped by HONE_CPU=scalar|avx2|avx512. n_threads 0: all processors. */
+/* The numerics class: how products with weight matrices are rounded (hone_op_linear, hone_op_linear_backward). In bf16
+ * both factors are rounded to bfloat16, to nearest even, after the weight's expansion; products and sums are f32 and in
+ * the same order, numbers below the normal range become zeros. Everything else is f32 in both. */
+typedef enum hone_numerics { HONE_NUMERICS_F32, HONE_NUMERICS_BF16, HONE_N_NUMERICS } hone_numerics;
+const char *hone_numerics_name(hone_numerics numerics); /* "f32" */
+bool hone_numerics_parse(const char *name, hone_numerics *out);
+
+/* The fastest kernels that this processor has, capped by HONE_CPU=scalar|avx2|avx512|avx512_bf16. n_threads 0: all
+ * processors. Class f32. */
 hone_status hone_ops_create(int n_threads, hone_ops **out, hone_error *err);
+hone_status hone_ops_create_as(hone_numerics numerics, int n_threads, hone_ops **out, hone_error *err);
+hone_numerics hone_ops_numerics(const hone_ops *ops);
+/* Has this device the instruction for products of bfloat16? Without it the class bf16 gives the same bits, slowly. */
+bool hone_ops_has_bf16(const hone_ops *ops);
 void hone_ops_free(hone_ops *ops);
 const char *hone_ops_isa(const hone_ops *ops);
 hone_thread_pool *hone_ops_pool(const hone_ops *ops);
 /* Floating-point operations per second that fused multiply-adds reach on all threads (measured, about 0.2 s). */
 double hone_ops_measure_fma_peak(hone_ops *ops);
+/* The same of products of bfloat16 pairs; 0 where there is no such instruction. */
+double hone_ops_measure_bf16_peak(hone_ops *ops);
 /* Bytes per second that all threads read from memory (measured over 256 MiB). */
 double hone_ops_measure_read_bandwidth(hone_ops *ops, hone_error *err);
 

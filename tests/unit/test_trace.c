@@ -15,6 +15,8 @@
 
 enum { N_IDS = 50 };
 
+static hone_trace_tolerance f32;
+
 static hone_gguf file;
 static int32_t ids[N_IDS];
 static hone_trace reference;
@@ -45,8 +47,8 @@ static void test_single_precision_is_within_the_tolerance(void **state)
     hone_trace_difference d = compared(&got, &reference);
     print_message("relative L2 after the last block %.1e, log-probabilities %.1e on average, %.1e at worst\n",
                   d.hidden[TINY_LAYERS].relative, d.logprob_mean, d.logprob_worst);
-    assert_true(hone_trace_within_tolerance(&d));
-    assert_int_equal(hone_trace_first_bad_layer(&d), -1);
+    assert_true(hone_trace_within_tolerance(&d, &f32));
+    assert_int_equal(hone_trace_first_bad_layer(&d, &f32), -1);
     assert_int_equal(d.n_logprobs, N_IDS - 1);
     assert_true(d.hidden[TINY_LAYERS].relative > 0); /* two precisions, not one twice */
     assert_true(d.hidden[TINY_LAYERS].relative < 1e-5);
@@ -79,8 +81,8 @@ static void test_a_damaged_weight_is_found_in_its_block(void **state)
             fail_msg("%s", err.message);
         hone_trace got = traced(hone_trace_run, &broken, NULL);
         hone_trace_difference d = compared(&got, &reference);
-        assert_false(hone_trace_within_tolerance(&d));
-        assert_int_equal(hone_trace_first_bad_layer(&d), block + 1);
+        assert_false(hone_trace_within_tolerance(&d, &f32));
+        assert_int_equal(hone_trace_first_bad_layer(&d, &f32), block + 1);
         hone_trace_difference_clear(&d);
         hone_trace_clear(&got);
         hone_gguf_close(&broken);
@@ -105,9 +107,9 @@ static void test_an_adapter_goes_through_both_precisions(void **state)
     hone_trace single = traced(hone_trace_run, &file, temporary_path("adapter")),
                both = traced(hone_trace_run_double, &file, temporary_path("adapter"));
     hone_trace_difference same = compared(&single, &both), other = compared(&single, &reference);
-    assert_true(hone_trace_within_tolerance(&same));
-    assert_false(hone_trace_within_tolerance(&other));
-    assert_int_equal(hone_trace_first_bad_layer(&other), 1);
+    assert_true(hone_trace_within_tolerance(&same, &f32));
+    assert_false(hone_trace_within_tolerance(&other, &f32));
+    assert_int_equal(hone_trace_first_bad_layer(&other, &f32), 1);
     hone_trace_difference_clear(&same), hone_trace_difference_clear(&other);
     hone_trace_clear(&single), hone_trace_clear(&both);
     hone_adapter_free(adapter);
@@ -121,14 +123,14 @@ static void test_what_is_no_number_is_beyond_the_tolerance(void **state)
     hone_trace got = traced(hone_trace_run, &file, NULL);
     got.hidden[(size_t)(N_IDS * TINY_EMBD) + 5] = NAN; /* after the first block */
     hone_trace_difference d = compared(&got, &reference);
-    assert_int_equal(hone_trace_first_bad_layer(&d), 1);
-    assert_false(hone_trace_within_tolerance(&d));
+    assert_int_equal(hone_trace_first_bad_layer(&d, &f32), 1);
+    assert_false(hone_trace_within_tolerance(&d, &f32));
     hone_trace_difference_clear(&d);
     got.hidden[(size_t)(N_IDS * TINY_EMBD) + 5] = reference.hidden[(size_t)(N_IDS * TINY_EMBD) + 5];
     got.logits[(N_IDS - 1) * TINY_VOCAB] = NAN; /* where no token of the text is predicted */
     d = compared(&got, &reference);
-    assert_int_equal(hone_trace_first_bad_layer(&d), -1);
-    assert_false(hone_trace_within_tolerance(&d));
+    assert_int_equal(hone_trace_first_bad_layer(&d, &f32), -1);
+    assert_false(hone_trace_within_tolerance(&d, &f32));
     hone_trace_difference_clear(&d);
     hone_trace_clear(&got);
 }
@@ -212,6 +214,7 @@ static int close_all(void **state)
 
 int main(void)
 {
+    f32 = hone_trace_tolerance_of(HONE_NUMERICS_F32);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_single_precision_is_within_the_tolerance),
         cmocka_unit_test(test_a_damaged_weight_is_found_in_its_block),

@@ -24,11 +24,17 @@ bool hone_cpu_has_avx512(void)
     return hone_cpu_has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+
+bool hone_cpu_has_avx512_bf16(void)
+{
+    unsigned a, b, c, d;
+    return hone_cpu_has_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 5);
+}
 #endif
 
 static hone_status choose_kernels(hone_kernels *table, hone_error *err)
 {
-    static const char *const sets[] = {"scalar", "avx2", "avx512", "amx"};
+    static const char *const sets[] = {"scalar", "avx2", "avx512", "avx512_bf16", "amx"};
     const char *cap = getenv("HONE_CPU");
     hone_kernels_scalar(table);
     if (cap && *cap) {
@@ -36,7 +42,8 @@ static hone_status choose_kernels(hone_kernels *table, hone_error *err)
         for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
             known |= strcmp(cap, sets[i]) == 0;
         if (!known)
-            return hone_fail(err, HONE_BAD_INPUT, "HONE_CPU is \"%s\"; it takes scalar, avx2, avx512 or amx", cap);
+            return hone_fail(err, HONE_BAD_INPUT,
+                             "HONE_CPU is \"%s\"; it takes scalar, avx2, avx512, avx512_bf16 or amx", cap);
         if (strcmp(cap, "scalar") == 0)
             return HONE_OK;
     }
@@ -48,16 +55,41 @@ static hone_status choose_kernels(hone_kernels *table, hone_error *err)
         return HONE_OK;
     if (hone_cpu_has_avx512())
         hone_kernels_avx512(table);
+    if (!(cap && strcmp(cap, "avx512") == 0) && hone_cpu_has_avx512_bf16())
+        hone_kernels_avx512_bf16(table);
 #endif
     return HONE_OK;
 }
 
+static const char *const numerics_names[HONE_N_NUMERICS] = {"f32", "bf16"};
+
+const char *hone_numerics_name(hone_numerics numerics)
+{
+    return numerics_names[numerics];
+}
+
+bool hone_numerics_parse(const char *name, hone_numerics *out)
+{
+    for (int i = 0; i < HONE_N_NUMERICS; i++)
+        if (strcmp(name, numerics_names[i]) == 0) {
+            *out = (hone_numerics)i;
+            return true;
+        }
+    return false;
+}
+
 hone_status hone_ops_create(int n_threads, hone_ops **out, hone_error *err)
+{
+    return hone_ops_create_as(HONE_NUMERICS_F32, n_threads, out, err);
+}
+
+hone_status hone_ops_create_as(hone_numerics numerics, int n_threads, hone_ops **out, hone_error *err)
 {
     *out = NULL;
     hone_ops *ops = calloc(1, sizeof *ops);
     if (!ops)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    ops->numerics = sizeof(hone_real) == sizeof(float) ? numerics : HONE_NUMERICS_F32; /* doubles are the reference */
     hone_status status = choose_kernels(&ops->kernels, err);
     if (status == HONE_OK)
         status = hone_thread_pool_create(n_threads, &ops->pool, err);
@@ -85,12 +117,23 @@ void hone_ops_free(hone_ops *ops)
     free(ops->scratch);
     free(ops->attention);
     free(ops->attention_split);
+    free(ops->pairs);
     free(ops);
+}
+
+hone_numerics hone_ops_numerics(const hone_ops *ops)
+{
+    return ops->numerics;
+}
+
+bool hone_ops_has_bf16(const hone_ops *ops)
+{
+    return ops->kernels.pair_burn != NULL;
 }
 
 const char *hone_ops_isa(const hone_ops *ops)
 {
-    return ops->kernels.isa;
+    return ops->numerics == HONE_NUMERICS_BF16 ? ops->kernels.pair_isa : ops->kernels.isa;
 }
 
 hone_thread_pool *hone_ops_pool(const hone_ops *ops)
@@ -100,27 +143,41 @@ hone_thread_pool *hone_ops_pool(const hone_ops *ops)
 
 enum { BURN_ROUNDS = 1 << 20 };
 
+typedef struct burn_run {
+    void (*burn)(int64_t rounds, hone_real *sink);
+} burn_run;
+
 static void burn_piece(void *context, int64_t piece, int thread)
 {
     (void)piece;
     (void)thread;
-    hone_ops *ops = context;
+    const burn_run *run = context;
     hone_real sink = 0;
-    ops->kernels.fma_burn(BURN_ROUNDS, &sink); /* through a pointer, so the compiler cannot drop it */
+    run->burn(BURN_ROUNDS, &sink); /* through a pointer, so the compiler cannot drop it */
 }
 
-double hone_ops_measure_fma_peak(hone_ops *ops)
+static double measure_peak(hone_ops *ops, burn_run run, int operations)
 {
     double best = 0;
     for (int attempt = 0; attempt < 8; attempt++) {
         double start = hone_clock_seconds();
-        hone_thread_pool_run(ops->pool, ops->n_threads, burn_piece, ops);
+        hone_thread_pool_run(ops->pool, ops->n_threads, burn_piece, &run);
         double seconds = hone_clock_seconds() - start;
-        double flops = (double)BURN_ROUNDS * 24 * 2 * ops->kernels.vector_floats * ops->n_threads / seconds;
+        double flops = (double)BURN_ROUNDS * 24 * operations * ops->n_threads / seconds;
         if (flops > best)
             best = flops;
     }
     return best;
+}
+
+double hone_ops_measure_fma_peak(hone_ops *ops)
+{
+    return measure_peak(ops, (burn_run){ops->kernels.fma_burn}, 2 * ops->kernels.vector_floats);
+}
+
+double hone_ops_measure_bf16_peak(hone_ops *ops)
+{
+    return hone_ops_has_bf16(ops) ? measure_peak(ops, (burn_run){ops->kernels.pair_burn}, 4 * HONE_PANEL) : 0;
 }
 
 enum { READ_PIECES = 64, READ_BYTES = 256 << 20 };

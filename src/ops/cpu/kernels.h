@@ -9,7 +9,11 @@
  *
  * Q4_0 is packed as q4 with m = -8 d, which is exact. Expansion: q4 fma(q, d, m); q8 q * d; both round once.
  *
- * All kernels of all sets give the same bits: the scalar set says what they are. */
+ * All kernels of all sets give the same bits: the scalar set says what they are.
+ *
+ * The numerics class bf16 multiplies pairs: a hone_pair holds the bfloat16 of an even k in its upper half and that of
+ * k + 1, or a zero, in the lower one. The order is that of VDPBF16PS, which adds the upper product first, so that K
+ * runs in order: acc = flush(fma(x, w, acc)), for the even k, then for the odd one (portable/bf16.c). */
 #ifndef HONE_OPS_CPU_KERNELS_H
 #define HONE_OPS_CPU_KERNELS_H
 
@@ -26,6 +30,7 @@ typedef enum hone_packing {
 
 enum {
     HONE_TILE_ROWS = 6,         /* most rows a tile kernel takes */
+    HONE_PAIR_TILE_ROWS = 10,   /* most rows a tile of pairs takes: VDPBF16PS takes 6 cycles, twice an FMA's share */
     HONE_GEMV_PANELS = 4,       /* most panels a matrix-vector kernel takes at once (1 is allowed) */
     HONE_PREFETCH_BYTES = 2048, /* of a panel, ahead of what a kernel reads */
     HONE_Q8_BLOCK_BYTES = 32 + 512,
@@ -44,6 +49,18 @@ typedef void (*hone_expand_tile_kernel)(const void *panel, int64_t k0, int64_t k
 /* y[0..16*n_panels) = W x over all n_in inputs, chunked as HONE_K_CHUNK says; panels are panel_bytes apart. */
 typedef void (*hone_gemv_kernel)(const void *panels, size_t panel_bytes, int n_panels, int64_t n_in, const hone_real *x,
                                  hone_real *y);
+
+typedef uint32_t hone_pair;
+/* The same in the class bf16. C[i][0..16) = sum over p of x[i*x_row + p] . b[p*16 + 0..16), i < rows; add: C += that.
+ */
+typedef void (*hone_pair_tile_kernel)(int64_t n_pairs, const hone_pair *x, int64_t x_row, const hone_pair *b,
+                                      hone_real *c, int64_t c_row, bool add);
+/* Inputs [k0,k1) of one panel, expanded as above and then rounded, to out[(k-k0)/2][16]. k0 is even. */
+typedef void (*hone_pair_expand_kernel)(const void *panel, int64_t k0, int64_t k1, hone_pair *out);
+typedef void (*hone_pair_expand_tile_kernel)(const void *panel, int64_t k0, int64_t k1, const hone_pair *x,
+                                             int64_t x_row, hone_real *c, int64_t c_row, bool add, hone_pair *out);
+typedef void (*hone_pair_gemv_kernel)(const void *panels, size_t panel_bytes, int n_panels, int64_t n_in,
+                                      const hone_pair *x, hone_real *y);
 
 /* Attention of a few rows (1..HONE_TILE_ROWS) over one page of keys or values. What is read once and comes from memory
  * is asked for in time: `ahead` is an array as long as the page's, of which the parts that answer to those read here
@@ -71,6 +88,19 @@ typedef struct hone_kernels {
                         int64_t y_row); /* y[j][i] = x[i][j], 16 x 16 */
     hone_score_kernel score_page;
     hone_weigh_kernel weigh_page;
+
+    /* bf16.c: the products of the class bf16, compiled once for each instruction set; NULL as above */
+    const char *pair_isa; /* the set these are from: "avx512_bf16" where the processor has the instruction */
+    hone_pair_tile_kernel pair_tile[HONE_PAIR_TILE_ROWS + 1];
+    /* n inputs of an expanded panel, [n][16], to pairs */
+    void (*pair_weave)(int64_t n, const hone_real *w, hone_pair *out);
+    hone_pair_expand_kernel pair_expand[HONE_N_PACKINGS]; /* NULL: expand, then weave */
+    hone_pair_expand_tile_kernel pair_expand_tile[HONE_N_PACKINGS][HONE_PAIR_TILE_ROWS + 1];
+    hone_pair_gemv_kernel pair_gemv[HONE_N_PACKINGS];
+    void (*pair_round)(int64_t n, const hone_real *x, hone_pair *out); /* n numbers to (n + 1) / 2 pairs */
+    /* y[p][k] = the pair of x[k][2p] and x[k][2p+1], x 16 x 16 */
+    void (*pair_transpose16)(const hone_real *x, hone_pair *y);
+    void (*pair_burn)(int64_t rounds, hone_real *sink); /* rounds * 24 products of pairs on full vectors */
 
     /* rowwise.c, compiled once for each instruction set */
     void (*rms_norm)(int64_t dim, hone_real eps, const hone_real *x, const hone_real *w, hone_real *y, hone_real *rrms);
@@ -117,9 +147,11 @@ void hone_kernels_scalar(hone_kernels *table);
 void hone_kernels_attention_scalar(hone_kernels *table);
 void hone_kernels_rowwise_scalar(hone_kernels *table);
 void hone_kernels_encoder_scalar(hone_kernels *table);
+void hone_kernels_pairs_scalar(hone_kernels *table);
 #if defined(__x86_64__)
 bool hone_cpu_has_avx2(void);   /* with FMA and F16C */
 bool hone_cpu_has_avx512(void); /* F, BW, DQ, VL */
+bool hone_cpu_has_avx512_bf16(void);
 void hone_kernels_avx2(hone_kernels *table);
 void hone_kernels_attention_avx2(hone_kernels *table);
 void hone_kernels_rowwise_avx2(hone_kernels *table);
@@ -128,6 +160,9 @@ void hone_kernels_avx512(hone_kernels *table);
 void hone_kernels_attention_avx512(hone_kernels *table);
 void hone_kernels_rowwise_avx512(hone_kernels *table);
 void hone_kernels_encoder_avx512(hone_kernels *table);
+void hone_kernels_pairs_avx2(hone_kernels *table);
+void hone_kernels_pairs_avx512(hone_kernels *table);
+void hone_kernels_avx512_bf16(hone_kernels *table);
 #endif
 
 enum { HONE_SCRATCH_FLOATS = 2 * HONE_K_CHUNK * HONE_PANEL + 6 * HONE_PANEL };
@@ -152,7 +187,29 @@ struct hone_ops {
     int64_t attention_floats;
     hone_real *attention_split; /* [split_floats], shared: a row's blocks when all threads work on it */
     int64_t split_floats;
+    hone_numerics numerics;
+    hone_pair *pairs; /* [n_pairs]: activations rounded for the product that runs, class bf16 */
+    size_t n_pairs;
 };
+
+/* ---- weight_bf16.c: the class bf16 ---- */
+enum {
+    HONE_PAIR_ROWS = 64,      /* that ops->pairs has room for at least */
+    HONE_PAIR_ROW_BLOCK = 512 /* rows of one task: x[512][256] pairs stay in the second-level cache */
+};
+/* Room for HONE_PAIR_ROWS rows of n numbers; nothing in the class f32. */
+hone_status hone_ops_reserve_pairs(hone_ops *ops, int64_t n, hone_error *err);
+/* How many rows of the inputs of these jobs fit, and their rounding: inputs[j] is [n_rows][(n_in + 1) / 2]. */
+int64_t hone_pair_rows_at_once(const hone_ops *ops, const hone_linear_job *jobs, int n_jobs);
+void hone_pair_round_inputs(hone_ops *ops, const hone_linear_job *jobs, int n_jobs, int64_t n_rows,
+                            const hone_pair **inputs);
+/* Inputs [k0,k1) of one panel over `rows` rows of x, [rows][(n_in + 1) / 2], to y, [rows][16 or what is left]. */
+void hone_pair_panel_rows(const hone_kernels *kernels, const hone_weight *w, int64_t panel, int64_t k0, int64_t k1,
+                          int64_t rows, const hone_pair *x, hone_real *y, int64_t y_stride, hone_real *scratch);
+void hone_pair_linear_backward(hone_ops *ops, const hone_weight *w, int64_t n_rows, const hone_real *dy,
+                               int64_t dy_stride, hone_real *dx, int64_t dx_stride, bool add);
+/* weight.c: rows in near-equal blocks of at most `most`, each a multiple of the tile height but the last. */
+void hone_split_rows(int64_t n_rows, int64_t most, int64_t tile, int64_t *rows_per_block, int64_t *n_blocks);
 
 /* Called when the device goes: weights that are still there keep their memory until they are freed. */
 void hone_weight_close_chunk(hone_ops *ops);

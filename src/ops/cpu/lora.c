@@ -136,8 +136,10 @@ static void first_round_piece(void *context, int64_t piece, int thread)
 void hone_op_linear_lora(hone_ops *ops, const hone_linear_job *linears, int n_linears, int64_t n_rows,
                          const hone_lora_job *jobs, int n_jobs)
 {
-    if (n_jobs < 1)
+    if (n_jobs < 1 || (n_linears > 0 && !hone_linear_is_one_go(ops, linears, n_linears, n_rows))) {
         hone_op_linear(ops, linears, n_linears, n_rows);
+        n_linears = 0;
+    }
     for (int start = 0; start < n_jobs; start += MOST_JOBS) {
         first_round round = {
             .lora = {.ops = ops, .jobs = jobs + start, .n_jobs = (int)min64(MOST_JOBS, n_jobs - start)}};

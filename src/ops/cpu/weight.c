@@ -2,9 +2,8 @@
  *
  * Forward: each panel is expanded a chunk of HONE_K_CHUNK inputs at a time into a scratch that stays in the first-level
  * cache, together with the first tile of rows where a kernel does both at once, and the tile kernel runs over the other
- * rows; one row goes through the matrix-vector kernel instead, with equal
- * bits. Backward (dx = dy W) needs W by input: 16 outputs x 16 inputs are expanded and transposed, so both directions
- * live on one packed copy. */
+ * rows; one row goes through the matrix-vector kernel instead, with equal bits. Backward (dx = dy W) needs W by input:
+ * 16 outputs x 16 inputs are expanded and transposed, so both directions live on one packed copy. */
 #include "ops/cpu/linear.h"
 
 #include "base/large_memory.h"
@@ -195,6 +194,9 @@ hone_status hone_weight_pack(hone_ops *ops, hone_dtype dtype, int64_t n_out, int
     if (bytes / row_bytes < (size_t)n_out)
         return hone_fail(err, HONE_BAD_FORMAT, "a weight matrix of %lld x %lld needs %zu bytes, not %zu",
                          (long long)n_out, (long long)n_in, row_bytes * (size_t)n_out, bytes);
+    hone_status status = hone_ops_reserve_pairs(ops, n_in > n_out ? n_in : n_out, err);
+    if (status != HONE_OK)
+        return status;
     hone_weight *w = calloc(1, sizeof *w);
     if (!w)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
@@ -280,6 +282,12 @@ static bool lies_ready(const hone_weight *w)
     return w->packing == HONE_PACK_F32 && sizeof(hone_real) == sizeof(float);
 }
 
+/* What the class bf16 has of this job, from row0 on. */
+static const hone_pair *input_pairs(const hone_linear_run *run, const hone_linear_job *job, int64_t row0)
+{
+    return run->inputs[job - run->jobs] + row0 * ((job->w->n_in + 1) / 2);
+}
+
 /* Inputs [k0,k1) of one panel over rows [row0,row1); `ahead`: bytes from this piece of it to the next one. scratch: the
  * expanded panel, then an edge row: the columns of a last panel that has fewer than 16 outputs are computed there and
  * copied. */
@@ -288,6 +296,11 @@ static void panel_rows(const hone_linear_run *run, const hone_linear_job *job, i
 {
     const hone_kernels *kernels = &run->ops->kernels;
     const hone_weight *w = job->w;
+    if (run->ops->numerics == HONE_NUMERICS_BF16) {
+        hone_pair_panel_rows(kernels, w, panel, k0, k1, row1 - row0, input_pairs(run, job, row0),
+                             job->y + row0 * job->y_stride + panel * HONE_PANEL, job->y_stride, scratch);
+        return;
+    }
     const unsigned char *data = w->data + (size_t)panel * w->panel_bytes;
     int64_t columns = min64(HONE_PANEL, w->n_out - panel * HONE_PANEL);
     const hone_real *x = job->x + row0 * job->x_stride + k0;
@@ -335,8 +348,15 @@ void hone_linear_piece(void *context, int64_t piece, int thread)
     int64_t panel0 = group * w->n_panels / run->groups[j], panel1 = (group + 1) * w->n_panels / run->groups[j];
     int64_t row0 = block * run->rows_per_block, row1 = min64(row0 + run->rows_per_block, run->n_rows);
     hone_real *scratch = run->ops->scratch + (size_t)thread * HONE_SCRATCH_FLOATS;
+    bool bf16 = run->ops->numerics == HONE_NUMERICS_BF16;
+    hone_pair_gemv_kernel pair_gemv = run->ops->kernels.pair_gemv[w->packing];
     hone_gemv_kernel gemv = run->ops->kernels.gemv[w->packing];
-    if (run->n_rows == 1 && gemv && panel1 * HONE_PANEL <= w->n_out) {
+    if (bf16 && run->n_rows == 1 && pair_gemv && panel1 * HONE_PANEL <= w->n_out) {
+        pair_gemv(w->data + (size_t)panel0 * w->panel_bytes, w->panel_bytes, (int)(panel1 - panel0), w->n_in,
+                  input_pairs(run, job, 0), job->y + panel0 * HONE_PANEL);
+        return;
+    }
+    if (!bf16 && run->n_rows == 1 && gemv && panel1 * HONE_PANEL <= w->n_out) {
         gemv(w->data + (size_t)panel0 * w->panel_bytes, w->panel_bytes, (int)(panel1 - panel0), w->n_in, job->x,
              job->y + panel0 * HONE_PANEL);
         return;
@@ -354,19 +374,33 @@ void hone_linear_piece(void *context, int64_t piece, int thread)
                        scratch);
 }
 
-/* Rows in near-equal blocks of at most ROW_BLOCK, each a multiple of the tile height but the last. */
-static void split_rows(int64_t n_rows, int64_t *rows_per_block, int64_t *n_blocks)
+void hone_split_rows(int64_t n_rows, int64_t most, int64_t tile, int64_t *rows_per_block, int64_t *n_blocks)
 {
-    int64_t blocks = (n_rows + ROW_BLOCK - 1) / ROW_BLOCK;
+    int64_t blocks = (n_rows + most - 1) / most;
     int64_t rows = (n_rows + blocks - 1) / blocks;
-    *rows_per_block = (rows + HONE_TILE_ROWS - 1) / HONE_TILE_ROWS * HONE_TILE_ROWS;
+    *rows_per_block = (rows + tile - 1) / tile * tile;
     *n_blocks = (n_rows + *rows_per_block - 1) / *rows_per_block;
+}
+
+/* Rows of these products that are computed in one go. */
+static int64_t rows_at_once(hone_ops *ops, const hone_linear_job *jobs, int n_jobs, int64_t n_rows)
+{
+    return ops->numerics == HONE_NUMERICS_BF16 ? min64(n_rows, hone_pair_rows_at_once(ops, jobs, n_jobs)) : n_rows;
+}
+
+bool hone_linear_is_one_go(hone_ops *ops, const hone_linear_job *jobs, int n_jobs, int64_t n_rows)
+{
+    return rows_at_once(ops, jobs, n_jobs, n_rows) == n_rows;
 }
 
 int64_t hone_linear_divide(hone_linear_run *run, hone_ops *ops, const hone_linear_job *jobs, int n_jobs, int64_t n_rows)
 {
     *run = (hone_linear_run){.ops = ops, .jobs = jobs, .n_jobs = n_jobs, .n_rows = n_rows};
-    split_rows(n_rows, &run->rows_per_block, &run->n_blocks);
+    if (ops->numerics == HONE_NUMERICS_BF16) {
+        hone_pair_round_inputs(ops, jobs, n_jobs, n_rows, run->inputs);
+        hone_split_rows(n_rows, HONE_PAIR_ROW_BLOCK, HONE_PAIR_TILE_ROWS, &run->rows_per_block, &run->n_blocks);
+    } else
+        hone_split_rows(n_rows, ROW_BLOCK, HONE_TILE_ROWS, &run->rows_per_block, &run->n_blocks);
     for (int j = 0; j < n_jobs; j++) {
         /* Near-equal groups, as many for each thread: the last to finish decides how long a small product takes. */
         int64_t groups = (jobs[j].w->n_panels + PANEL_GROUP - 1) / PANEL_GROUP;
@@ -379,10 +413,20 @@ int64_t hone_linear_divide(hone_linear_run *run, hone_ops *ops, const hone_linea
 
 void hone_op_linear(hone_ops *ops, const hone_linear_job *jobs, int n_jobs, int64_t n_rows)
 {
-    if (n_rows < 1)
+    if (n_rows < 1 || n_jobs < 1)
         return;
-    hone_linear_run run;
-    hone_thread_pool_run(ops->pool, hone_linear_divide(&run, ops, jobs, n_jobs, n_rows), hone_linear_piece, &run);
+    int64_t at_once = rows_at_once(ops, jobs, n_jobs, n_rows);
+    for (int64_t row = 0; row < n_rows; row += at_once) {
+        hone_linear_job part[HONE_LINEAR_MOST_JOBS];
+        for (int j = 0; j < n_jobs; j++) {
+            part[j] = jobs[j];
+            part[j].x += row * jobs[j].x_stride;
+            part[j].y += row * jobs[j].y_stride;
+        }
+        hone_linear_run run;
+        int64_t pieces = hone_linear_divide(&run, ops, part, n_jobs, min64(at_once, n_rows - row));
+        hone_thread_pool_run(ops->pool, pieces, hone_linear_piece, &run);
+    }
 }
 
 typedef struct backward_run {
@@ -450,6 +494,10 @@ void hone_op_linear_backward(hone_ops *ops, const hone_weight *w, int64_t n_rows
 {
     if (n_rows < 1)
         return;
+    if (ops->numerics == HONE_NUMERICS_BF16) {
+        hone_pair_linear_backward(ops, w, n_rows, dy, dy_stride, dx, dx_stride, add);
+        return;
+    }
     backward_run run = {.ops = ops,
                         .w = w,
                         .n_rows = n_rows,
@@ -458,7 +506,7 @@ void hone_op_linear_backward(hone_ops *ops, const hone_weight *w, int64_t n_rows
                         .dx = dx,
                         .dx_stride = dx_stride,
                         .add = add};
-    split_rows(n_rows, &run.rows_per_block, &run.n_blocks);
+    hone_split_rows(n_rows, ROW_BLOCK, HONE_TILE_ROWS, &run.rows_per_block, &run.n_blocks);
     int64_t groups = (w->n_in + BACKWARD_GROUP * HONE_PANEL - 1) / (BACKWARD_GROUP * HONE_PANEL);
     hone_thread_pool_run(ops->pool, groups * run.n_blocks, backward_piece, &run);
 }

@@ -441,4 +441,5 @@ void hone_kernels_avx2(hone_kernels *table)
     table->vector_floats = 8;
     hone_kernels_attention_avx2(table);
     hone_kernels_rowwise_avx2(table);
+    hone_kernels_pairs_avx2(table);
 }

@@ -372,4 +372,5 @@ void hone_kernels_avx512(hone_kernels *table)
     table->vector_floats = 16;
     hone_kernels_attention_avx512(table);
     hone_kernels_rowwise_avx512(table);
+    hone_kernels_pairs_avx512(table);
 }

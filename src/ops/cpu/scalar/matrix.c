@@ -119,4 +119,5 @@ void hone_kernels_scalar(hone_kernels *table)
     };
     hone_kernels_attention_scalar(table);
     hone_kernels_rowwise_scalar(table);
+    hone_kernels_pairs_scalar(table);
 }
