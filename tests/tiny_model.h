@@ -120,7 +120,7 @@ static inline hone_status tiny_model_write_as(const char *path, const char *chat
         tiny_add(&t, name, 0, 1, TINY_EMBD, 1);
         for (int i = 0; i < 7; i++) {
             snprintf(name, sizeof name, "blk.%d.%s.weight", l, linears[i]);
-            tiny_add(&t, name, (i + l * 3) % N_FORMATS, shapes[i][0], shapes[i][1], 0);
+            tiny_add(&t, name, (i + l * 3) % N_TINY_FORMATS, shapes[i][0], shapes[i][1], 0);
         }
     }
     hone_buffer file = {0};

@@ -76,7 +76,9 @@ static void test_backward_of_a_linear_layer_of_every_type(void **state)
 {
     (void)state;
     for (int f = 0; f < N_FORMATS; f++) {
-        linear l = {.rows = 7, .n_in = 288, .n_out = 52}; /* more than one chunk of K; a panel that is not full */
+        linear l = {.rows = 7,
+                    .n_in = formats[f].block_weights > 32 ? 512 : 288,
+                    .n_out = 52}; /* more than one chunk of K; a panel that is not full */
         size_t bytes;
         unsigned char *rows = new_rows(&formats[f], l.n_out, l.n_in, 3, &bytes);
         assert_int_equal(hone_weight_pack(ops, formats[f].dtype, l.n_out, l.n_in, rows, bytes, &l.w, NULL), HONE_OK);

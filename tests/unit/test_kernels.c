@@ -5,7 +5,7 @@
  * What the scalar twins themselves must be is checked against arithmetic in double precision further down. */
 #include "numbers.h"
 
-#include "ops/cpu/kernels.h"
+#include "ops/cpu/blocks.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -115,38 +115,81 @@ static uint16_t finite_half(uint64_t r)
     return (h & 0x7C00) == 0x7C00 ? (uint16_t)(h & 0xBFFF) : h;
 }
 
-/* Random but finite content: scales are halves at the start of a block, everything else may be any byte. */
+/* Where the halves of a packing stand: `n` of them at the start of every `stride` bytes. */
+typedef struct panel_halves {
+    size_t stride, n;
+} panel_halves;
+
+static panel_halves halves_of(hone_packing packing)
+{
+    hone_block_form f = hone_block_form_of(packing);
+    switch (packing) {
+    case HONE_PACK_F16:
+        return (panel_halves){32, 16};
+    case HONE_PACK_Q8:
+        return (panel_halves){HONE_Q8_BLOCK_BYTES, 16};
+    case HONE_PACK_Q4:
+        return (panel_halves){HONE_Q4_BLOCK_BYTES, 32};
+    case HONE_PACK_Q5:
+        return (panel_halves){(size_t)f.block_bytes, 32};
+    case HONE_PACK_Q4K:
+    case HONE_PACK_Q5K:
+    case HONE_PACK_Q6K:
+        return (panel_halves){hone_head_stride(f), (size_t)f.head_bytes / 2};
+    default:
+        return (panel_halves){1, 0};
+    }
+}
+
+/* A panel's width is a multiple of this, and so is the step in which it is expanded. */
+static int64_t width_step(hone_packing packing)
+{
+    return hone_block_form_of(packing).head_bytes ? 256 : packing >= HONE_PACK_Q8 ? 32 : 1;
+}
+
+static size_t panel_bytes_for(hone_packing packing, int64_t n_in)
+{
+    hone_block_form f = hone_block_form_of(packing);
+    if (f.bits)
+        return f.head_bytes ? (size_t)n_in / 256 * hone_head_stride(f) : (size_t)n_in / 32 * (size_t)f.block_bytes;
+    switch (packing) {
+    case HONE_PACK_F32:
+        return (size_t)n_in * 64;
+    case HONE_PACK_Q8:
+    case HONE_PACK_Q4:
+        return (size_t)n_in / 32 * halves_of(packing).stride;
+    default:
+        return (size_t)n_in * 32;
+    }
+}
+
+/* Random but finite content: halves where scales stand, everything else may be any byte. */
 static unsigned char *fill_panel(int which, hone_packing packing, int64_t n_in, uint32_t stream, size_t *bytes)
 {
     hone_rng_key key = {3, HONE_RNG_TEST, stream};
-    size_t block = packing == HONE_PACK_Q4 ? HONE_Q4_BLOCK_BYTES : HONE_Q8_BLOCK_BYTES;
-    size_t halves = packing == HONE_PACK_Q4 ? 32 : packing == HONE_PACK_Q8 ? 16 : 0;
-    *bytes = packing == HONE_PACK_F32 ? (size_t)n_in * 64 : halves ? (size_t)n_in / 32 * block : (size_t)n_in * 32;
+    panel_halves halves = halves_of(packing);
+    *bytes = panel_bytes_for(packing, n_in);
     unsigned char *panel = guarded_bytes(&buffers[which], *bytes);
     for (size_t i = 0; i < *bytes; i++)
         panel[i] = (unsigned char)hone_rng_u64(key, i);
-    for (size_t b = 0; halves && b < (size_t)n_in / 32; b++)
-        for (size_t i = 0; i < halves; i++) {
+    for (size_t b = 0; halves.n && b < *bytes / halves.stride; b++)
+        for (size_t i = 0; i < halves.n; i++) {
             uint16_t h = finite_half(hone_rng_u64(key, 1000000 + b * 64 + i));
-            memcpy(panel + b * block + 2 * i, &h, 2);
+            memcpy(panel + b * halves.stride + 2 * i, &h, 2);
         }
-    for (size_t i = 0; packing == HONE_PACK_F16 && i < *bytes / 2; i++) {
-        uint16_t h = finite_half(hone_rng_u64(key, 2000000 + i));
-        memcpy(panel + 2 * i, &h, 2);
-    }
     return panel;
 }
 
 static void check_expand(const hone_kernels *kernels)
 {
     for (int packing = 0; packing < HONE_N_PACKINGS; packing++) {
-        bool blocks = packing == HONE_PACK_Q8 || packing == HONE_PACK_Q4;
-        int64_t step = blocks ? 32 : 1, most = blocks ? 288 : MOST;
+        bool blocks = packing >= HONE_PACK_Q8;
+        int64_t step = width_step((hone_packing)packing), most = step > 32 ? 768 : blocks ? 288 : MOST;
         for (int64_t n_in = step; n_in <= most; n_in += step) {
             size_t bytes;
             const unsigned char *panel =
                 fill_panel(0, (hone_packing)packing, n_in, (uint32_t)(n_in + 1000 * packing), &bytes);
-            for (int64_t k0 = 0; k0 <= n_in; k0 += blocks || n_in < 8 ? step : n_in / 3) {
+            for (int64_t k0 = 0; k0 <= n_in; k0 += blocks ? 32 : n_in < 8 ? 1 : n_in / 3) {
                 int64_t n = (n_in - k0) * HONE_PANEL;
                 float *out = guarded_floats(&buffers[1], n), *expected = guarded_floats(&buffers[2], n);
                 memset(out, 1, (size_t)n * sizeof *out);
@@ -164,7 +207,8 @@ static void check_expand_tile(const hone_kernels *kernels)
 {
     for (int packing = 0; packing < HONE_N_PACKINGS; packing++)
         for (int rows = 1; rows <= HONE_TILE_ROWS; rows++)
-            for (int64_t n_in = 32; kernels->expand_tile[packing][rows] && n_in <= 288; n_in += 32) {
+            for (int64_t step = width_step((hone_packing)packing), n_in = step;
+                 kernels->expand_tile[packing][rows] && n_in <= (step > 32 ? 512 : 288); n_in += step) {
                 size_t bytes;
                 const unsigned char *panel =
                     fill_panel(0, (hone_packing)packing, n_in, (uint32_t)(n_in + rows), &bytes);
@@ -188,22 +232,24 @@ static void check_expand_tile(const hone_kernels *kernels)
 /* The matrix-vector kernel must have the bits of expansion and tile, chunk by chunk (ops.h). */
 static void check_gemv(const hone_kernels *kernels)
 {
-    static const int64_t sizes[] = {32, 64, 96, 128, 224, 256, 288, 512, 544, 576, 1536};
+    static const int64_t sizes[] = {32, 64, 96, 128, 224, 256, 288, 512, 544, 576, 768, 1536};
     for (int packing = 0; packing < HONE_N_PACKINGS; packing++)
         for (size_t s = 0; kernels->gemv[packing] && s < sizeof sizes / sizeof *sizes; s++)
             for (int n_panels = 1; n_panels <= HONE_GEMV_PANELS; n_panels++)
                 for (int kind = 0; kind < 3; kind++) {
                     int64_t n_in = sizes[s];
                     size_t bytes;
+                    panel_halves halves = halves_of((hone_packing)packing);
+                    if (n_in % width_step((hone_packing)packing))
+                        continue;
                     fill_panel(0, (hone_packing)packing, n_in * n_panels, (uint32_t)(n_in + packing), &bytes);
                     unsigned char *panels = guarded_bytes(&buffers[0], bytes);
                     /* ordinary inputs, inputs of every magnitude, and inputs so small that every product underflows */
                     float *x = kind == 0 ? normal(1, n_in, 5, 1) : wild(1, n_in, 6);
-                    size_t block = packing == HONE_PACK_Q4 ? HONE_Q4_BLOCK_BYTES : HONE_Q8_BLOCK_BYTES;
                     for (int64_t i = 0; kind == 2 && i < n_in; i++)
                         x[i] = i % 3 ? -0x1p-149f : 0x1p-149f;
-                    for (size_t b = 0; kind == 2 && b < bytes; b += block)
-                        for (size_t i = 0; i < (packing == HONE_PACK_Q4 ? 32 : 16); i++)
+                    for (size_t b = 0; kind == 2 && b < bytes; b += halves.stride)
+                        for (size_t i = 0; i < halves.n; i++)
                             memcpy(panels + b + 2 * i, (const uint16_t[]){i % 16},
                                    2); /* subnormal halves: below 2^-20 */
                     float *y = guarded_floats(&buffers[2], HONE_PANEL * n_panels),
