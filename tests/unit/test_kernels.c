@@ -343,6 +343,23 @@ static void check_swiglu(const hone_kernels *kernels)
     }
 }
 
+static void check_geglu(const hone_kernels *kernels)
+{
+    for (int64_t n = 0; n >= 0; n = next_length(n)) {
+        float *gate = wild(0, n, 1), *up = wild(1, n, 2), *y = guarded_floats(&buffers[2], n),
+              *expected = guarded_floats(&buffers[3], n);
+        kernels->geglu(n, gate, up, y);
+        reference.geglu(n, gate, up, expected);
+        assert_same(y, expected, n, "geglu", n);
+        float *expected_up = guarded_floats(&buffers[4], n);
+        const float *dy = wild(5, n, 3);
+        reference.geglu_backward(n, gate, up, dy, expected, expected_up);
+        kernels->geglu_backward(n, gate, up, dy, gate, up); /* may alias */
+        assert_same(gate, expected, n, "geglu_backward, gate", n);
+        assert_same(up, expected_up, n, "geglu_backward, up", n);
+    }
+}
+
 static void check_rope(const hone_kernels *kernels)
 {
     for (int64_t n = 0; n <= MOST; n += 2)
@@ -393,13 +410,15 @@ static void check_softmax_by_blocks(const hone_kernels *kernels)
         for (int64_t n = (n_valid + 15) / 16 * 16, extra = 0; extra < 2; extra++, n += 16) {
             float *x = normal(0, n, (uint32_t)n_valid, 9), *expected = twin_of(1, x, n);
             float *again = twin_of(2, x, n), *expected_again = twin_of(3, x, n);
+            int64_t first = n_valid % 3 ? 0 : n_valid / 3; /* some begin later */
             x[n - 1] = again[n - 1] = n_valid < n ? NAN : x[n - 1];
-            hone_softmax_part part = kernels->softmax_block(n_valid, n, 0.125f, x),
-                              expected_part = reference.softmax_block(n_valid, n, 0.125f, expected);
+            x[0] = again[0] = first > 0 ? NAN : x[0];
+            hone_softmax_part part = kernels->softmax_block(first, n_valid, n, 0.125f, x),
+                              expected_part = reference.softmax_block(first, n_valid, n, 0.125f, expected);
             assert_same(x, expected, n, "softmax_block", n_valid);
             assert_memory_equal(&part, &expected_part, sizeof part);
-            kernels->softmax_again(n_valid, n, 0.125f, part, again);
-            reference.softmax_again(n_valid, n, 0.125f, part, expected_again);
+            kernels->softmax_again(first, n_valid, n, 0.125f, part, again);
+            reference.softmax_again(first, n_valid, n, 0.125f, part, expected_again);
             assert_same(again, expected_again, n, "softmax_again", n_valid);
             for (float top = part.top - 200; top < part.top + 300; top += 100) {
                 const float *next = normal(4, n_valid, 5, 1);
@@ -516,6 +535,7 @@ static const kernel_check checks[] = {{"tile", check_tile},
                                       {"rms_norm", check_rms_norm},
                                       {"add and scale", check_add_and_scale},
                                       {"swiglu", check_swiglu},
+                                      {"geglu", check_geglu},
                                       {"rope", check_rope},
                                       {"softmax", check_softmax},
                                       {"weights", check_weights},
@@ -661,6 +681,19 @@ static void test_gelu_agrees_with_double_precision(void **state)
         double expected = (double)x * 0.5 * erfc(-(double)x / sqrt(2));
         if (!(fabs((double)y - expected) <= 3e-7 * fmax(1, fabs((double)x))))
             fail_msg("gelu(%.9g) is %.9g, exactly %.9g", (double)x, (double)y, expected);
+    }
+}
+
+static void test_geglu_agrees_with_double_precision(void **state)
+{
+    (void)state;
+    const float one = 1;
+    for (int i = -120000; i <= 120000; i++) {
+        float x = (float)i * 1e-4f, y;
+        reference.geglu(1, &x, &one, &y);
+        double g = (double)x, expected = 0.5 * g * (1 + tanh(sqrt(2 / M_PI) * (g + 0.044715 * g * g * g)));
+        if (!(fabs((double)y - expected) <= 3e-7 * fmax(1, fabs(g))))
+            fail_msg("geglu(%.9g) is %.9g, exactly %.9g", g, (double)y, expected);
     }
 }
 
@@ -850,6 +883,7 @@ int main(void)
         cmocka_unit_test(test_softmax_agrees_with_double_precision),
         cmocka_unit_test(test_rms_norm_agrees_with_double_precision),
         cmocka_unit_test(test_gelu_agrees_with_double_precision),
+        cmocka_unit_test(test_geglu_agrees_with_double_precision),
         cmocka_unit_test(test_layer_norm_agrees_with_double_precision),
         cmocka_unit_test(test_log_sum_exp_agrees_with_double_precision),
         cmocka_unit_test(test_sum_exp_and_max_ignore_nothing),

@@ -86,16 +86,20 @@ typedef struct hone_kernels {
     void (*swiglu)(int64_t n, const hone_real *gate, const hone_real *up, hone_real *y);
     void (*swiglu_backward)(int64_t n, const hone_real *gate, const hone_real *up, const hone_real *dy,
                             hone_real *dgate, hone_real *dup);
+    void (*geglu)(int64_t n, const hone_real *gate, const hone_real *up, hone_real *y);
+    void (*geglu_backward)(int64_t n, const hone_real *gate, const hone_real *up, const hone_real *dy, hone_real *dgate,
+                           hone_real *dup);
     void (*rope_adjacent)(int64_t head_dim, const hone_real *cos_sin, hone_real *x, hone_real direction);
     void (*rope_half)(int64_t head_dim, const hone_real *cos_sin, hone_real *x, hone_real direction);
     /* n is a multiple of 16; values from n_valid on become 0: x = exp(scale*x - max) / sum. */
     void (*softmax)(int64_t n_valid, int64_t n, hone_real scale, hone_real *x);
-    /* x = exp(scale*x - top), not divided by the sum; n as above, n_valid > 0 */
-    hone_softmax_part (*softmax_block)(int64_t n_valid, int64_t n, hone_real scale, hone_real *x);
+    /* x = exp(scale*x - top), not divided by the sum; n as above, values before `first` become 0, first < n_valid */
+    hone_softmax_part (*softmax_block)(int64_t first, int64_t n_valid, int64_t n, hone_real scale, hone_real *x);
     /* Weighted sums o and those of the next block of positions, x, become those of both (part too). */
     void (*softmax_join)(int64_t n, hone_softmax_part *part, hone_softmax_part next, hone_real *o, const hone_real *x);
-    /* x = exp(scale*x - part.top) * part.sum, where sum is the reciprocal here; n as above */
-    void (*softmax_again)(int64_t n_valid, int64_t n, hone_real scale, hone_softmax_part part, hone_real *x);
+    /* x = exp(scale*x - part.top) * part.sum, where sum is the reciprocal here; first and n as above */
+    void (*softmax_again)(int64_t first, int64_t n_valid, int64_t n, hone_real scale, hone_softmax_part part,
+                          hone_real *x);
     hone_real (*max)(int64_t n, const hone_real *x);
     double (*sum_exp)(int64_t n, hone_real max, const hone_real *x); /* sum of exp(x - max), n any */
     /* w = exp((x - top) / temperature); returns their sum */
