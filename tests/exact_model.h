@@ -1,8 +1,9 @@
-/* exact_model.h - the llama model in double precision, written for clarity: what hone's forward pass is measured
- * against.
+/* exact_model.h - the llama and Gemma 3 models in double precision, written for clarity: what hone's forward pass is
+ * measured against.
  *
  * One sequence at a time, no cache, no batching; weights are decoded from the file a row at a time by file_rows.h.
- * Touvron et al. 2023, arXiv 2302.13971; LoRA: Hu et al. 2021, arXiv 2106.09685, y = W x + scale * B (A x). */
+ * Touvron et al. 2023, arXiv 2302.13971; Gemma Team 2025, arXiv 2503.19786; LoRA: Hu et al. 2021, arXiv 2106.09685,
+ * y = W x + scale * B (A x). */
 #ifndef HONE_TESTS_EXACT_MODEL_H
 #define HONE_TESTS_EXACT_MODEL_H
 
@@ -86,10 +87,11 @@ static inline void exact_linear(const exact_model *m, int64_t layer, hone_linear
         }
 }
 
+/* Rows as wide as the norm; y may be x. */
 static inline void exact_norm(const exact_model *m, const char *name, int64_t n, const double *x, double *y)
 {
     const hone_gguf_tensor *t = hone_gguf_find_tensor(m->file, name);
-    int64_t dim = m->config->n_embd;
+    int64_t dim = t->ne[0];
     for (int64_t i = 0; i < n; i++) {
         double squares = 0;
         for (int64_t k = 0; k < dim; k++)
@@ -100,23 +102,24 @@ static inline void exact_norm(const exact_model *m, const char *name, int64_t n,
     }
 }
 
-/* Adjacent pairs (2i, 2i+1), as in llama-architecture files. */
-static inline void exact_rope(const exact_model *m, int64_t n, int64_t n_heads, double *x)
+/* Adjacent pairs (2i, 2i+1), as in llama-architecture files, or halves (i, i + dim/2). */
+static inline void exact_rope(const exact_model *m, double base, int64_t n, int64_t n_heads, double *x)
 {
-    int64_t dim = m->config->head_dim;
+    int64_t dim = m->config->head_dim, apart = m->config->rope_half_split ? dim / 2 : 1;
     for (int64_t t = 0; t < n; t++)
         for (int64_t h = 0; h < n_heads; h++)
             for (int64_t i = 0; i < dim; i += 2) {
-                double angle = (double)t * pow(m->config->rope_base, -(double)i / (double)dim),
-                       *p = x + (t * n_heads + h) * dim + i;
-                double a = p[0], b = p[1];
+                double angle = (double)t * pow(base, -(double)i / (double)dim),
+                       *p = x + (t * n_heads + h) * dim + (apart == 1 ? i : i / 2);
+                double a = p[0], b = p[apart];
                 p[0] = a * cos(angle) - b * sin(angle);
-                p[1] = a * sin(angle) + b * cos(angle);
+                p[apart] = a * sin(angle) + b * cos(angle);
             }
 }
 
-static inline void exact_attention(const exact_model *m, int64_t n, const double *q, const double *k, const double *v,
-                                   double *o)
+/* window: positions that a row sees; 0: all up to its own. */
+static inline void exact_attention(const exact_model *m, int64_t window, int64_t n, const double *q, const double *k,
+                                   const double *v, double *o)
 {
     const hone_model_config *c = m->config;
     double *score = exact_array(n);
@@ -124,7 +127,8 @@ static inline void exact_attention(const exact_model *m, int64_t n, const double
         for (int64_t h = 0; h < c->n_heads; h++) {
             int64_t kv = h / (c->n_heads / c->n_kv_heads);
             double sum = 0, *out = o + (t * c->n_heads + h) * c->head_dim, top = -INFINITY;
-            for (int64_t p = 0; p <= t; p++) {
+            int64_t first = window > 0 && t >= window ? t - window + 1 : 0;
+            for (int64_t p = first; p <= t; p++) {
                 score[p] = 0;
                 for (int64_t d = 0; d < c->head_dim; d++)
                     score[p] +=
@@ -132,14 +136,30 @@ static inline void exact_attention(const exact_model *m, int64_t n, const double
                 score[p] /= sqrt((double)c->head_dim);
                 top = fmax(top, score[p]);
             }
-            for (int64_t p = 0; p <= t; p++)
+            for (int64_t p = first; p <= t; p++)
                 sum += score[p] = exp(score[p] - top);
             memset(out, 0, (size_t)c->head_dim * sizeof *out);
-            for (int64_t p = 0; p <= t; p++)
+            for (int64_t p = first; p <= t; p++)
                 for (int64_t d = 0; d < c->head_dim; d++)
                     out[d] += score[p] / sum * v[(p * c->n_kv_heads + kv) * c->head_dim + d];
         }
     free(score);
+}
+
+/* blk.<layer>.<part>.weight over n rows of x, in place, where the file has such a norm. */
+static inline void exact_further_norm(const exact_model *m, int64_t layer, const char *part, int64_t n, double *x)
+{
+    char name[64];
+    snprintf(name, sizeof name, "blk.%lld.%s.weight", (long long)layer, part);
+    if (hone_gguf_find_tensor(m->file, name))
+        exact_norm(m, name, n, x, x);
+}
+
+/* silu(g), or for Gemma the GELU by its tanh. */
+static inline double exact_gate(const exact_model *m, double g)
+{
+    double u = sqrt(2 / 3.14159265358979323846) * (g + 0.044715 * g * g * g);
+    return m->config->gelu_gate ? 0.5 * g * (1 + tanh(u)) : g / (1 + exp(-g));
 }
 
 /* Hidden states before the output norm: x [n, n_embd]. */
@@ -156,18 +176,25 @@ static inline void exact_forward(const exact_model *m, const int32_t *ids, int64
     char name[64];
     for (int64_t t = 0; t < n; t++)
         for (int64_t i = 0; i < c->n_embd; i++)
-            x[t * c->n_embd + i] = decoded_exactly(
-                f, embeddings->data + (size_t)ids[t] * (size_t)(c->n_embd / f->block_weights * f->block_bytes), i);
+            x[t * c->n_embd + i] =
+                (strcmp(c->architecture, "gemma3") == 0 ? sqrt((double)c->n_embd) : 1) *
+                decoded_exactly(
+                    f, embeddings->data + (size_t)ids[t] * (size_t)(c->n_embd / f->block_weights * f->block_bytes), i);
     for (int64_t l = 0; l < c->n_layers; l++) {
         snprintf(name, sizeof name, "blk.%lld.attn_norm.weight", (long long)l);
         exact_norm(m, name, n, x, normed);
         exact_linear(m, l, HONE_ATTN_Q, "attn_q", n, normed, q);
         exact_linear(m, l, HONE_ATTN_K, "attn_k", n, normed, k);
         exact_linear(m, l, HONE_ATTN_V, "attn_v", n, normed, v);
-        exact_rope(m, n, c->n_heads, q);
-        exact_rope(m, n, c->n_kv_heads, k);
-        exact_attention(m, n, q, k, v, o);
+        bool local = c->window > 0 && l % c->full_every != c->full_every - 1;
+        double base = local ? c->local_rope_base : c->rope_base;
+        exact_further_norm(m, l, "attn_q_norm", n * c->n_heads, q);
+        exact_further_norm(m, l, "attn_k_norm", n * c->n_kv_heads, k);
+        exact_rope(m, base, n, c->n_heads, q);
+        exact_rope(m, base, n, c->n_kv_heads, k);
+        exact_attention(m, local ? c->window : 0, n, q, k, v, o);
         exact_linear(m, l, HONE_ATTN_OUTPUT, "attn_output", n, o, y);
+        exact_further_norm(m, l, "post_attention_norm", n, y);
         for (int64_t i = 0; i < n * c->n_embd; i++)
             x[i] += y[i];
         snprintf(name, sizeof name, "blk.%lld.ffn_norm.weight", (long long)l);
@@ -175,8 +202,9 @@ static inline void exact_forward(const exact_model *m, const int32_t *ids, int64
         exact_linear(m, l, HONE_FFN_GATE, "ffn_gate", n, normed, gate);
         exact_linear(m, l, HONE_FFN_UP, "ffn_up", n, normed, up);
         for (int64_t i = 0; i < n * c->n_ff; i++)
-            gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i];
+            gate[i] = exact_gate(m, gate[i]) * up[i];
         exact_linear(m, l, HONE_FFN_DOWN, "ffn_down", n, gate, y);
+        exact_further_norm(m, l, "post_ffw_norm", n, y);
         for (int64_t i = 0; i < n * c->n_embd; i++)
             x[i] += y[i];
     }

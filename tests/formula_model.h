@@ -1,6 +1,7 @@
-/* formula_model.h - the very small llama of tools/make_tiny_gradients.py as a GGUF file: 3 layers, 32 wide, 2 heads on
- * one key-value head of 16, 48 tokens, tied. Element i of the t-th tensor is 0.3 sin(0.37 i + 1.7 t), of a norm 1 +
- * that, in Hugging Face's row order; the file has the rows of q and k as llama.cpp's converter leaves them. */
+/* formula_model.h - the very small models of tools/make_tiny_gradients.py and make_tiny_gemma.py as GGUF files: 3
+ * layers, 32 wide, 2 heads on one key-value head of 16, 48 tokens, tied. Element i of the t-th tensor is 0.3 sin(0.37 i
+ * + 1.7 t), of a norm 1 + that, in Hugging Face's row order; llama's file has the rows of q and k as llama.cpp's
+ * converter leaves them, which of Gemma 3 leaves them alone. */
 #ifndef HONE_TESTS_FORMULA_MODEL_H
 #define HONE_TESTS_FORMULA_MODEL_H
 
@@ -45,6 +46,34 @@ static inline void formula_add(formula_writer *w, const char *name, int64_t n_ou
     w->n++;
 }
 
+static inline hone_status formula_finish(gguf_writer *w, formula_writer *t, const char *path, hone_error *err)
+{
+    hone_buffer file = {0};
+    uint32_t version = 3;
+    hone_buffer_append(&file, "GGUF", 4);
+    hone_buffer_append(&file, &version, 4);
+    hone_buffer_append(&file, &t->n, 8);
+    hone_buffer_append(&file, &w->n_values, 8);
+    hone_buffer_append(&file, w->values.data, w->values.length);
+    hone_buffer_append(&file, t->directory.data, t->directory.length);
+    while (file.length % 32)
+        hone_buffer_putc(&file, 0);
+    hone_buffer_append(&file, t->data.data, t->data.length);
+    hone_status status = file.failed ? hone_fail(err, HONE_NO_MEMORY, "out of memory")
+                                     : hone_file_write_atomic(path, file.data, file.length, err);
+    hone_buffer_clear(&file);
+    hone_buffer_clear(&w->values);
+    hone_buffer_clear(&t->directory);
+    hone_buffer_clear(&t->data);
+    return status;
+}
+
+static inline void formula_add_float(gguf_writer *w, const char *key, float value)
+{
+    gguf_write_key(w, key, HONE_GGUF_F32);
+    hone_buffer_append(&w->values, &value, 4);
+}
+
 static inline hone_status formula_model_write(const char *path, hone_error *err)
 {
     static const struct {
@@ -55,9 +84,6 @@ static inline hone_status formula_model_write(const char *path, hone_error *err)
                  {"ffn_gate", 48, 32}, {"ffn_up", 48, 32},      {"ffn_down", 32, 48}};
     gguf_writer w = {0};
     formula_writer t = {0};
-    hone_buffer file = {0};
-    float base = 10000, epsilon = 1e-5f;
-    uint32_t version = 3;
     char name[64];
     gguf_add_string(&w, "general.architecture", "llama");
     gguf_add_u32(&w, "llama.block_count", FORMULA_LAYERS);
@@ -66,10 +92,8 @@ static inline hone_status formula_model_write(const char *path, hone_error *err)
     gguf_add_u32(&w, "llama.feed_forward_length", FORMULA_FF);
     gguf_add_u32(&w, "llama.attention.head_count", 2);
     gguf_add_u32(&w, "llama.attention.head_count_kv", 1);
-    gguf_write_key(&w, "llama.rope.freq_base", HONE_GGUF_F32);
-    hone_buffer_append(&w.values, &base, 4);
-    gguf_write_key(&w, "llama.attention.layer_norm_rms_epsilon", HONE_GGUF_F32);
-    hone_buffer_append(&w.values, &epsilon, 4);
+    formula_add_float(&w, "llama.rope.freq_base", 10000);
+    formula_add_float(&w, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
     formula_add(&t, "token_embd.weight", FORMULA_VOCAB, FORMULA_EMBD, false);
     for (int l = 0; l < FORMULA_LAYERS; l++)
         for (int i = 0; i < 9; i++) {
@@ -77,22 +101,43 @@ static inline hone_status formula_model_write(const char *path, hone_error *err)
             formula_add(&t, name, parts[i].n_out, parts[i].n_in, i == 1 || i == 2);
         }
     formula_add(&t, "output_norm.weight", 1, FORMULA_EMBD, false);
-    hone_buffer_append(&file, "GGUF", 4);
-    hone_buffer_append(&file, &version, 4);
-    hone_buffer_append(&file, &t.n, 8);
-    hone_buffer_append(&file, &w.n_values, 8);
-    hone_buffer_append(&file, w.values.data, w.values.length);
-    hone_buffer_append(&file, t.directory.data, t.directory.length);
-    while (file.length % 32)
-        hone_buffer_putc(&file, 0);
-    hone_buffer_append(&file, t.data.data, t.data.length);
-    hone_status status = file.failed ? hone_fail(err, HONE_NO_MEMORY, "out of memory")
-                                     : hone_file_write_atomic(path, file.data, file.length, err);
-    hone_buffer_clear(&file);
-    hone_buffer_clear(&w.values);
-    hone_buffer_clear(&t.directory);
-    hone_buffer_clear(&t.data);
-    return status;
+    return formula_finish(&w, &t, path, err);
+}
+
+static inline hone_status formula_gemma_write(const char *path, hone_error *err)
+{
+    static const struct {
+        const char *name;
+        int n_out, n_in;
+    } parts[] = {
+        {"attn_norm", 1, 32},    {"attn_q", 32, 32},       {"attn_k", 16, 32},     {"attn_v", 16, 32},
+        {"attn_output", 32, 32}, {"attn_q_norm", 1, 16},   {"attn_k_norm", 1, 16}, {"post_attention_norm", 1, 32},
+        {"ffn_norm", 1, 32},     {"post_ffw_norm", 1, 32}, {"ffn_gate", 48, 32},   {"ffn_up", 48, 32},
+        {"ffn_down", 32, 48}};
+    gguf_writer w = {0};
+    formula_writer t = {0};
+    char name[64];
+    gguf_add_string(&w, "general.architecture", "gemma3");
+    gguf_add_u32(&w, "gemma3.block_count", FORMULA_LAYERS);
+    gguf_add_u32(&w, "gemma3.context_length", 64);
+    gguf_add_u32(&w, "gemma3.embedding_length", FORMULA_EMBD);
+    gguf_add_u32(&w, "gemma3.feed_forward_length", FORMULA_FF);
+    gguf_add_u32(&w, "gemma3.attention.head_count", 2);
+    gguf_add_u32(&w, "gemma3.attention.head_count_kv", 1);
+    gguf_add_u32(&w, "gemma3.attention.key_length", FORMULA_HEAD_DIM);
+    gguf_add_u32(&w, "gemma3.attention.value_length", FORMULA_HEAD_DIM);
+    gguf_add_u32(&w, "gemma3.attention.sliding_window", 4);
+    gguf_add_u32(&w, "gemma3.attention.sliding_window_pattern", 2);
+    formula_add_float(&w, "gemma3.rope.freq_base", 1e6f);
+    formula_add_float(&w, "gemma3.attention.layer_norm_rms_epsilon", 1e-6f);
+    formula_add(&t, "token_embd.weight", FORMULA_VOCAB, FORMULA_EMBD, false);
+    for (int l = 0; l < FORMULA_LAYERS; l++)
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+            snprintf(name, sizeof name, "blk.%d.%s.weight", l, parts[i].name);
+            formula_add(&t, name, parts[i].n_out, parts[i].n_in, false);
+        }
+    formula_add(&t, "output_norm.weight", 1, FORMULA_EMBD, false);
+    return formula_finish(&w, &t, path, err);
 }
 
 #endif

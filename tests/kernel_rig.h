@@ -5,7 +5,7 @@
 
 #include "numbers.h"
 
-#include "ops/cpu/kernels.h"
+#include "ops/cpu/blocks.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -88,25 +88,68 @@ static inline uint16_t finite_half(uint64_t r)
     return (h & 0x7C00) == 0x7C00 ? (uint16_t)(h & 0xBFFF) : h;
 }
 
-/* Random but finite content: scales are halves at the start of a block, everything else may be any byte. */
+/* Where the halves of a packing stand: `n` of them at the start of every `stride` bytes. */
+typedef struct panel_halves {
+    size_t stride, n;
+} panel_halves;
+
+static inline panel_halves halves_of(hone_packing packing)
+{
+    hone_block_form f = hone_block_form_of(packing);
+    switch (packing) {
+    case HONE_PACK_F16:
+        return (panel_halves){32, 16};
+    case HONE_PACK_Q8:
+        return (panel_halves){HONE_Q8_BLOCK_BYTES, 16};
+    case HONE_PACK_Q4:
+        return (panel_halves){HONE_Q4_BLOCK_BYTES, 32};
+    case HONE_PACK_Q5:
+        return (panel_halves){(size_t)f.block_bytes, 32};
+    case HONE_PACK_Q4K:
+    case HONE_PACK_Q5K:
+    case HONE_PACK_Q6K:
+        return (panel_halves){hone_head_stride(f), (size_t)f.head_bytes / 2};
+    default:
+        return (panel_halves){1, 0};
+    }
+}
+
+/* A panel's width is a multiple of this, and so is the step in which it is expanded. */
+static inline int64_t width_step(hone_packing packing)
+{
+    return hone_block_form_of(packing).head_bytes ? 256 : packing >= HONE_PACK_Q8 ? 32 : 1;
+}
+
+static inline size_t panel_bytes_for(hone_packing packing, int64_t n_in)
+{
+    hone_block_form f = hone_block_form_of(packing);
+    if (f.bits)
+        return f.head_bytes ? (size_t)n_in / 256 * hone_head_stride(f) : (size_t)n_in / 32 * (size_t)f.block_bytes;
+    switch (packing) {
+    case HONE_PACK_F32:
+        return (size_t)n_in * 64;
+    case HONE_PACK_Q8:
+    case HONE_PACK_Q4:
+        return (size_t)n_in / 32 * halves_of(packing).stride;
+    default:
+        return (size_t)n_in * 32;
+    }
+}
+
+/* Random but finite content: halves where scales stand, everything else may be any byte. */
 static inline unsigned char *fill_panel(int which, hone_packing packing, int64_t n_in, uint32_t stream, size_t *bytes)
 {
     hone_rng_key key = {3, HONE_RNG_TEST, stream};
-    size_t block = packing == HONE_PACK_Q4 ? HONE_Q4_BLOCK_BYTES : HONE_Q8_BLOCK_BYTES;
-    size_t halves = packing == HONE_PACK_Q4 ? 32 : packing == HONE_PACK_Q8 ? 16 : 0;
-    *bytes = packing == HONE_PACK_F32 ? (size_t)n_in * 64 : halves ? (size_t)n_in / 32 * block : (size_t)n_in * 32;
+    panel_halves halves = halves_of(packing);
+    *bytes = panel_bytes_for(packing, n_in);
     unsigned char *panel = guarded_bytes(&buffers[which], *bytes);
     for (size_t i = 0; i < *bytes; i++)
         panel[i] = (unsigned char)hone_rng_u64(key, i);
-    for (size_t b = 0; halves && b < (size_t)n_in / 32; b++)
-        for (size_t i = 0; i < halves; i++) {
+    for (size_t b = 0; halves.n && b < *bytes / halves.stride; b++)
+        for (size_t i = 0; i < halves.n; i++) {
             uint16_t h = finite_half(hone_rng_u64(key, 1000000 + b * 64 + i));
-            memcpy(panel + b * block + 2 * i, &h, 2);
+            memcpy(panel + b * halves.stride + 2 * i, &h, 2);
         }
-    for (size_t i = 0; packing == HONE_PACK_F16 && i < *bytes / 2; i++) {
-        uint16_t h = finite_half(hone_rng_u64(key, 2000000 + i));
-        memcpy(panel + 2 * i, &h, 2);
-    }
     return panel;
 }
 

@@ -1,5 +1,5 @@
-/* real_model.h - where tests find the default model. A test that needs it is skipped, with a message, when it is
- * absent. */
+/* real_model.h - where tests find the real models. A test that needs one is skipped, with a message, when it is absent.
+ */
 #ifndef HONE_TESTS_REAL_MODEL_H
 #define HONE_TESTS_REAL_MODEL_H
 
@@ -7,14 +7,25 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* The path of SmolLM2-135M-Instruct.Q4_1.gguf from the environment variable HONE_TEST_MODEL, or NULL. */
-static inline const char *hone_test_model(void)
+/* The path that the environment variable names, or NULL when no file is there. */
+static inline const char *hone_test_file(const char *variable, const char *file)
 {
-    const char *path = getenv("HONE_TEST_MODEL");
+    const char *path = getenv(variable);
     if (path && *path && access(path, R_OK) == 0)
         return path;
-    fprintf(stderr, "skipped: set HONE_TEST_MODEL to SmolLM2-135M-Instruct.Q4_1.gguf to run this test\n");
+    fprintf(stderr, "skipped: set %s to %s to run this test\n", variable, file);
     return NULL;
+}
+
+static inline const char *hone_test_model(void)
+{
+    return hone_test_file("HONE_TEST_MODEL", "SmolLM2-135M-Instruct.Q4_1.gguf");
+}
+
+/* Gemma 3: another architecture, K-quants, a SentencePiece vocabulary. */
+static inline const char *hone_test_gemma(void)
+{
+    return hone_test_file("HONE_TEST_GEMMA", "gemma-3-270m-q4_k_m.gguf");
 }
 
 #endif

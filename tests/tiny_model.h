@@ -88,6 +88,34 @@ static inline void tiny_vocabulary(gguf_writer *w, const char *chat_template, bo
                           "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}");
 }
 
+static inline hone_status tiny_write_file(gguf_writer *w, tiny_tensors *t, const char *path, hone_error *err)
+{
+    hone_buffer file = {0};
+    uint32_t version = 3;
+    hone_buffer_append(&file, "GGUF", 4);
+    hone_buffer_append(&file, &version, 4);
+    hone_buffer_append(&file, &t->n, 8);
+    hone_buffer_append(&file, &w->n_values, 8);
+    hone_buffer_append(&file, w->values.data, w->values.length);
+    hone_buffer_append(&file, t->directory.data, t->directory.length);
+    while (file.length % 32)
+        hone_buffer_putc(&file, 0);
+    hone_buffer_append(&file, t->data.data, t->data.length);
+    hone_status status = file.failed ? hone_fail(err, HONE_NO_MEMORY, "out of memory")
+                                     : hone_file_write_atomic(path, file.data, file.length, err);
+    hone_buffer_clear(&file);
+    hone_buffer_clear(&w->values);
+    hone_buffer_clear(&t->directory);
+    hone_buffer_clear(&t->data);
+    return status;
+}
+
+static inline void tiny_add_float(gguf_writer *w, const char *key, float value)
+{
+    gguf_write_key(w, key, HONE_GGUF_F32);
+    hone_buffer_append(&w->values, &value, 4);
+}
+
 /* chat_template NULL: one like ChatML. */
 static inline hone_status tiny_model_write_as(const char *path, const char *chat_template, bool add_bos,
                                               hone_error *err)
@@ -98,7 +126,6 @@ static inline hone_status tiny_model_write_as(const char *path, const char *chat
     gguf_writer w = {0};
     tiny_tensors t = {0};
     char name[64];
-    float base = 10000, epsilon = 1e-5f;
     gguf_add_string(&w, "general.architecture", "llama");
     gguf_add_u32(&w, "llama.block_count", TINY_LAYERS);
     gguf_add_u32(&w, "llama.context_length", TINY_CONTEXT);
@@ -106,10 +133,8 @@ static inline hone_status tiny_model_write_as(const char *path, const char *chat
     gguf_add_u32(&w, "llama.feed_forward_length", TINY_FF);
     gguf_add_u32(&w, "llama.attention.head_count", TINY_HEADS);
     gguf_add_u32(&w, "llama.attention.head_count_kv", TINY_KV_HEADS);
-    gguf_write_key(&w, "llama.rope.freq_base", HONE_GGUF_F32);
-    hone_buffer_append(&w.values, &base, 4);
-    gguf_write_key(&w, "llama.attention.layer_norm_rms_epsilon", HONE_GGUF_F32);
-    hone_buffer_append(&w.values, &epsilon, 4);
+    tiny_add_float(&w, "llama.rope.freq_base", 10000);
+    tiny_add_float(&w, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
     tiny_vocabulary(&w, chat_template, add_bos);
     tiny_add(&t, "token_embd.weight", 3, TINY_VOCAB, TINY_EMBD, 0);
     tiny_add(&t, "output_norm.weight", 0, 1, TINY_EMBD, 2); /* so that answers differ clearly */
@@ -120,27 +145,10 @@ static inline hone_status tiny_model_write_as(const char *path, const char *chat
         tiny_add(&t, name, 0, 1, TINY_EMBD, 1);
         for (int i = 0; i < 7; i++) {
             snprintf(name, sizeof name, "blk.%d.%s.weight", l, linears[i]);
-            tiny_add(&t, name, (i + l * 3) % N_FORMATS, shapes[i][0], shapes[i][1], 0);
+            tiny_add(&t, name, (i + l * 3) % N_TINY_FORMATS, shapes[i][0], shapes[i][1], 0);
         }
     }
-    hone_buffer file = {0};
-    uint32_t version = 3;
-    hone_buffer_append(&file, "GGUF", 4);
-    hone_buffer_append(&file, &version, 4);
-    hone_buffer_append(&file, &t.n, 8);
-    hone_buffer_append(&file, &w.n_values, 8);
-    hone_buffer_append(&file, w.values.data, w.values.length);
-    hone_buffer_append(&file, t.directory.data, t.directory.length);
-    while (file.length % 32)
-        hone_buffer_putc(&file, 0);
-    hone_buffer_append(&file, t.data.data, t.data.length);
-    hone_status status = file.failed ? hone_fail(err, HONE_NO_MEMORY, "out of memory")
-                                     : hone_file_write_atomic(path, file.data, file.length, err);
-    hone_buffer_clear(&file);
-    hone_buffer_clear(&w.values);
-    hone_buffer_clear(&t.directory);
-    hone_buffer_clear(&t.data);
-    return status;
+    return tiny_write_file(&w, &t, path, err);
 }
 
 static inline hone_status tiny_model_write(const char *path, hone_error *err)

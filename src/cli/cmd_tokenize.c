@@ -2,11 +2,13 @@
 #include "cli/commands.h"
 
 #include "base/file.h"
+#include "catalogue/models.h"
 #include "model/model_file.h"
 #include "text/tokenizer.h"
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static hone_status ids_of_text(const hone_tokenizer *t, const hone_buffer *in, bool parse_special, hone_buffer *out,
@@ -65,7 +67,7 @@ static int run(int argc, char **argv)
     bool parse_special = false, decode = false;
     const hone_option options[] = {
         {"model", 'm', HONE_OPTION_TEXT, &model, "MODEL",
-         "the model (or vocabulary) whose tokens to use: a GGUF file or a folder"},
+         "the model (or vocabulary) whose tokens to use: a name, a GGUF file or a folder"},
         {"parse-special", 0, HONE_OPTION_FLAG, &parse_special, NULL,
          "text such as <|im_start|> becomes its control token"},
         {"decode", 0, HONE_OPTION_FLAG, &decode, NULL,
@@ -80,6 +82,7 @@ static int run(int argc, char **argv)
     hone_error err;
     hone_model_file file = {0};
     hone_tokenizer *t = NULL;
+    char *path = NULL;
     hone_buffer in = {0}, out = {0};
     hone_status status = HONE_OK;
     if (!model)
@@ -88,7 +91,9 @@ static int run(int argc, char **argv)
         status = hone_fail(&err, HONE_BAD_INPUT, "\"%s\": the text comes on standard input, not as an argument",
                            arguments.items[0]);
     if (status == HONE_OK)
-        status = hone_model_file_open(model, &file, &err);
+        status = hone_model_resolve(model, &path, &err);
+    if (status == HONE_OK)
+        status = hone_model_file_open(path, &file, &err);
     if (status != HONE_OK)
         goto done;
     status = hone_tokenizer_from_gguf(&file.gguf, &t, &err);
@@ -103,6 +108,7 @@ static int run(int argc, char **argv)
         (fwrite(out.data ? out.data : "", 1, out.length, stdout) != out.length || fflush(stdout) != 0))
         status = hone_fail(&err, HONE_IO, "cannot write to standard output");
 done:
+    free(path);
     hone_buffer_clear(&in);
     hone_buffer_clear(&out);
     hone_tokenizer_free(t);

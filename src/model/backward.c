@@ -122,23 +122,40 @@ static double output_backward(const backward *b, hone_label *labels, int64_t n_l
     return loss;
 }
 
+/* Gradient dx of what was added to the hidden state -> that of the rows x which the post norm read; in `room` where
+ * there is such a norm. */
+static const hone_real *post_norm_backward(const backward *b, const hone_real *x, const hone_real *w,
+                                           const hone_real *rrms, hone_real *room)
+{
+    int64_t dim = b->model->config.n_embd;
+    if (!w)
+        return b->tape->dx;
+    memset(room, 0, (size_t)(b->n * dim) * sizeof *room);
+    hone_op_rms_norm_backward(b->model->ops, b->n, dim, x, w, rrms, b->tape->dx, room);
+    return room;
+}
+
 static void mlp_backward(const backward *b, int64_t l)
 {
     const hone_model_config *c = &b->model->config;
+    const hone_layer *layer = &b->model->layers[l];
     const hone_layer_tape *t = &b->tape->layers[l];
     hone_ops *ops = b->model->ops;
     hone_real *activated = b->ws->activated, *normed = b->ws->normed, *d_activated = b->tape->d_wide_a,
               *d_up = b->tape->d_wide_b;
-    hone_op_swiglu(ops, b->n * c->n_ff, t->gate, t->up, activated);
-    linear_backward(b, l, HONE_FFN_DOWN, activated, b->tape->dx, d_activated, false);
-    hone_op_swiglu_backward(ops, b->n * c->n_ff, t->gate, t->up, d_activated, d_activated, d_up);
-    hone_op_rms_norm(ops, b->n, c->n_embd, c->norm_epsilon, t->x_mid, b->model->layers[l].ffn_norm, normed, NULL);
+    const hone_real *d_out =
+        post_norm_backward(b, t->ffn_out, layer->ffn_post_norm, t->ffn_out_rrms, b->tape->d_narrow);
+    (c->gelu_gate ? hone_op_geglu : hone_op_swiglu)(ops, b->n * c->n_ff, t->gate, t->up, activated);
+    linear_backward(b, l, HONE_FFN_DOWN, activated, d_out, d_activated, false);
+    (c->gelu_gate ? hone_op_geglu_backward : hone_op_swiglu_backward)(ops, b->n * c->n_ff, t->gate, t->up, d_activated,
+                                                                      d_activated, d_up);
+    hone_op_rms_norm(ops, b->n, c->n_embd, c->norm_epsilon, t->x_mid, layer->ffn_norm, normed, NULL);
     linear_backward(b, l, HONE_FFN_GATE, normed, d_activated, b->tape->d_narrow, false);
     linear_backward(b, l, HONE_FFN_UP, normed, d_up, b->tape->d_narrow, true);
     if (b->tuned && b->tuned->layers[l].trained)
         norm_weight_backward(b, b->tuned->layers[l].ffn_norm_at, b->n, t->x_mid, t->ffn_rrms, b->tape->d_narrow);
-    hone_op_rms_norm_backward(ops, b->n, c->n_embd, t->x_mid, b->model->layers[l].ffn_norm, t->ffn_rrms,
-                              b->tape->d_narrow, b->tape->dx);
+    hone_op_rms_norm_backward(ops, b->n, c->n_embd, t->x_mid, layer->ffn_norm, t->ffn_rrms, b->tape->d_narrow,
+                              b->tape->dx);
 }
 
 /* Keys' gradients come before the rotation is undone, so that what steps send each other is of one kind. */
@@ -156,28 +173,48 @@ static void exchange_kv_gradients(const backward *b, int64_t l, const hone_batch
     }
 }
 
+/* Gradient d of a norm of heads -> that of x, the heads as they were; in `room` where there is such a norm. */
+static const hone_real *head_norm_backward(const backward *b, int64_t n_heads, const hone_real *x, const hone_real *w,
+                                           const hone_real *rrms, const hone_real *d, hone_real *room)
+{
+    int64_t dim = b->model->config.head_dim, n = b->n * n_heads;
+    if (!w)
+        return d;
+    memset(room, 0, (size_t)(n * dim) * sizeof *room);
+    hone_op_rms_norm_backward(b->model->ops, n, dim, x, w, rrms, d, room);
+    return room;
+}
+
 static void attention_backward(const backward *b, int64_t l, const hone_kv_pool *pool, const hone_batch *batch)
 {
     const hone_model_config *c = &b->model->config;
+    const hone_layer *layer = &b->model->layers[l];
     const hone_layer_tape *t = &b->tape->layers[l];
+    const hone_rope_table *rope = hone_model_rope(b->model, l);
     hone_ops *ops = b->model->ops;
     hone_real *normed = b->ws->normed, *d_x = l > b->lowest || b->tuned ? b->tape->d_narrow : NULL;
-    linear_backward(b, l, HONE_ATTN_OUTPUT, t->attended, b->tape->dx, b->tape->d_narrow, false);
+    const hone_real *d_out =
+        post_norm_backward(b, t->attn_out, layer->attn_post_norm, t->attn_out_rrms, b->tape->d_wide_a);
+    linear_backward(b, l, HONE_ATTN_OUTPUT, t->attended, d_out, b->tape->d_narrow, false);
     hone_op_attention_backward(ops, pool, l, batch->spans, batch->n_spans, b->n + batch->n_outer, c->n_heads,
-                               1.0f / real_sqrt((hone_real)c->head_dim), t->q, t->attended, t->softmax,
-                               b->tape->d_narrow, b->tape->d_q, b->tape->d_k, b->tape->d_v, b->tape->attention_work);
+                               hone_model_window(c, l), 1.0f / real_sqrt((hone_real)c->head_dim), t->q, t->attended,
+                               t->softmax, b->tape->d_narrow, b->tape->d_q, b->tape->d_k, b->tape->d_v,
+                               b->tape->attention_work);
     exchange_kv_gradients(b, l, batch);
-    hone_op_rope(ops, b->model->rope, b->n, c->n_heads, batch->positions, b->tape->d_q, true);
-    hone_op_rope(ops, b->model->rope, b->n, c->n_kv_heads, batch->positions, b->tape->d_k, true);
-    hone_op_rms_norm(ops, b->n, c->n_embd, c->norm_epsilon, t->x_in, b->model->layers[l].attn_norm, normed, NULL);
-    linear_backward(b, l, HONE_ATTN_Q, normed, b->tape->d_q, d_x, false);
-    linear_backward(b, l, HONE_ATTN_K, normed, b->tape->d_k, d_x, true);
+    hone_op_rope(ops, rope, b->n, c->n_heads, batch->positions, b->tape->d_q, true);
+    hone_op_rope(ops, rope, b->n, c->n_kv_heads, batch->positions, b->tape->d_k, true);
+    const hone_real *d_q = head_norm_backward(b, c->n_heads, t->q_raw, layer->q_norm, t->q_rrms, b->tape->d_q,
+                                              b->tape->d_wide_a),
+                    *d_k = head_norm_backward(b, c->n_kv_heads, t->k_raw, layer->k_norm, t->k_rrms, b->tape->d_k,
+                                              b->tape->d_wide_b);
+    hone_op_rms_norm(ops, b->n, c->n_embd, c->norm_epsilon, t->x_in, layer->attn_norm, normed, NULL);
+    linear_backward(b, l, HONE_ATTN_Q, normed, d_q, d_x, false);
+    linear_backward(b, l, HONE_ATTN_K, normed, d_k, d_x, true);
     linear_backward(b, l, HONE_ATTN_V, normed, b->tape->d_v, d_x, true);
     if (b->tuned && b->tuned->layers[l].trained)
         norm_weight_backward(b, b->tuned->layers[l].attn_norm_at, b->n, t->x_in, t->attn_rrms, d_x);
     if (d_x)
-        hone_op_rms_norm_backward(ops, b->n, c->n_embd, t->x_in, b->model->layers[l].attn_norm, t->attn_rrms, d_x,
-                                  b->tape->dx);
+        hone_op_rms_norm_backward(ops, b->n, c->n_embd, t->x_in, layer->attn_norm, t->attn_rrms, d_x, b->tape->dx);
 }
 
 double hone_model_backward(const hone_model *model, const hone_kv_pool *pool, const hone_batch *batch,

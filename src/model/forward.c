@@ -1,5 +1,7 @@
 /* forward.c - the llama block: rms norm, grouped-query attention with rotary positions, gated MLP, each linear layer
- * with an optional LoRA delta. Touvron et al. 2023, arXiv 2302.13971, section 2.2. */
+ * with an optional LoRA delta. Touvron et al. 2023, arXiv 2302.13971, section 2.2. Gemma 3's (Gemma Team 2025, arXiv
+ * 2503.19786) has more norms: of each head of q and k before it is turned, and of what attention and MLP give before it
+ * is added; and windows in most layers. */
 #include "model/workspace.h"
 
 #include "base/large_memory.h"
@@ -95,7 +97,29 @@ static void layout_outputs(const hone_model_config *m, int64_t rows, hone_layer_
     for (int i = 0; i < HONE_N_LINEARS; i++) {
         int64_t n_out, n_in;
         hone_model_linear_shape(m, (hone_linear)i, &n_out, &n_in);
-        t->y[i] = i == HONE_FFN_GATE ? t->gate : i == HONE_FFN_UP ? t->up : carve(c, rows, n_out);
+        t->y[i] = i == HONE_FFN_GATE                       ? t->gate
+                  : i == HONE_FFN_UP                       ? t->up
+                  : i == HONE_ATTN_Q && m->head_norms      ? t->q_raw
+                  : i == HONE_ATTN_K && m->head_norms      ? t->k_raw
+                  : i == HONE_ATTN_OUTPUT && m->post_norms ? t->attn_out
+                  : i == HONE_FFN_DOWN && m->post_norms    ? t->ffn_out
+                                                           : carve(c, rows, n_out);
+    }
+}
+
+static void layout_norm_inputs(const hone_model_config *m, int64_t rows, hone_layer_tape *t, carver *c)
+{
+    if (m->head_norms) {
+        t->q_raw = carve(c, rows, m->n_heads * m->head_dim);
+        t->k_raw = carve(c, rows, m->n_kv_heads * m->head_dim);
+        t->q_rrms = carve(c, rows, m->n_heads);
+        t->k_rrms = carve(c, rows, m->n_kv_heads);
+    }
+    if (m->post_norms) {
+        t->attn_out = carve(c, rows, m->n_embd);
+        t->ffn_out = carve(c, rows, m->n_embd);
+        t->attn_out_rrms = carve(c, rows, 1);
+        t->ffn_out_rrms = carve(c, rows, 1);
     }
 }
 
@@ -112,6 +136,7 @@ static void layout_layer(const hone_model_config *m, const hone_tape_size *size,
     t->up = carve(c, rows, m->n_ff);
     for (int i = 0; i < HONE_N_LINEARS; i++)
         t->low[i] = carve(c, rows, size->rank);
+    layout_norm_inputs(m, rows, t, c);
     if (size->dora)
         layout_outputs(m, rows, t, c);
 }
@@ -120,7 +145,7 @@ static void layout_tape(const hone_model_config *m, hone_tape *tape, hone_layer_
 {
     const hone_tape_size *size = &tape->size;
     int64_t rows = size->max_rows, q = m->n_heads * m->head_dim, kv = m->n_kv_heads * m->head_dim;
-    int64_t widest = m->n_embd > q ? m->n_embd : q;
+    int64_t widest = m->n_embd > q ? m->n_embd : q, wide = m->n_ff > widest ? m->n_ff : widest;
     hone_layer_tape shared = {0};
     for (int64_t l = size->first_layer; l < m->n_layers; l++) {
         hone_layer_tape scratch, *t = layers ? &layers[l] : &scratch;
@@ -130,15 +155,15 @@ static void layout_tape(const hone_model_config *m, hone_tape *tape, hone_layer_
         t->x_in = carve(c, rows, m->n_embd);
     }
     tape->dx = carve(c, rows, m->n_embd);
-    tape->d_wide_a = carve(c, rows, m->n_ff);
-    tape->d_wide_b = carve(c, rows, m->n_ff);
+    tape->d_wide_a = carve(c, rows, wide);
+    tape->d_wide_b = carve(c, rows, wide);
     tape->d_narrow = carve(c, rows, widest);
     tape->d_q = carve(c, rows, q);
     tape->d_k = carve(c, rows + size->max_outer, kv);
     tape->d_v = carve(c, rows + size->max_outer, kv);
     tape->d_low = carve(c, rows, size->rank);
     if (size->dora)
-        tape->d_gained = carve(c, rows, m->n_ff > widest ? m->n_ff : widest);
+        tape->d_gained = carve(c, rows, wide);
 }
 
 static size_t tape_floats(const hone_model *model, const hone_tape_size *size)
@@ -261,6 +286,56 @@ static void project(const hone_model *model, int64_t l, const projection *p, int
     }
 }
 
+/* Each head of each row by itself; y may be x. */
+static void norm_heads(const hone_model *model, int64_t n_rows, int64_t n_heads, const hone_real *x, const hone_real *w,
+                       hone_real *y, hone_real *rrms)
+{
+    const hone_model_config *c = &model->config;
+    hone_op_rms_norm(model->ops, n_rows * n_heads, c->head_dim, c->norm_epsilon, x, w, y, rrms);
+}
+
+/* Queries and keys, turned, and values; keys and values go to the pool. Again: they are there already. */
+static void project_qkv(const hone_model *model, int64_t l, hone_kv_pool *write_to, const hone_batch *batch,
+                        hone_workspace *ws, hone_layer_tape *t, hone_real *q)
+{
+    const hone_model_config *c = &model->config;
+    const hone_layer *layer = &model->layers[l];
+    const hone_rope_table *rope = hone_model_rope(model, l);
+    hone_ops *ops = model->ops;
+    int64_t n = batch->n_rows;
+    bool again = !write_to, kept = t && c->head_norms;
+    hone_real *q_raw = kept ? t->q_raw : q, *k_raw = kept ? t->k_raw : ws->k;
+    const projection qkv[] = {{HONE_ATTN_Q, q_raw}, {HONE_ATTN_K, k_raw}, {HONE_ATTN_V, ws->v}};
+    int wanted = !again ? 3 : c->head_norms ? 2 : 1; /* the norm of k has a gradient */
+    project(model, l, qkv, wanted, batch, ws->normed, ws, t, false);
+    if (wanted < 3)
+        project(model, l, qkv + wanted, 3 - wanted, batch, ws->normed, ws, t, true);
+    if (c->head_norms) {
+        norm_heads(model, n, c->n_heads, q_raw, layer->q_norm, q, kept ? t->q_rrms : NULL);
+        norm_heads(model, n, c->n_kv_heads, k_raw, layer->k_norm, ws->k, kept ? t->k_rrms : NULL);
+    }
+    hone_op_rope(ops, rope, n, c->n_heads, batch->positions, q, false);
+    if (again)
+        return;
+    hone_op_rope(ops, rope, n, c->n_kv_heads, batch->positions, ws->k, false);
+    hone_op_kv_write(ops, write_to, l, batch->writes, batch->n_writes, ws->k, ws->v);
+}
+
+/* What a linear layer gives is added to ws->x, with a post norm after it. out: its rows on the tape, where the gradient
+ * of the norm needs them; again: the sum is not wanted. */
+static void add_projected(const hone_model *model, int64_t l, hone_linear which, const hone_batch *batch,
+                          const hone_real *x, const hone_real *post_norm, hone_real *out, hone_real *rrms,
+                          hone_workspace *ws, hone_layer_tape *t, bool again)
+{
+    const hone_model_config *c = &model->config;
+    const projection p[] = {{which, out ? out : ws->projected}};
+    project(model, l, p, 1, batch, x, ws, t, again && !post_norm);
+    if (post_norm)
+        hone_op_rms_norm(model->ops, batch->n_rows, c->n_embd, c->norm_epsilon, p->y, post_norm, ws->projected, rrms);
+    if (!again)
+        hone_op_add(model->ops, batch->n_rows * c->n_embd, ws->projected, ws->x);
+}
+
 void hone_model_forward_layer(const hone_model *model, int64_t l, const hone_kv_pool *pool, hone_kv_pool *write_to,
                               const hone_batch *batch, hone_workspace *ws, hone_layer_tape *t)
 {
@@ -268,36 +343,24 @@ void hone_model_forward_layer(const hone_model *model, int64_t l, const hone_kv_
     const hone_layer *layer = &model->layers[l];
     hone_ops *ops = model->ops;
     int64_t n = batch->n_rows;
-    bool again = !write_to;
     hone_real scale = 1.0f / real_sqrt((hone_real)c->head_dim);
     hone_real *q = t ? t->q : ws->q, *attended = t ? t->attended : ws->attended, *gate = t ? t->gate : ws->gate,
               *up = t ? t->up : ws->up;
     hone_op_rms_norm(ops, n, c->n_embd, c->norm_epsilon, ws->x, layer->attn_norm, ws->normed, t ? t->attn_rrms : NULL);
-    const projection qkv[] = {{HONE_ATTN_Q, q}, {HONE_ATTN_K, ws->k}, {HONE_ATTN_V, ws->v}};
-    project(model, l, qkv, again ? 1 : 3, batch, ws->normed, ws, t, false);
-    hone_op_rope(ops, model->rope, n, c->n_heads, batch->positions, q, false);
-    if (again) {
-        project(model, l, qkv + 1, 2, batch, ws->normed, ws, t, true);
-    } else {
-        hone_op_rope(ops, model->rope, n, c->n_kv_heads, batch->positions, ws->k, false);
-        hone_op_kv_write(ops, write_to, l, batch->writes, batch->n_writes, ws->k, ws->v);
-    }
-    hone_op_attention(ops, pool, l, batch->spans, batch->n_spans, c->n_heads, scale, q, attended,
-                      t ? t->softmax : NULL);
-    const projection output[] = {{HONE_ATTN_OUTPUT, ws->projected}};
-    project(model, l, output, 1, batch, attended, ws, t, false);
-    hone_op_add(ops, n * c->n_embd, ws->projected, ws->x);
+    project_qkv(model, l, write_to, batch, ws, t, q);
+    hone_op_attention(ops, pool, l, batch->spans, batch->n_spans, c->n_heads, hone_model_window(c, l), scale, q,
+                      attended, t ? t->softmax : NULL);
+    add_projected(model, l, HONE_ATTN_OUTPUT, batch, attended, layer->attn_post_norm, t ? t->attn_out : NULL,
+                  t ? t->attn_out_rrms : NULL, ws, t, false);
 
     if (t)
         memcpy(t->x_mid, ws->x, (size_t)(n * c->n_embd) * sizeof(hone_real));
     hone_op_rms_norm(ops, n, c->n_embd, c->norm_epsilon, ws->x, layer->ffn_norm, ws->normed, t ? t->ffn_rrms : NULL);
     const projection wide[] = {{HONE_FFN_GATE, gate}, {HONE_FFN_UP, up}};
     project(model, l, wide, 2, batch, ws->normed, ws, t, false);
-    hone_op_swiglu(ops, n * c->n_ff, gate, up, ws->activated);
-    const projection down[] = {{HONE_FFN_DOWN, ws->projected}};
-    project(model, l, down, 1, batch, ws->activated, ws, t, again);
-    if (!again)
-        hone_op_add(ops, n * c->n_embd, ws->projected, ws->x);
+    (c->gelu_gate ? hone_op_geglu : hone_op_swiglu)(ops, n * c->n_ff, gate, up, ws->activated);
+    add_projected(model, l, HONE_FFN_DOWN, batch, ws->activated, layer->ffn_post_norm, t ? t->ffn_out : NULL,
+                  t ? t->ffn_out_rrms : NULL, ws, t, !write_to);
 }
 
 const hone_real *hone_model_forward(const hone_model *model, hone_kv_pool *pool, const hone_batch *batch,
@@ -305,6 +368,8 @@ const hone_real *hone_model_forward(const hone_model *model, hone_kv_pool *pool,
 {
     const hone_model_config *c = &model->config;
     hone_op_embed(model->ops, model->token_embd, batch->n_rows, batch->tokens, ws->x);
+    if (c->embedding_scale != 0)
+        hone_op_scale(model->ops, batch->n_rows * c->n_embd, c->embedding_scale, ws->x);
     for (int64_t l = 0; l < c->n_layers; l++) {
         hone_layer_tape *t = tape && l >= tape->size.first_layer ? &tape->layers[l] : NULL;
         if (t)

@@ -63,8 +63,7 @@ static hone_status give_rows(void *context, const hone_gguf_tensor *tensor, int6
     size_t from_bytes = hone_dtype_bytes(from->dtype, n_in), to_bytes = hone_dtype_bytes(tensor->dtype, n_in);
     for (int64_t row = first; row < first + n; row++) {
         if (!hone_dtype_decode(from->dtype, from->data + (size_t)row * from_bytes, n_in, m->row))
-            return hone_fail(err, HONE_UNSUPPORTED,
-                             "%s: tensor \"%.*s\" is %s; hone reads F32, F16, BF16, Q8_0, Q4_0 and Q4_1",
+            return hone_fail(err, HONE_UNSUPPORTED, "%s: tensor \"%.*s\" is %s; hone reads " HONE_DTYPE_NAMES,
                              m->merge->file->map.path, (int)from->name.length, from->name.data,
                              hone_dtype_get_info(from->dtype)->name);
         if (m->loras[index]) {

@@ -7,11 +7,20 @@
 
 enum { MAX_LAYERS = 1024, MAX_WIDTH = 1 << 18, MAX_CONTEXT = 1 << 24 };
 
-/* Architectures whose forward pass is the one in forward.c. */
+/* Architectures whose forward pass is the one in forward.c. Gemma 3: Gemma Team 2025, arXiv 2503.19786, section 2; its
+ * files have norm weights with the 1 added already. */
 static const struct architecture {
     const char *name;
-    bool rope_half_split;
-} architectures[] = {{"llama", false}};
+    bool rope_half_split, head_norms, post_norms, gelu_gate, scaled_embeddings;
+    int64_t full_every; /* unless the file says otherwise; 0: no windows */
+} architectures[] = {{.name = "llama"},
+                     {.name = "gemma3",
+                      .rope_half_split = true,
+                      .head_norms = true,
+                      .post_norms = true,
+                      .gelu_gate = true,
+                      .scaled_embeddings = true,
+                      .full_every = 6}};
 
 static const struct {
     const char *gguf, *name, *path;
@@ -38,6 +47,16 @@ const char *hone_linear_path(hone_linear which)
 const char *hone_linear_gguf_name(hone_linear which)
 {
     return linears[which].gguf;
+}
+
+int64_t hone_model_window(const hone_model_config *c, int64_t layer)
+{
+    return c->window > 0 && (layer + 1) % c->full_every != 0 ? c->window : 0;
+}
+
+const hone_rope_table *hone_model_rope(const hone_model *model, int64_t layer)
+{
+    return hone_model_window(&model->config, layer) > 0 ? model->local_rope : model->rope;
 }
 
 void hone_model_linear_shape(const hone_model_config *c, hone_linear which, int64_t *n_out, int64_t *n_in)
@@ -69,6 +88,35 @@ static hone_status read_size(const hone_gguf *file, const char *architecture, co
     return HONE_OK;
 }
 
+/* What an architecture has beyond llama's. */
+static hone_status read_more(const hone_gguf *file, const struct architecture *a, hone_model_config *c, hone_error *err)
+{
+    char key[64];
+    double cap = 0;
+    c->rope_half_split = a->rope_half_split;
+    c->head_norms = a->head_norms;
+    c->post_norms = a->post_norms;
+    c->gelu_gate = a->gelu_gate;
+    c->embedding_scale = a->scaled_embeddings ? real_sqrt((hone_real)c->n_embd) : 0;
+    if (a->full_every == 0)
+        return HONE_OK;
+    hone_status status = read_size(file, a->name, "attention.sliding_window", 0, MAX_CONTEXT, &c->window, err);
+    if (status == HONE_OK)
+        status = read_size(file, a->name, "attention.sliding_window_pattern", a->full_every, MAX_LAYERS, &c->full_every,
+                           err);
+    c->local_rope_base = 10000;
+    snprintf(key, sizeof key, "%s.rope.freq_base_swa", a->name);
+    hone_gguf_get_float(file, key, &c->local_rope_base);
+    if (status == HONE_OK && !(c->local_rope_base > 1))
+        status = hone_fail(err, HONE_BAD_FORMAT, "%s: \"%s\" is %g, which makes no sense", file->map.path, key,
+                           c->local_rope_base);
+    snprintf(key, sizeof key, "%s.final_logit_softcapping", a->name);
+    if (status == HONE_OK && hone_gguf_get_float(file, key, &cap) && cap != 0)
+        status = hone_fail(err, HONE_UNSUPPORTED, "%s: \"%s\" is %g; hone runs Gemma 3 models, which have no cap",
+                           file->map.path, key, cap);
+    return status;
+}
+
 static hone_status read_config(const hone_gguf *file, hone_model_config *c, hone_error *err)
 {
     hone_gguf_string name;
@@ -82,11 +130,10 @@ static hone_status read_config(const hone_gguf *file, hone_model_config *c, hone
     if (!known)
         return hone_fail(
             err, HONE_UNSUPPORTED,
-            "%s: architecture \"%.*s\"; hone runs llama (Llama, SmolLM2, Mistral and others of that form). "
+            "%s: architecture \"%.*s\"; hone runs llama (Llama, SmolLM2, Mistral and others of that form) and gemma3. "
             "`hone model list` shows models that run",
             file->map.path, (int)(name.length > 60 ? 60 : name.length), name.data);
     snprintf(c->architecture, sizeof c->architecture, "%s", known->name);
-    c->rope_half_split = known->rope_half_split;
     const char *a = known->name;
     hone_status status;
     if ((status = read_size(file, a, "block_count", 0, MAX_LAYERS, &c->n_layers, err)) != HONE_OK ||
@@ -131,7 +178,7 @@ static hone_status read_config(const hone_gguf *file, hone_model_config *c, hone
     if (!(c->rope_base > 1) || !(epsilon > 0 && epsilon < 1))
         return hone_fail(err, HONE_BAD_FORMAT, "%s: rotary base %g or norm epsilon %g makes no sense", file->map.path,
                          c->rope_base, epsilon);
-    return HONE_OK;
+    return read_more(file, known, c, err);
 }
 
 static hone_status find_tensor(const hone_gguf *file, const char *name, int64_t ne0, int64_t ne1,
@@ -185,21 +232,33 @@ static hone_status read_matrix(hone_model *model, const hone_gguf *file, const c
 
 static hone_status read_layer(hone_model *model, const hone_gguf *file, int64_t l, hone_error *err)
 {
+    const hone_model_config *c = &model->config;
     hone_layer *layer = &model->layers[l];
+    const struct {
+        const char *name;
+        bool there;
+        int64_t n;
+        hone_real **to;
+    } norms[] = {{"attn_norm", true, c->n_embd, &layer->attn_norm},
+                 {"ffn_norm", true, c->n_embd, &layer->ffn_norm},
+                 {"attn_q_norm", c->head_norms, c->head_dim, &layer->q_norm},
+                 {"attn_k_norm", c->head_norms, c->head_dim, &layer->k_norm},
+                 {"post_attention_norm", c->post_norms, c->n_embd, &layer->attn_post_norm},
+                 {"post_ffw_norm", c->post_norms, c->n_embd, &layer->ffn_post_norm}};
     char name[96];
-    snprintf(name, sizeof name, "blk.%lld.attn_norm.weight", (long long)l);
-    hone_status status = read_vector(model, file, name, model->config.n_embd, &layer->attn_norm, err);
-    if (status != HONE_OK)
-        return status;
-    snprintf(name, sizeof name, "blk.%lld.ffn_norm.weight", (long long)l);
-    status = read_vector(model, file, name, model->config.n_embd, &layer->ffn_norm, err);
+    hone_status status = HONE_OK;
+    for (size_t i = 0; i < sizeof norms / sizeof *norms && status == HONE_OK; i++) {
+        snprintf(name, sizeof name, "blk.%lld.%s.weight", (long long)l, norms[i].name);
+        if (norms[i].there)
+            status = read_vector(model, file, name, norms[i].n, norms[i].to, err);
+    }
     for (int i = 0; i < HONE_N_LINEARS && status == HONE_OK; i++) {
         int64_t n_out, n_in;
         hone_model_linear_shape(&model->config, (hone_linear)i, &n_out, &n_in);
         snprintf(name, sizeof name, "blk.%lld.%s.bias", (long long)l, linears[i].gguf);
         if (hone_gguf_find_tensor(file, name))
-            return hone_fail(err, HONE_UNSUPPORTED, "%s: tensor \"%s\": hone's llama architecture has no biases",
-                             file->map.path, name);
+            return hone_fail(err, HONE_UNSUPPORTED, "%s: tensor \"%s\": hone's %s architecture has no biases",
+                             file->map.path, name, c->architecture);
         snprintf(name, sizeof name, "blk.%lld.%s.weight", (long long)l, linears[i].gguf);
         status = read_matrix(model, file, name, n_out, n_in, &layer->linear[i], err);
     }
@@ -244,6 +303,9 @@ hone_status hone_model_open(hone_ops *ops, const hone_gguf *file, hone_model **o
         status = read_layer(model, file, l, err);
     if (status == HONE_OK)
         status = hone_rope_table_create(c->n_context, c->head_dim, c->rope_base, c->rope_half_split, &model->rope, err);
+    if (status == HONE_OK && c->window > 0)
+        status = hone_rope_table_create(c->n_context, c->head_dim, c->local_rope_base, c->rope_half_split,
+                                        &model->local_rope, err);
     if (status == HONE_OK)
         status = hone_ops_reserve_attention(ops, c->n_heads, c->n_kv_heads, c->head_dim, err);
 done:
@@ -266,6 +328,7 @@ void hone_model_close(hone_model *model)
     hone_weight_free(model->token_embd);
     hone_tuned_free(model->tuned);
     hone_rope_table_free(model->rope);
+    hone_rope_table_free(model->local_rope);
     hone_arena_free(model->arena);
     free(model);
 }

@@ -25,11 +25,20 @@ typedef struct hone_model_config {
     double rope_base;
     bool rope_half_split; /* pairs (i, i + head_dim/2); otherwise (2i, 2i+1), the row order of llama-architecture files
                            */
+    /* what Gemma 3 has and llama has not; zero there */
+    bool head_norms;            /* q and k of each head are normalised before they are turned */
+    bool post_norms;            /* so is what attention and MLP give, before it is added */
+    bool gelu_gate;             /* the MLP's gate is the tanh form of GELU instead of SiLU */
+    hone_real embedding_scale;  /* embeddings are multiplied by it; 0: as they are */
+    int64_t window, full_every; /* all layers but each full_every-th see the last `window` positions; 0: all see all */
+    double local_rope_base;     /* of those layers */
 } hone_model_config;
 
 typedef struct hone_layer {
-    hone_real *attn_norm, *ffn_norm;     /* [n_embd] */
-    hone_weight *linear[HONE_N_LINEARS]; /* [n_out, n_in] */
+    hone_real *attn_norm, *ffn_norm;           /* [n_embd] */
+    hone_real *attn_post_norm, *ffn_post_norm; /* [n_embd], or NULL */
+    hone_real *q_norm, *k_norm;                /* [head_dim], or NULL */
+    hone_weight *linear[HONE_N_LINEARS];       /* [n_out, n_in] */
 } hone_layer;
 
 typedef struct hone_tuned hone_tuned;
@@ -42,7 +51,7 @@ typedef struct hone_model {
     hone_weight *token_embd;
     hone_weight *output; /* token_embd itself when tied */
     hone_real *output_norm;
-    hone_rope_table *rope;
+    hone_rope_table *rope, *local_rope; /* the latter of layers with a window, or NULL */
     size_t weight_bytes;
     hone_tuned *tuned; /* weights that are trained, or NULL: none are */
 } hone_model;
@@ -51,6 +60,10 @@ typedef struct hone_model {
  * afterwards. HONE_UNSUPPORTED: the architecture, or a tensor's type, named. */
 hone_status hone_model_open(hone_ops *ops, const hone_gguf *file, hone_model **out, hone_error *err);
 void hone_model_close(hone_model *model);
+
+/* The window of a layer as hone_op_attention takes it, and its rotary table. */
+int64_t hone_model_window(const hone_model_config *config, int64_t layer);
+const hone_rope_table *hone_model_rope(const hone_model *model, int64_t layer);
 
 /* Rows and columns of a linear layer. */
 void hone_model_linear_shape(const hone_model_config *config, hone_linear which, int64_t *n_out, int64_t *n_in);

@@ -105,6 +105,11 @@ static hone_status unfreeze_ends(hone_model *model, hone_error *err)
 
 hone_status hone_model_unfreeze(hone_model *model, const bool *layers, hone_error *err)
 {
+    if (model->config.head_norms || model->config.post_norms)
+        return hone_fail(err, HONE_UNSUPPORTED,
+                         "all weights of the %s architecture: hone trains those of llama models; train an adapter "
+                         "instead (leave --full out)",
+                         model->config.architecture);
     hone_tuned *t = calloc(1, sizeof *t);
     if (!t || !(t->layers = calloc((size_t)model->config.n_layers, sizeof *t->layers))) {
         hone_tuned_free(t);

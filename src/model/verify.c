@@ -26,7 +26,7 @@ static hone_status check_tensor(const hone_gguf *file, const hone_gguf_tensor *t
     for (int64_t r = 0; r < rows && status == HONE_OK; r++) {
         if (!hone_dtype_decode(t->dtype, t->data + (size_t)r * row_bytes, t->ne[0], row)) {
             status = hone_fail(err, HONE_UNSUPPORTED,
-                               "%s: tensor \"%.*s\" is %s; hone computes with F32, F16, BF16, Q8_0, Q4_0 and Q4_1: "
+                               "%s: tensor \"%.*s\" is %s; hone computes with " HONE_DTYPE_NAMES ": "
                                "get the model in one of these, or requantise it with llama.cpp's llama-quantize",
                                file->map.path, (int)t->name.length, t->name.data, hone_dtype_get_info(t->dtype)->name);
         } else if ((at = first_bad(row, t->ne[0])) < t->ne[0]) {

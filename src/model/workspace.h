@@ -20,6 +20,9 @@ struct hone_workspace {
 
 typedef struct hone_layer_tape {
     hone_real *x_in, *attn_rrms, *q, *attended, *softmax, *x_mid, *ffn_rrms, *gate, *up;
+    /* what further norms read, and 1/rms of it; NULL where the model has none */
+    hone_real *q_raw, *k_raw, *q_rrms, *k_rrms; /* a row is a head */
+    hone_real *attn_out, *ffn_out, *attn_out_rrms, *ffn_out_rrms;
     hone_real *low[HONE_N_LINEARS]; /* [rows, rank]: scale * A x */
     hone_real *y[HONE_N_LINEARS];   /* DoRA: what each linear layer gave (gate and up are those above), else NULL */
 } hone_layer_tape;

@@ -141,12 +141,18 @@ void hone_op_swiglu(hone_ops *ops, int64_t n, const hone_real *gate, const hone_
 void hone_op_swiglu_backward(hone_ops *ops, int64_t n, const hone_real *gate, const hone_real *up, const hone_real *dy,
                              hone_real *dgate, hone_real *dup);
 
+/* y = gelu(gate) * up with the tanh form of GELU (Shazeer 2020, as above), and its gradient as for swiglu. */
+void hone_op_geglu(hone_ops *ops, int64_t n, const hone_real *gate, const hone_real *up, hone_real *y);
+void hone_op_geglu_backward(hone_ops *ops, int64_t n, const hone_real *gate, const hone_real *up, const hone_real *dy,
+                            hone_real *dgate, hone_real *dup);
+
 /* Rotary position embedding of pairs (x[2i], x[2i+1]) ("adjacent") or (x[i], x[i+d/2]) ("half"). Su et al. 2021, arXiv
- * 2104.09864, eq. 34. table: [max_position][head_dim] cos and sin interleaved, from hone_rope_table_create. */
+ * 2104.09864, eq. 34. */
 typedef struct hone_rope_table hone_rope_table;
 hone_status hone_rope_table_create(int64_t n_positions, int64_t head_dim, double base, bool half_split,
                                    hone_rope_table **out, hone_error *err);
 void hone_rope_table_free(hone_rope_table *table);
+size_t hone_rope_table_bytes(const hone_rope_table *table); /* 0 for NULL */
 /* x: [n_rows, n_heads*head_dim] in place; backward turns the other way. */
 void hone_op_rope(hone_ops *ops, const hone_rope_table *table, int64_t n_rows, int64_t n_heads,
                   const int32_t *positions, hone_real *x, bool backward);
@@ -189,18 +195,20 @@ typedef struct hone_span { /* rows [first_row, first_row+n_rows) of a step: cons
 /* Scratch, which does not depend on the length of contexts; to be called once before attention with such heads runs. */
 hone_status hone_ops_reserve_attention(hone_ops *ops, int64_t n_heads, int64_t n_kv_heads, int64_t head_dim,
                                        hone_error *err);
-/* Causal grouped-query attention (Ainslie et al. 2023, arXiv 2305.13245): q, o: [n_rows, n_heads*head_dim]. softmax may
- * be NULL, or [n_rows, n_heads, 2] for the backward pass: the greatest scaled score and the reciprocal of the sum. */
+/* Causal grouped-query attention (Ainslie et al. 2023, arXiv 2305.13245): q, o: [n_rows, n_heads*head_dim]. window: how
+ * many positions a row sees, its own the last of them; 0: all up to its own. softmax may be NULL, or [n_rows, n_heads,
+ * 2] for the backward pass: the greatest scaled score and the reciprocal of the sum. */
 void hone_op_attention(hone_ops *ops, const hone_kv_pool *pool, int64_t layer, const hone_span *spans, int64_t n_spans,
-                       int64_t n_heads, hone_real scale, const hone_real *q, hone_real *o, hone_real *softmax);
+                       int64_t n_heads, int64_t window, hone_real scale, const hone_real *q, hone_real *o,
+                       hone_real *softmax);
 /* Gradients of q, k, v (all [n_rows, ...], set, not added) from that of o. Every position that a span sees must be one
  * of n_rows rows: its own, or its parents'. Rows of no span get gradients of k and v only. work:
  * hone_attention_backward_work(...) floats. */
 size_t hone_attention_backward_work(int64_t n_rows, int64_t n_heads, int64_t head_dim, int n_threads);
 void hone_op_attention_backward(hone_ops *ops, const hone_kv_pool *pool, int64_t layer, const hone_span *spans,
-                                int64_t n_spans, int64_t n_rows, int64_t n_heads, hone_real scale, const hone_real *q,
-                                const hone_real *o, const hone_real *softmax, const hone_real *d_o, hone_real *dq,
-                                hone_real *dk, hone_real *dv, hone_real *work);
+                                int64_t n_spans, int64_t n_rows, int64_t n_heads, int64_t window, hone_real scale,
+                                const hone_real *q, const hone_real *o, const hone_real *softmax, const hone_real *d_o,
+                                hone_real *dq, hone_real *dk, hone_real *dv, hone_real *work);
 
 /* ---- encoders: sequences whose tokens all see each other ---- */
 /* y[t] = layer_norm(x[t] + residual[t] + bias) * w + b (Ba et al. 2016, arXiv 1607.06450). y may alias x or residual.

@@ -1,6 +1,8 @@
 /* convert.c - element types to floats and back, a row at a time. Blocks as in dtype.h. */
 #include "tensor/convert.h"
 
+#include "tensor/block.h"
+
 #include <math.h>
 #include <string.h>
 #include <strings.h>
@@ -30,9 +32,33 @@ static void decode_q4(const unsigned char *block, bool has_minimum, float *to)
     }
 }
 
+/* The formats of block.h: w = fma(q, s, m), of which s and m are exact. */
+static void decode_block(hone_dtype dtype, const unsigned char *row, int64_t number, float *to)
+{
+    hone_block b;
+    hone_block_read(dtype, row, number, &b);
+    float d = hone_f16_to_f32(b.d), m = hone_f16_to_f32(b.m);
+    for (int j = 0; j < BLOCK; j++) {
+        float s = d, add = m;
+        if (dtype == HONE_Q4_K || dtype == HONE_Q5_K) {
+            s = d * (float)b.scale[0];
+            add = -(m * (float)b.scale[1]);
+        } else if (dtype == HONE_Q6_K) {
+            s = d * (float)(int8_t)b.scale[j / 16];
+            add = -32.0f * s;
+        }
+        to[j] = fmaf((float)b.q[j], s, add);
+    }
+}
+
 bool hone_dtype_decode(hone_dtype dtype, const void *from, int64_t n, float *to)
 {
     const unsigned char *p = from;
+    if (hone_block_is_known(dtype)) {
+        for (int64_t b = 0; b < n / BLOCK; b++)
+            decode_block(dtype, p, b, to + b * BLOCK);
+        return true;
+    }
     switch (dtype) {
     case HONE_F32:
         memcpy(to, from, (size_t)n * sizeof *to);

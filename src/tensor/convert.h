@@ -6,7 +6,7 @@
 
 /* Bytes of n weights; n is a multiple of the type's block. */
 size_t hone_dtype_bytes(hone_dtype dtype, int64_t n);
-/* n weights as floats, by the expansion that the kernels have: fma(q, d, m) or q * d, rounded once. false: a type that
+/* n weights as floats, by the expansion that the kernels have: fma(q, s, m) or q * d, rounded once. false: a type that
  * hone does not compute with. */
 bool hone_dtype_decode(hone_dtype dtype, const void *from, int64_t n, float *to);
 /* n floats as F32, F16, BF16 (rounded to nearest even) or Q8_0 (d = max |w| / 127, rounded to f16; q = w / d rounded to

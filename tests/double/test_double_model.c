@@ -3,7 +3,7 @@
 #include "exact_model.h"
 #include "model/adapter_targets.h"
 #include "model/trace.h"
-#include "tiny_model.h"
+#include "tiny_gemma.h"
 #include "train/batch.h"
 
 #include <setjmp.h>
@@ -15,6 +15,12 @@
 #include "unit/temporary.h"
 
 enum { N_IDS = 75, N_PROMPT = 40 };
+
+typedef struct tiny {
+    const char *name;
+    hone_status (*write)(const char *path, hone_error *err);
+} tiny;
+static const tiny models[] = {{"llama", tiny_model_write}, {"gemma3", tiny_gemma_write}};
 
 static hone_gguf file;
 static hone_ops *ops;
@@ -45,7 +51,7 @@ static void test_hidden_states_and_log_probabilities_are_those_of_the_independen
         exact_forward(&m, ids, N_IDS, x);
         exact_logprobs(&m, x, N_IDS - 1, ids + 1, logprobs);
         for (int i = 0; i < N_IDS * TINY_EMBD; i++)
-            worst = fmax(worst, fabs(t.hidden[TINY_LAYERS * N_IDS * TINY_EMBD + i] - x[i]));
+            worst = fmax(worst, fabs(t.hidden[model->config.n_layers * N_IDS * TINY_EMBD + i] - x[i]));
         for (int i = 0; i < N_IDS - 1; i++) {
             double lse, logprob;
             hone_op_log_softmax_stats(ops, 1, TINY_VOCAB, t.logits + i * TINY_VOCAB, ids + i + 1, &lse, &logprob);
@@ -87,10 +93,11 @@ static void test_the_gradient_of_every_layer_is_the_slope_of_the_loss(void **sta
     (void)state;
     enum { SAMPLES = 3 };
     training t;
+    const hone_model_config *c = &model->config;
     const double h = 1e-5;
     double worst = 0;
     assert_int_equal(hone_train_batch_create(N_IDS, 1, &t.batch, NULL), HONE_OK);
-    assert_int_equal(hone_kv_pool_create(t.batch->max_pages, TINY_LAYERS, TINY_KV_HEADS, TINY_HEAD_DIM, &t.pool, NULL),
+    assert_int_equal(hone_kv_pool_create(t.batch->max_pages, c->n_layers, c->n_kv_heads, c->head_dim, &t.pool, NULL),
                      HONE_OK);
     assert_int_equal(hone_workspace_create(model, N_IDS, adapter->rank, &t.ws, NULL), HONE_OK);
     assert_int_equal(hone_tape_create(model, N_IDS, adapter->rank, &t.tape, NULL), HONE_OK);
@@ -98,7 +105,7 @@ static void test_the_gradient_of_every_layer_is_the_slope_of_the_loss(void **sta
     double *gradient = calloc(adapter->n_parameters, sizeof *gradient);
     loss(&t);
     memcpy(gradient, t.gradient, adapter->n_parameters * sizeof *gradient);
-    for (int64_t i = 0; i < TINY_LAYERS * HONE_N_LINEARS * 2 * SAMPLES; i++) {
+    for (int64_t i = 0; i < c->n_layers * HONE_N_LINEARS * 2 * SAMPLES; i++) {
         const hone_lora *l = &adapter->loras[i / (2 * SAMPLES)];
         size_t n = (size_t)(l->rank * (i / SAMPLES % 2 ? l->n_out : l->n_in)),
                at = (i / SAMPLES % 2 ? l->b_at : l->a_at) + (size_t)(i % SAMPLES) * (n - 1) / (SAMPLES - 1);
@@ -123,11 +130,11 @@ static void test_the_gradient_of_every_layer_is_the_slope_of_the_loss(void **sta
     free(t.gradient), free(gradient);
 }
 
-static int open_all(void **state)
+static int open_model(void **state, const tiny *which)
 {
     hone_error err;
     hone_adapter_choice choice = {.rank = 3, .alpha = 5};
-    if (temporary_begin(state) != 0 || tiny_model_write(temporary_path("tiny.gguf"), &err) != HONE_OK ||
+    if (temporary_begin(state) != 0 || which->write(temporary_path("tiny.gguf"), &err) != HONE_OK ||
         hone_gguf_open(temporary_path("tiny.gguf"), &file, &err) != HONE_OK ||
         hone_ops_create(2, &ops, &err) != HONE_OK || hone_model_open(ops, &file, &model, &err) != HONE_OK ||
         hone_adapter_create_chosen(&model->config, &choice, &adapter, &err) != HONE_OK)
@@ -148,11 +155,22 @@ static int close_all(void **state)
     return temporary_end(state);
 }
 
+static int open_llama(void **state)
+{
+    return open_model(state, &models[0]);
+}
+
+static int open_gemma(void **state)
+{
+    return open_model(state, &models[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hidden_states_and_log_probabilities_are_those_of_the_independent_model),
         cmocka_unit_test(test_the_gradient_of_every_layer_is_the_slope_of_the_loss),
     };
-    return cmocka_run_group_tests(tests, open_all, close_all);
+    int failed = cmocka_run_group_tests_name("llama", tests, open_llama, close_all);
+    return failed + cmocka_run_group_tests_name("gemma3", tests, open_gemma, close_all);
 }

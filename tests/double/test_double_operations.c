@@ -76,7 +76,9 @@ static void test_backward_of_a_linear_layer_of_every_type(void **state)
 {
     (void)state;
     for (int f = 0; f < N_FORMATS; f++) {
-        linear l = {.rows = 7, .n_in = 288, .n_out = 52}; /* more than one chunk of K; a panel that is not full */
+        linear l = {.rows = 7,
+                    .n_in = formats[f].block_weights > 32 ? 512 : 288,
+                    .n_out = 52}; /* more than one chunk of K; a panel that is not full */
         size_t bytes;
         unsigned char *rows = new_rows(&formats[f], l.n_out, l.n_in, 3, &bytes);
         assert_int_equal(hone_weight_pack(ops, formats[f].dtype, l.n_out, l.n_in, rows, bytes, &l.w, NULL), HONE_OK);
@@ -192,6 +194,26 @@ static void test_backward_of_swiglu(void **state)
     free(r.x), free(r.w), free(r.y), free(r.dy);
 }
 
+static double geglu_objective(void *context)
+{
+    const rows *r = context;
+    hone_op_geglu(ops, N_GATED, r->x, r->w, r->y);
+    return dot(r->y, r->dy, N_GATED);
+}
+
+static void test_backward_of_geglu(void **state)
+{
+    (void)state;
+    rows r = {new_normal(N_GATED, 1, 3), new_normal(N_GATED, 2, 1), new_normal(N_GATED, 0, 1),
+              new_normal(N_GATED, 3, 1)};
+    double dgate[N_GATED], dup[N_GATED];
+    r.x[0] = 0, r.x[1] = -40, r.x[2] = 40;
+    hone_op_geglu_backward(ops, N_GATED, r.x, r.w, r.dy, dgate, dup);
+    check_slopes("gate, GELU", geglu_objective, &r, r.x, dgate, N_GATED, N_GATED);
+    check_slopes("up, GELU", geglu_objective, &r, r.w, dup, N_GATED, N_GATED);
+    free(r.x), free(r.w), free(r.y), free(r.dy);
+}
+
 enum { ROPE_ROWS = 3, ROPE_HEADS = 2, ROPE_DIM = 32, ROPE_N = ROPE_ROWS * ROPE_HEADS * ROPE_DIM };
 
 typedef struct rope {
@@ -258,7 +280,7 @@ static void test_backward_of_cross_entropy(void **state)
 enum { MAX_SPANS = 5, MAX_PAGES = 16 };
 
 typedef struct step {
-    int64_t n_rows, n_heads, n_kv_heads, head_dim, n_spans, n_writes;
+    int64_t n_rows, n_heads, n_kv_heads, head_dim, n_spans, n_writes, window;
     hone_span spans[MAX_SPANS];
     int32_t pages[MAX_SPANS][MAX_PAGES], next_page;
     hone_kv_write writes[512];
@@ -297,7 +319,7 @@ static double attention_objective(void *context)
 {
     step *s = context;
     hone_op_kv_write(ops, s->pool, 0, s->writes, s->n_writes, s->k, s->v);
-    hone_op_attention(ops, s->pool, 0, s->spans, s->n_spans, s->n_heads, s->scale, s->q, s->o, s->softmax);
+    hone_op_attention(ops, s->pool, 0, s->spans, s->n_spans, s->n_heads, s->window, s->scale, s->q, s->o, s->softmax);
     return dot(s->o, s->d_o, s->n_rows * s->n_heads * s->head_dim);
 }
 
@@ -308,14 +330,19 @@ static void test_backward_of_attention(void **state)
         const char *name;
         int lengths[MAX_SPANS], n;
         bool shared;
-        int heads, kv_heads, dim;
+        int heads, kv_heads, dim, window;
     } layouts[] = {{"attention, three sequences", {5, 33, 16}, 3, false, 6, 2, 16},
                    {"attention, several query blocks", {130}, 1, false, 2, 1, 32},
                    {"attention, a prefix of more than a block", {140, 9, 17}, 3, true, 2, 1, 16},
                    {"attention, a prefix that fills its pages", {32, 7, 1, 20}, 4, true, 4, 2, 16},
-                   {"attention, a prefix that ends within a page", {21, 7, 30}, 3, true, 3, 1, 16}};
+                   {"attention, a prefix that ends within a page", {21, 7, 30}, 3, true, 3, 1, 16},
+                   {"attention, a window", {150}, 1, false, 2, 1, 16, 21},
+                   {"attention, a window over a shared prefix", {140, 9, 17}, 3, true, 2, 1, 16, 30}};
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++) {
-        step s = {.n_heads = layouts[l].heads, .n_kv_heads = layouts[l].kv_heads, .head_dim = layouts[l].dim};
+        step s = {.n_heads = layouts[l].heads,
+                  .n_kv_heads = layouts[l].kv_heads,
+                  .head_dim = layouts[l].dim,
+                  .window = layouts[l].window};
         begin_step(&s, layouts[l].lengths, layouts[l].n, layouts[l].shared);
         attention_objective(&s);
         int64_t wide = s.n_rows * s.n_heads * s.head_dim, narrow = s.n_rows * s.n_kv_heads * s.head_dim;
@@ -323,7 +350,7 @@ static void test_backward_of_attention(void **state)
         double *work = calloc(
             hone_attention_backward_work(s.n_rows, s.n_heads, s.head_dim, hone_thread_pool_size(hone_ops_pool(ops))),
             sizeof *work);
-        hone_op_attention_backward(ops, s.pool, 0, s.spans, s.n_spans, s.n_rows, s.n_heads, s.scale, s.q, s.o,
+        hone_op_attention_backward(ops, s.pool, 0, s.spans, s.n_spans, s.n_rows, s.n_heads, s.window, s.scale, s.q, s.o,
                                    s.softmax, s.d_o, dq, dk, dv, work);
         print_message("%s:\n", layouts[l].name);
         check_slopes("  q", attention_objective, &s, s.q, dq, wide, 60);
@@ -363,13 +390,10 @@ static int end_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers_are_double),
-        cmocka_unit_test(test_backward_of_a_linear_layer_of_every_type),
-        cmocka_unit_test(test_backward_of_an_adapter),
-        cmocka_unit_test(test_backward_of_the_norm),
-        cmocka_unit_test(test_backward_of_swiglu),
-        cmocka_unit_test(test_backward_of_rope),
-        cmocka_unit_test(test_backward_of_cross_entropy),
+        cmocka_unit_test(test_numbers_are_double),     cmocka_unit_test(test_backward_of_a_linear_layer_of_every_type),
+        cmocka_unit_test(test_backward_of_an_adapter), cmocka_unit_test(test_backward_of_the_norm),
+        cmocka_unit_test(test_backward_of_swiglu),     cmocka_unit_test(test_backward_of_geglu),
+        cmocka_unit_test(test_backward_of_rope),       cmocka_unit_test(test_backward_of_cross_entropy),
         cmocka_unit_test(test_backward_of_attention),
     };
     return cmocka_run_group_tests(tests, begin_all, end_all);

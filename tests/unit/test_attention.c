@@ -17,7 +17,7 @@ static hone_ops *ops_by_threads[6]; /* 1, 2, 3, 5 threads; [4]: scalar kernels *
 
 /* A training-like step: spans over rows, each with pages of its own but for those of a shared prefix. */
 typedef struct step {
-    int64_t n_rows, n_heads, n_kv_heads, head_dim, n_spans;
+    int64_t n_rows, n_heads, n_kv_heads, head_dim, n_spans, window;
     hone_span spans[MAX_SPANS];
     int32_t pages[MAX_SPANS][MAX_PAGES];
     hone_kv_write writes[4096];
@@ -77,9 +77,10 @@ static void exact_row(const step *s, const double *q, const double *k, const dou
                       int64_t t, int64_t head, double *o)
 {
     int64_t dim = s->head_dim, kv_head = head / (s->n_heads / s->n_kv_heads), seen = span->first_position + t + 1;
+    int64_t from = s->window > 0 && seen > s->window ? seen - s->window : 0;
     const double *query = q + ((span->first_row + t) * s->n_heads + head) * dim;
     double score[1024], top = -INFINITY, sum = 0;
-    for (int64_t p = 0; p < seen; p++) {
+    for (int64_t p = from; p < seen; p++) {
         const double *key = k + (row_of(span, p) * s->n_kv_heads + kv_head) * dim;
         score[p] = 0;
         for (int64_t d = 0; d < dim; d++)
@@ -87,10 +88,10 @@ static void exact_row(const step *s, const double *q, const double *k, const dou
         score[p] *= (double)s->scale;
         top = fmax(top, score[p]);
     }
-    for (int64_t p = 0; p < seen; p++)
+    for (int64_t p = from; p < seen; p++)
         sum += score[p] = exp(score[p] - top);
     memset(o, 0, (size_t)dim * sizeof *o);
-    for (int64_t p = 0; p < seen; p++)
+    for (int64_t p = from; p < seen; p++)
         for (int64_t d = 0; d < dim; d++)
             o[d] += score[p] / sum * v[(row_of(span, p) * s->n_kv_heads + kv_head) * dim + d];
 }
@@ -121,7 +122,7 @@ static const struct layout {
     const char *name;
     int lengths[5], n;
     bool shared;
-    int heads, kv_heads, dim;
+    int heads, kv_heads, dim, window;
 } layouts[] = {{"one token", {1}, 1, false, 2, 1, 16},
                {"one sequence", {37}, 1, false, 4, 2, 16},
                {"a sequence of several query blocks", {150}, 1, false, 2, 1, 32},
@@ -131,12 +132,19 @@ static const struct layout {
                {"a sequence of several blocks of positions", {291}, 1, false, 6, 2, 32},
                {"a prefix of more than a block", {140, 9, 130, 1}, 4, true, 4, 1, 80},
                {"more heads than the few-row kernels take, of one key head", {40, 3}, 2, false, 16, 1, 16},
-               {"a prefix shorter than a page, every head its own keys", {5, 3, 12, 15, 16}, 5, true, 2, 2, 48}};
+               {"a prefix shorter than a page, every head its own keys", {5, 3, 12, 15, 16}, 5, true, 2, 2, 48},
+               {"a window of one position", {37}, 1, false, 2, 1, 16, 1},
+               {"a window within a page", {150, 3}, 2, false, 4, 1, 16, 7},
+               {"a window of a block", {291}, 1, false, 2, 1, 32, 128},
+               {"a window that begins in any block", {430}, 1, false, 4, 1, 16, 150},
+               {"a window over a shared prefix", {140, 9, 130, 1}, 4, true, 4, 1, 16, 100},
+               {"a window wider than the sequence", {37}, 1, false, 4, 2, 16, 38}};
 enum { N_LAYOUTS = sizeof layouts / sizeof *layouts };
 
 static void begin_layout(step *s, const struct layout *l)
 {
     begin(s, l->lengths, l->n, l->shared, l->heads, l->kv_heads, l->dim);
+    s->window = l->window;
 }
 
 static void test_attention_is_the_textbook_formula(void **state)
@@ -148,7 +156,7 @@ static void test_attention_is_the_textbook_formula(void **state)
         int64_t width = s.n_heads * s.head_dim, n_kv = s.n_rows * s.n_kv_heads * s.head_dim;
         float *o = new_floats(s.n_rows * width);
         double *q = doubles(s.q, s.n_rows * width), *k = doubles(s.k, n_kv), *v = doubles(s.v, n_kv), exact[256];
-        hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.scale, s.q, o, s.softmax);
+        hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.window, s.scale, s.q, o, s.softmax);
         for (int64_t i = 0; i < s.n_spans; i++)
             for (int64_t t = 0; t < s.spans[i].n_rows; t++)
                 for (int64_t h = 0; h < s.n_heads; h++) {
@@ -169,8 +177,8 @@ static void run_backward(hone_ops *device, const step *s, const float *o, const 
     size_t floats = hone_attention_backward_work(s->n_rows, s->n_heads, s->head_dim, 5);
     float *work = malloc(floats * sizeof *work);
     memset(work, 0xFF, floats * sizeof *work); /* NaN: nothing may rest on what the memory held */
-    hone_op_attention_backward(device, s->pool, LAYER, s->spans, s->n_spans, s->n_rows, s->n_heads, s->scale, s->q, o,
-                               s->softmax, d_o, dq, dk, dv, work);
+    hone_op_attention_backward(device, s->pool, LAYER, s->spans, s->n_spans, s->n_rows, s->n_heads, s->window, s->scale,
+                               s->q, o, s->softmax, d_o, dq, dk, dv, work);
     free(work);
 }
 
@@ -185,7 +193,7 @@ static void test_gradient_of_attention_is_its_slope(void **state)
         float *o = new_floats(n_q), *d_o = new_normal(n_q, 4, 1),
               *gradient[3] = {new_normal(n_q, 5, 9), new_normal(n_kv, 6, 9), new_normal(n_kv, 7, 9)};
         double *inputs[3] = {doubles(s.q, n_q), doubles(s.k, n_kv), doubles(s.v, n_kv)}, h = 1e-4;
-        hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.scale, s.q, o, s.softmax);
+        hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.window, s.scale, s.q, o, s.softmax);
         run_backward(ops, &s, o, d_o, gradient[0], gradient[1], gradient[2]);
         for (int which = 0; which < 3; which++)
             for (uint64_t sample = 0; sample < SAMPLES; sample++) {
@@ -221,7 +229,7 @@ static void test_shared_prefix_gradients_are_the_sum_of_separate_ones(void **sta
     float *dq = new_floats(s.n_rows * q_width), *dk = new_floats(s.n_rows * kv_width),
           *dv = new_floats(s.n_rows * kv_width);
     memset(d_o, 0, PREFIX * (size_t)q_width * sizeof *d_o); /* nothing is labelled within the prefix */
-    hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, H, s.scale, s.q, o, s.softmax);
+    hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, H, 0, s.scale, s.q, o, s.softmax);
     run_backward(ops, &s, o, d_o, dq, dk, dv);
     double prefix_dk[PREFIX * KV * DIM] = {0}, prefix_dv[PREFIX * KV * DIM] = {0};
     for (int i = 0, first = PREFIX; i < 2; first += ends[i++]) {
@@ -239,7 +247,7 @@ static void test_shared_prefix_gradients_are_the_sum_of_separate_ones(void **sta
         float *o1 = new_floats(n * q_width), *d1 = new_floats(n * q_width), *dq1 = new_floats(n * q_width),
               *dk1 = new_floats(n * kv_width), *dv1 = new_floats(n * kv_width);
         memcpy(d1 + PREFIX * q_width, d_o + first * q_width, (size_t)(ends[i] * q_width) * 4);
-        hone_op_attention(ops, alone.pool, LAYER, alone.spans, 1, H, s.scale, alone.q, o1, alone.softmax);
+        hone_op_attention(ops, alone.pool, LAYER, alone.spans, 1, H, 0, s.scale, alone.q, o1, alone.softmax);
         assert_true(same_bits(o1 + PREFIX * q_width, o + first * q_width, ends[i] * q_width)); /* forward: equal bits */
         run_backward(ops, &alone, o1, d1, dq1, dk1, dv1);
         double *expected = doubles(dq1 + PREFIX * q_width, ends[i] * q_width),
@@ -267,11 +275,12 @@ static void test_attention_has_the_same_bits_alone_and_in_company(void **state)
         begin_layout(&s, &layouts[l]);
         int64_t width = s.n_heads * s.head_dim;
         float *together = new_floats(s.n_rows * width), *other = new_floats(s.n_rows * width);
-        hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.scale, s.q, together, s.softmax);
+        hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.window, s.scale, s.q, together,
+                          s.softmax);
         for (int threads = 1; threads <= 5; threads++) {
             memset(other, 1, (size_t)(s.n_rows * width) * sizeof *other);
-            hone_op_attention(ops_by_threads[threads], s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.scale, s.q,
-                              other, NULL);
+            hone_op_attention(ops_by_threads[threads], s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.window, s.scale,
+                              s.q, other, NULL);
             assert_true(same_bits(together, other, s.n_rows * width));
         }
         memset(other, 1, (size_t)(s.n_rows * width) * sizeof *other);
@@ -279,7 +288,7 @@ static void test_attention_has_the_same_bits_alone_and_in_company(void **state)
             for (int64_t t = 0; t < s.spans[i].n_rows; t++) {
                 hone_span one = s.spans[i];
                 one.first_row += t, one.first_position += t, one.n_rows = 1;
-                hone_op_attention(ops, s.pool, LAYER, &one, 1, s.n_heads, s.scale, s.q, other, NULL);
+                hone_op_attention(ops, s.pool, LAYER, &one, 1, s.n_heads, s.window, s.scale, s.q, other, NULL);
             }
         assert_true(same_bits(together, other, s.n_rows * width));
         free(together), free(other);
@@ -297,15 +306,21 @@ static void test_decoding_over_a_long_context_has_the_bits_of_prefill(void **sta
     begin(&s, &length, 1, false, 4, 2, 48);
     int64_t width = s.n_heads * s.head_dim;
     float *together = new_floats(s.n_rows * width), *alone = new_floats(s.n_rows * width);
-    hone_op_attention(ops_by_threads[1], s.pool, LAYER, s.spans, 1, s.n_heads, s.scale, s.q, together, s.softmax);
-    for (int threads = 1; threads <= 5; threads++) {
-        memset(alone, 1, (size_t)(s.n_rows * width) * sizeof *alone);
-        for (int64_t t = first; t < s.n_rows; t++) {
-            hone_span one = s.spans[0];
-            one.first_row += t, one.first_position += t, one.n_rows = 1;
-            hone_op_attention(ops_by_threads[threads], s.pool, LAYER, &one, 1, s.n_heads, s.scale, s.q, alone, NULL);
+    static const int64_t windows[] = {0, 40, 128, 129, 200};
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+        s.window = windows[i];
+        hone_op_attention(ops_by_threads[1], s.pool, LAYER, s.spans, 1, s.n_heads, s.window, s.scale, s.q, together,
+                          s.softmax);
+        for (int threads = 1; threads <= 5; threads++) {
+            memset(alone, 1, (size_t)(s.n_rows * width) * sizeof *alone);
+            for (int64_t t = first; t < s.n_rows; t++) {
+                hone_span one = s.spans[0];
+                one.first_row += t, one.first_position += t, one.n_rows = 1;
+                hone_op_attention(ops_by_threads[threads], s.pool, LAYER, &one, 1, s.n_heads, s.window, s.scale, s.q,
+                                  alone, NULL);
+            }
+            assert_true(same_bits(together + first * width, alone + first * width, (s.n_rows - first) * width));
         }
-        assert_true(same_bits(together + first * width, alone + first * width, (s.n_rows - first) * width));
     }
     free(together), free(alone);
     end(&s);
@@ -338,8 +353,11 @@ static void test_ways_through_a_tree_have_the_bits_of_plain_sequences_across_blo
     }
     hone_op_kv_write(ops, pool, LAYER, writes, SHARED + NODES, k, v);
     hone_span span = {.n_rows = NODES, .first_position = SHARED, .pages = pages[0], .tree = tree, .tree_rows = rows};
-    for (int threads = 1; threads <= 5; threads++) {
-        hone_op_attention(ops_by_threads[threads], pool, LAYER, &span, 1, H, 0.2f, q, in_tree, NULL);
+    static const int64_t windows[] = {0,  1,  6,
+                                      13, 25, 127}; /* some ways see nothing of the block that others begin in */
+    for (size_t run = 0; run < 5 * sizeof windows / sizeof *windows; run++) {
+        int64_t window = windows[run / 5];
+        hone_op_attention(ops_by_threads[1 + run % 5], pool, LAYER, &span, 1, H, window, 0.2f, q, in_tree, NULL);
         for (int way = 0; way < 2; way++) {
             int32_t n = way ? COMMON + SECOND_WAY : FIRST_WAY;
             hone_kv_write own[FIRST_WAY + 8];
@@ -352,7 +370,7 @@ static void test_ways_through_a_tree_have_the_bits_of_plain_sequences_across_blo
             }
             hone_op_kv_write(ops, pool, LAYER, own, 8 * way + n, k, v);
             hone_span one = {.n_rows = n, .first_position = SHARED, .pages = pages[way]};
-            hone_op_attention(ops, pool, LAYER, &one, 1, H, 0.2f, q_plain, o_plain, NULL);
+            hone_op_attention(ops, pool, LAYER, &one, 1, H, window, 0.2f, q_plain, o_plain, NULL);
             for (int32_t i = way ? COMMON : 0; i < n; i++)
                 memcpy(plain + (way ? FIRST_WAY + i - COMMON : i) * H * DIM, o_plain + i * H * DIM,
                        H * DIM * sizeof *plain);
@@ -382,7 +400,7 @@ static void test_blocks_of_very_different_scores_are_joined_exactly(void **state
         float *o = new_floats(s.n_rows * width);
         double *q = doubles(s.q, s.n_rows * width), *k = doubles(s.k, s.n_rows * kv), *v = doubles(s.v, s.n_rows * kv),
                exact[16];
-        hone_op_attention(ops, s.pool, LAYER, s.spans, 1, s.n_heads, s.scale, s.q, o, s.softmax);
+        hone_op_attention(ops, s.pool, LAYER, s.spans, 1, s.n_heads, s.window, s.scale, s.q, o, s.softmax);
         for (int64_t t = 0; t < s.n_rows; t++)
             for (int64_t h = 0; h < 2; h++) {
                 exact_row(&s, q, k, v, &s.spans[0], t, h, exact);
@@ -414,12 +432,12 @@ static void test_a_context_longer_than_threads_share_out_at_once(void **state)
           scale = 0.25f;
     hone_op_kv_write(ops, pool, LAYER, writes, LENGTH, k, v);
     hone_span span = {.n_rows = N, .first_position = FIRST, .pages = pages};
-    hone_op_attention(ops_by_threads[1], pool, LAYER, &span, 1, H, scale, q, together, NULL);
+    hone_op_attention(ops_by_threads[1], pool, LAYER, &span, 1, H, 0, scale, q, together, NULL);
     for (int threads = 1; threads <= 5; threads++) {
         memset(alone, 1, N * H * DIM * sizeof *alone);
         for (int64_t t = 0; t < N; t++) {
             hone_span one = {.first_row = t, .n_rows = 1, .first_position = FIRST + t, .pages = pages};
-            hone_op_attention(ops_by_threads[threads], pool, LAYER, &one, 1, H, scale, q, alone, NULL);
+            hone_op_attention(ops_by_threads[threads], pool, LAYER, &one, 1, H, 0, scale, q, alone, NULL);
         }
         assert_true(same_bits(together, alone, N * H * DIM));
     }
@@ -453,7 +471,7 @@ static void test_gradient_has_the_same_bits_on_any_number_of_threads(void **stat
         float *o = new_floats(n_q), *d_o = new_normal(n_q, 4, 1), *g[2][3];
         for (int i = 0; i < 2; i++)
             g[i][0] = new_floats(n_q), g[i][1] = new_floats(n_kv), g[i][2] = new_floats(n_kv);
-        hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.scale, s.q, o, s.softmax);
+        hone_op_attention(ops, s.pool, LAYER, s.spans, s.n_spans, s.n_heads, s.window, s.scale, s.q, o, s.softmax);
         for (int threads = 1; threads <= 5; threads++) {
             float **to = g[threads > 1];
             run_backward(ops_by_threads[threads], &s, o, d_o, to[0], to[1], to[2]);
@@ -480,7 +498,7 @@ static void test_what_a_page_held_before_does_not_matter(void **state)
     for (int i = 0; i < 2; i++)
         g[i][0] = new_floats(s.n_rows * width), g[i][1] = new_floats(s.n_rows * kv),
         g[i][2] = new_floats(s.n_rows * kv);
-    hone_op_attention(ops, s.pool, LAYER, s.spans, 1, s.n_heads, s.scale, s.q, clean, s.softmax);
+    hone_op_attention(ops, s.pool, LAYER, s.spans, 1, s.n_heads, s.window, s.scale, s.q, clean, s.softmax);
     run_backward(ops, &s, clean, d_o, g[0][0], g[0][1], g[0][2]);
     float nothing[64];
     memset(nothing, 0xFF, sizeof nothing);
@@ -488,7 +506,7 @@ static void test_what_a_page_held_before_does_not_matter(void **state)
         hone_kv_write w = {0, s.pages[0][p / 16], (int32_t)(p % 16)};
         hone_op_kv_write(ops, s.pool, LAYER, &w, 1, nothing, nothing);
     }
-    hone_op_attention(ops, s.pool, LAYER, s.spans, 1, s.n_heads, s.scale, s.q, dirty, NULL);
+    hone_op_attention(ops, s.pool, LAYER, s.spans, 1, s.n_heads, s.window, s.scale, s.q, dirty, NULL);
     assert_true(same_bits(clean, dirty, s.n_rows * width));
     run_backward(ops, &s, clean, d_o, g[1][0], g[1][1], g[1][2]);
     assert_true(same_bits(g[0][0], g[1][0], s.n_rows * width));

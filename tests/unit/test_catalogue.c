@@ -141,6 +141,28 @@ static void test_the_built_in_catalogue_names_the_default_model(void **state)
     setenv("HONE_CATALOGUE", under_folder("models.json"), 1);
 }
 
+static void test_gemma_comes_in_four_packages(void **state)
+{
+    (void)state;
+    unsetenv("HONE_CATALOGUE");
+    hone_model_catalogue *c;
+    const hone_model_entry *e;
+    hone_error err = {0};
+    int64_t sum = 0;
+    assert_int_equal(hone_model_catalogue_open(&c, &err), HONE_OK);
+    assert_int_equal(hone_model_catalogue_find(c, "gemma3-270m", &e, &err), HONE_OK);
+    /* shared/oracle/README.md; the size is that of the file which has this hash */
+    assert_string_equal(e->sha256, "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818");
+    assert_int_equal(e->size_bytes, 253113024);
+    const hone_model_source *packages = &e->sources[e->n_sources - 1];
+    assert_int_equal(packages->n_pieces, 4);
+    for (size_t i = 0; i < packages->n_pieces; i++)
+        sum += packages->pieces[i].size_bytes;
+    assert_int_equal(sum, e->size_bytes);
+    hone_model_catalogue_free(c);
+    setenv("HONE_CATALOGUE", under_folder("models.json"), 1);
+}
+
 static void test_a_bad_catalogue_is_refused_with_the_place(void **state)
 {
     (void)state;
@@ -468,6 +490,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_the_built_in_catalogue_names_the_default_model, fresh),
+        cmocka_unit_test_setup(test_gemma_comes_in_four_packages, fresh),
         cmocka_unit_test_setup(test_a_bad_catalogue_is_refused_with_the_place, fresh),
         cmocka_unit_test_setup(test_what_a_model_may_be_called, fresh),
         cmocka_unit_test_setup(test_a_package_is_fetched_once, fresh),

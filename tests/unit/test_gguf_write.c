@@ -199,7 +199,7 @@ static void test_decoding_follows_the_definitions(void **state)
         free(row);
     }
     float unused[32];
-    assert_false(hone_dtype_decode((hone_dtype)12, "", 0, unused));
+    assert_false(hone_dtype_decode((hone_dtype)10, "", 0, unused));
 }
 
 /* A written weight is the nearest value that its type has; for Q8_0 the nearest multiple of its block's scale. */

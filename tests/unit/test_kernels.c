@@ -41,13 +41,13 @@ static void check_tile(const hone_kernels *kernels)
 static void check_expand(const hone_kernels *kernels)
 {
     for (int packing = 0; packing < HONE_N_PACKINGS; packing++) {
-        bool blocks = packing == HONE_PACK_Q8 || packing == HONE_PACK_Q4;
-        int64_t step = blocks ? 32 : 1, most = blocks ? 288 : MOST;
+        bool blocks = packing >= HONE_PACK_Q8;
+        int64_t step = width_step((hone_packing)packing), most = step > 32 ? 768 : blocks ? 288 : MOST;
         for (int64_t n_in = step; n_in <= most; n_in += step) {
             size_t bytes;
             const unsigned char *panel =
                 fill_panel(0, (hone_packing)packing, n_in, (uint32_t)(n_in + 1000 * packing), &bytes);
-            for (int64_t k0 = 0; k0 <= n_in; k0 += blocks || n_in < 8 ? step : n_in / 3) {
+            for (int64_t k0 = 0; k0 <= n_in; k0 += blocks ? 32 : n_in < 8 ? 1 : n_in / 3) {
                 int64_t n = (n_in - k0) * HONE_PANEL;
                 float *out = guarded_floats(&buffers[1], n), *expected = guarded_floats(&buffers[2], n);
                 memset(out, 1, (size_t)n * sizeof *out);
@@ -65,7 +65,8 @@ static void check_expand_tile(const hone_kernels *kernels)
 {
     for (int packing = 0; packing < HONE_N_PACKINGS; packing++)
         for (int rows = 1; rows <= HONE_TILE_ROWS; rows++)
-            for (int64_t n_in = 32; kernels->expand_tile[packing][rows] && n_in <= 288; n_in += 32) {
+            for (int64_t step = width_step((hone_packing)packing), n_in = step;
+                 kernels->expand_tile[packing][rows] && n_in <= (step > 32 ? 512 : 288); n_in += step) {
                 size_t bytes;
                 const unsigned char *panel =
                     fill_panel(0, (hone_packing)packing, n_in, (uint32_t)(n_in + rows), &bytes);
@@ -89,22 +90,24 @@ static void check_expand_tile(const hone_kernels *kernels)
 /* The matrix-vector kernel must have the bits of expansion and tile, chunk by chunk (ops.h). */
 static void check_gemv(const hone_kernels *kernels)
 {
-    static const int64_t sizes[] = {32, 64, 96, 128, 224, 256, 288, 512, 544, 576, 1536};
+    static const int64_t sizes[] = {32, 64, 96, 128, 224, 256, 288, 512, 544, 576, 768, 1536};
     for (int packing = 0; packing < HONE_N_PACKINGS; packing++)
         for (size_t s = 0; kernels->gemv[packing] && s < sizeof sizes / sizeof *sizes; s++)
             for (int n_panels = 1; n_panels <= HONE_GEMV_PANELS; n_panels++)
                 for (int kind = 0; kind < 3; kind++) {
                     int64_t n_in = sizes[s];
                     size_t bytes;
+                    panel_halves halves = halves_of((hone_packing)packing);
+                    if (n_in % width_step((hone_packing)packing))
+                        continue;
                     fill_panel(0, (hone_packing)packing, n_in * n_panels, (uint32_t)(n_in + packing), &bytes);
                     unsigned char *panels = guarded_bytes(&buffers[0], bytes);
                     /* ordinary inputs, inputs of every magnitude, and inputs so small that every product underflows */
                     float *x = kind == 0 ? normal(1, n_in, 5, 1) : wild(1, n_in, 6);
-                    size_t block = packing == HONE_PACK_Q4 ? HONE_Q4_BLOCK_BYTES : HONE_Q8_BLOCK_BYTES;
                     for (int64_t i = 0; kind == 2 && i < n_in; i++)
                         x[i] = i % 3 ? -0x1p-149f : 0x1p-149f;
-                    for (size_t b = 0; kind == 2 && b < bytes; b += block)
-                        for (size_t i = 0; i < (packing == HONE_PACK_Q4 ? 32 : 16); i++)
+                    for (size_t b = 0; kind == 2 && b < bytes; b += halves.stride)
+                        for (size_t i = 0; i < halves.n; i++)
                             memcpy(panels + b + 2 * i, (const uint16_t[]){i % 16},
                                    2); /* subnormal halves: below 2^-20 */
                     float *y = guarded_floats(&buffers[2], HONE_PANEL * n_panels),
@@ -198,6 +201,23 @@ static void check_swiglu(const hone_kernels *kernels)
     }
 }
 
+static void check_geglu(const hone_kernels *kernels)
+{
+    for (int64_t n = 0; n >= 0; n = next_length(n)) {
+        float *gate = wild(0, n, 1), *up = wild(1, n, 2), *y = guarded_floats(&buffers[2], n),
+              *expected = guarded_floats(&buffers[3], n);
+        kernels->geglu(n, gate, up, y);
+        reference.geglu(n, gate, up, expected);
+        assert_same(y, expected, n, "geglu", n);
+        float *expected_up = guarded_floats(&buffers[4], n);
+        const float *dy = wild(5, n, 3);
+        reference.geglu_backward(n, gate, up, dy, expected, expected_up);
+        kernels->geglu_backward(n, gate, up, dy, gate, up); /* may alias */
+        assert_same(gate, expected, n, "geglu_backward, gate", n);
+        assert_same(up, expected_up, n, "geglu_backward, up", n);
+    }
+}
+
 static void check_rope(const hone_kernels *kernels)
 {
     for (int64_t n = 0; n <= MOST; n += 2)
@@ -248,13 +268,15 @@ static void check_softmax_by_blocks(const hone_kernels *kernels)
         for (int64_t n = (n_valid + 15) / 16 * 16, extra = 0; extra < 2; extra++, n += 16) {
             float *x = normal(0, n, (uint32_t)n_valid, 9), *expected = twin_of(1, x, n);
             float *again = twin_of(2, x, n), *expected_again = twin_of(3, x, n);
+            int64_t first = n_valid % 3 ? 0 : n_valid / 3; /* some begin later */
             x[n - 1] = again[n - 1] = n_valid < n ? NAN : x[n - 1];
-            hone_softmax_part part = kernels->softmax_block(n_valid, n, 0.125f, x),
-                              expected_part = reference.softmax_block(n_valid, n, 0.125f, expected);
+            x[0] = again[0] = first > 0 ? NAN : x[0];
+            hone_softmax_part part = kernels->softmax_block(first, n_valid, n, 0.125f, x),
+                              expected_part = reference.softmax_block(first, n_valid, n, 0.125f, expected);
             assert_same(x, expected, n, "softmax_block", n_valid);
             assert_memory_equal(&part, &expected_part, sizeof part);
-            kernels->softmax_again(n_valid, n, 0.125f, part, again);
-            reference.softmax_again(n_valid, n, 0.125f, part, expected_again);
+            kernels->softmax_again(first, n_valid, n, 0.125f, part, again);
+            reference.softmax_again(first, n_valid, n, 0.125f, part, expected_again);
             assert_same(again, expected_again, n, "softmax_again", n_valid);
             for (float top = part.top - 200; top < part.top + 300; top += 100) {
                 const float *next = normal(4, n_valid, 5, 1);
@@ -371,6 +393,7 @@ static const kernel_check checks[] = {{"tile", check_tile},
                                       {"rms_norm", check_rms_norm},
                                       {"add and scale", check_add_and_scale},
                                       {"swiglu", check_swiglu},
+                                      {"geglu", check_geglu},
                                       {"rope", check_rope},
                                       {"softmax", check_softmax},
                                       {"weights", check_weights},
@@ -516,6 +539,19 @@ static void test_gelu_agrees_with_double_precision(void **state)
         double expected = (double)x * 0.5 * erfc(-(double)x / sqrt(2));
         if (!(fabs((double)y - expected) <= 3e-7 * fmax(1, fabs((double)x))))
             fail_msg("gelu(%.9g) is %.9g, exactly %.9g", (double)x, (double)y, expected);
+    }
+}
+
+static void test_geglu_agrees_with_double_precision(void **state)
+{
+    (void)state;
+    const float one = 1;
+    for (int i = -120000; i <= 120000; i++) {
+        float x = (float)i * 1e-4f, y;
+        reference.geglu(1, &x, &one, &y);
+        double g = (double)x, expected = 0.5 * g * (1 + tanh(sqrt(2 / M_PI) * (g + 0.044715 * g * g * g)));
+        if (!(fabs((double)y - expected) <= 3e-7 * fmax(1, fabs(g))))
+            fail_msg("geglu(%.9g) is %.9g, exactly %.9g", g, (double)y, expected);
     }
 }
 
@@ -688,6 +724,7 @@ int main(void)
         cmocka_unit_test(test_softmax_agrees_with_double_precision),
         cmocka_unit_test(test_rms_norm_agrees_with_double_precision),
         cmocka_unit_test(test_gelu_agrees_with_double_precision),
+        cmocka_unit_test(test_geglu_agrees_with_double_precision),
         cmocka_unit_test(test_layer_norm_agrees_with_double_precision),
         cmocka_unit_test(test_log_sum_exp_agrees_with_double_precision),
         cmocka_unit_test(test_sum_exp_and_max_ignore_nothing),

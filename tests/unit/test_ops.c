@@ -40,6 +40,12 @@ static matrix new_matrix(const format *f, int64_t n_out, int64_t n_in, uint32_t 
     return m;
 }
 
+/* n_in, or where the format's blocks need it the next width that they divide. */
+static int64_t width_for(const format *f, int64_t n_in)
+{
+    return (n_in + f->block_weights - 1) / f->block_weights * f->block_weights;
+}
+
 static void free_matrix(matrix *m)
 {
     hone_weight_free(m->w);
@@ -57,7 +63,7 @@ static void test_packed_weights_are_the_files_values(void **state)
     for (int f = 0; f < N_FORMATS; f++)
         for (int s = 0; s < N_SHAPES; s++)
             for (int odd = 0; odd < (formats[f].block_weights == 1 ? 2 : 1); odd++) { /* plain types: any width */
-                int64_t n_out = shapes[s].n_out, n_in = shapes[s].n_in - odd * 5;
+                int64_t n_out = shapes[s].n_out, n_in = width_for(&formats[f], shapes[s].n_in - odd * 5);
                 matrix m = new_matrix(&formats[f], n_out, n_in, (uint32_t)(f * 10 + s));
                 float *y = new_floats(n_out * n_in);
                 int32_t ids[128];
@@ -87,11 +93,13 @@ static void test_packing_refuses_what_does_not_fit(void **state)
     assert_int_equal(hone_weight_pack(ops, HONE_Q8_0, 2, 32, rows, 67, &w, &err), HONE_BAD_FORMAT);
     assert_int_equal(hone_weight_pack(ops, HONE_F32, 0, 32, rows, 64, &w, &err), HONE_BAD_FORMAT);
     assert_int_equal(hone_weight_pack(ops, HONE_F32, 1, -1, rows, 64, &w, &err), HONE_BAD_FORMAT);
-    assert_int_equal(hone_weight_pack(ops, (hone_dtype)12, 1, 256, rows, 64, &w, &err), HONE_UNSUPPORTED);
-    assert_non_null(strstr(err.message, "Q4_K"));
+    assert_int_equal(hone_weight_pack(ops, (hone_dtype)10, 1, 256, rows, 64, &w, &err), HONE_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "type Q2_K"));
     assert_int_equal(hone_weight_pack(ops, (hone_dtype)9999, 1, 256, rows, 64, &w, &err), HONE_UNSUPPORTED);
     rows[1] = 0x7B; /* a Q4_0 scale of 57344: -8 times that is no half */
     assert_int_equal(hone_weight_pack(ops, HONE_Q4_0, 1, 32, rows, 18, &w, &err), HONE_BAD_FORMAT);
+    assert_int_equal(hone_weight_pack(ops, HONE_Q5_0, 1, 32, rows, 22, &w, &err), HONE_BAD_FORMAT);
+    assert_int_equal(hone_weight_pack(ops, HONE_Q4_K, 1, 32, rows, 64, &w, &err), HONE_BAD_FORMAT);
     assert_null(w);
 }
 
@@ -120,7 +128,8 @@ static void test_linear_and_its_backward_agree_with_double_precision(void **stat
     for (int f = 0; f < N_FORMATS; f++)
         for (int s = 0; s < N_SHAPES; s++)
             for (int64_t n_rows = 1; n_rows <= 7; n_rows += 3) {
-                matrix m = new_matrix(&formats[f], shapes[s].n_out, shapes[s].n_in, (uint32_t)s);
+                matrix m =
+                    new_matrix(&formats[f], shapes[s].n_out, width_for(&formats[f], shapes[s].n_in), (uint32_t)s);
                 int64_t xs = m.n_in + 3, ys = m.n_out + 5;
                 float *x = new_normal(n_rows * xs, 1, 1), *y = new_normal(n_rows * ys, 2, 1),
                       *dx = new_normal(n_rows * xs, 3, 1);
@@ -182,26 +191,29 @@ static void test_linear_has_the_same_bits_for_any_number_of_rows_and_threads(voi
 {
     (void)state;
     for (int f = 0; f < N_FORMATS; f++) {
-        matrix a = new_matrix(&formats[f], 100, 576, 1), b = new_matrix(&formats[f], 41, 576, 2);
-        float *x = new_normal(MOST_ROWS * 576, 1, 1), *dy = new_normal(MOST_ROWS * 100, 2, 1);
-        float *ya = new_floats(MOST_ROWS * 100), *yb = new_floats(MOST_ROWS * 41), *dx = new_floats(MOST_ROWS * 576);
-        float *ya1 = new_floats(MOST_ROWS * 100), *yb1 = new_floats(MOST_ROWS * 41), *dx1 = new_floats(MOST_ROWS * 576);
+        int64_t n_in = width_for(&formats[f], 576);
+        matrix a = new_matrix(&formats[f], 100, n_in, 1), b = new_matrix(&formats[f], 41, n_in, 2);
+        float *x = new_normal(MOST_ROWS * n_in, 1, 1), *dy = new_normal(MOST_ROWS * 100, 2, 1);
+        float *ya = new_floats(MOST_ROWS * 100), *yb = new_floats(MOST_ROWS * 41), *dx = new_floats(MOST_ROWS * n_in);
+        float *ya1 = new_floats(MOST_ROWS * 100), *yb1 = new_floats(MOST_ROWS * 41),
+              *dx1 = new_floats(MOST_ROWS * n_in);
         for (int64_t t = 0; t < MOST_ROWS; t++) { /* the reference: each row alone, one thread, one job a call */
-            hone_linear_job ja = {a.w, x + t * 576, 576, ya1 + t * 100, 100},
-                            jb = {b.w, x + t * 576, 576, yb1 + t * 41, 41};
+            hone_linear_job ja = {a.w, x + t * n_in, n_in, ya1 + t * 100, 100},
+                            jb = {b.w, x + t * n_in, n_in, yb1 + t * 41, 41};
             hone_op_linear(ops_by_threads[1], &ja, 1, 1);
             hone_op_linear(ops_by_threads[1], &jb, 1, 1);
-            hone_op_linear_backward(ops_by_threads[1], a.w, 1, dy + t * 100, 100, dx1 + t * 576, 576, false);
+            hone_op_linear_backward(ops_by_threads[1], a.w, 1, dy + t * 100, 100, dx1 + t * n_in, n_in, false);
         }
         for (int threads = 1; threads <= 5; threads++)
             for (int r = 0; ops_by_threads[threads] && r < N_ROW_COUNTS; r++) {
                 int n = row_counts[r], first = MOST_ROWS - n;
                 memset(ya, 1, MOST_ROWS * 100 * sizeof *ya);
-                hone_linear_job jobs[] = {{a.w, x + first * 576, 576, ya, 100}, {b.w, x + first * 576, 576, yb, 41}};
+                hone_linear_job jobs[] = {{a.w, x + first * n_in, n_in, ya, 100},
+                                          {b.w, x + first * n_in, n_in, yb, 41}};
                 hone_op_linear(ops_by_threads[threads], jobs, 2, n);
-                hone_op_linear_backward(ops_by_threads[threads], a.w, n, dy + first * 100, 100, dx, 576, false);
+                hone_op_linear_backward(ops_by_threads[threads], a.w, n, dy + first * 100, 100, dx, n_in, false);
                 if (!same_bits(ya, ya1 + first * 100, n * 100) || !same_bits(yb, yb1 + first * 41, n * 41) ||
-                    !same_bits(dx, dx1 + first * 576, n * 576))
+                    !same_bits(dx, dx1 + first * n_in, n * n_in))
                     fail_msg("%s: %d rows on %d threads differ from each row alone", formats[f].name, n, threads);
             }
         free(x), free(dy), free(ya), free(yb), free(dx), free(ya1), free(yb1), free(dx1);

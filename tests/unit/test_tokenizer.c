@@ -116,21 +116,31 @@ static void check_row(json_t *row, void *context)
 
 /* ---- real vocabularies ---- */
 
-static void test_smollm2_ids_equal_llama_cpp(void **state)
+static void check_oracle_rows(const char *path, const char *model)
 {
-    (void)state;
-    const char *model = hone_test_model();
-    if (!model)
+    if (!path)
         skip();
-    row_check c = {open_tokenizer(model)};
-    bool there = for_each_row(HONE_SHARED_DIR "/oracle/tokens.jsonl", "model", "smollm2", check_row, &c);
+    row_check c = {open_tokenizer(path)};
+    bool there = for_each_row(HONE_SHARED_DIR "/oracle/tokens.jsonl", "model", model, check_row, &c);
     hone_tokenizer_free((hone_tokenizer *)(uintptr_t)c.t);
     if (!there)
         skip();
-    fprintf(stderr, "smollm2: %zu of %zu rows equal, %zu come back\n", c.n_equal, c.n_rows, c.n_back);
+    fprintf(stderr, "%s: %zu of %zu rows equal, %zu come back\n", model, c.n_equal, c.n_rows, c.n_back);
     assert_true(c.n_rows >= 92);
     assert_int_equal(c.n_equal, c.n_rows);
     assert_int_equal(c.n_back, c.n_rows);
+}
+
+static void test_smollm2_ids_equal_llama_cpp(void **state)
+{
+    (void)state;
+    check_oracle_rows(hone_test_model(), "smollm2");
+}
+
+static void test_gemma3_ids_equal_llama_cpp(void **state)
+{
+    (void)state;
+    check_oracle_rows(hone_test_gemma(), "gemma3");
 }
 
 static void test_shared_vocabularies_ids_equal_llama_cpp(void **state)
@@ -678,6 +688,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_smollm2_ids_equal_llama_cpp),
+        cmocka_unit_test(test_gemma3_ids_equal_llama_cpp),
         cmocka_unit_test(test_shared_vocabularies_ids_equal_llama_cpp),
         cmocka_unit_test(test_wordpiece_ids_equal_transformers),
         cmocka_unit_test(test_smollm2_facts),

@@ -3,7 +3,7 @@
  * test_training_gradients_double with the double reference, where only the order of additions is left as a difference.
  */
 #include "model/adapter_targets.h"
-#include "tiny_model.h"
+#include "tiny_gemma.h"
 #include "train/batch.h"
 
 #include <setjmp.h>
@@ -105,11 +105,11 @@ static void test_accumulating_4_times_4_equals_16_at_once(void **state)
     }
 }
 
-static int open_all(void **state)
+static int open_model(void **state, hone_status (*write)(const char *path, hone_error *err))
 {
     hone_error err;
     hone_adapter_choice choice = {.rank = 4, .alpha = 8};
-    if (temporary_begin(state) != 0 || tiny_model_write(temporary_path("tiny.gguf"), &err) != HONE_OK ||
+    if (temporary_begin(state) != 0 || write(temporary_path("tiny.gguf"), &err) != HONE_OK ||
         hone_gguf_open(temporary_path("tiny.gguf"), &file, &err) != HONE_OK ||
         hone_ops_create(2, &ops, &err) != HONE_OK || hone_model_open(ops, &file, &model, &err) != HONE_OK ||
         hone_adapter_create_chosen(&model->config, &choice, &adapter, &err) != HONE_OK)
@@ -137,11 +137,22 @@ static int close_all(void **state)
     return temporary_end(state);
 }
 
+static int open_llama(void **state)
+{
+    return open_model(state, tiny_model_write);
+}
+
+static int open_gemma(void **state)
+{
+    return open_model(state, tiny_gemma_write);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_shared_prefix_gives_the_gradient_of_the_plain_path),
         cmocka_unit_test(test_accumulating_4_times_4_equals_16_at_once),
     };
-    return cmocka_run_group_tests(tests, open_all, close_all);
+    int failed = cmocka_run_group_tests_name("llama", tests, open_llama, close_all);
+    return failed + cmocka_run_group_tests_name("gemma3", tests, open_gemma, close_all);
 }

@@ -18,8 +18,9 @@
  *              of them sees is gathered into a page of its own first, each token at the slot that its position would
  *              have, so a way through the tree has the bits of the same tokens as a plain sequence
  *
- * Rows of a task see different numbers of positions: the weights beyond a row's own position are exact zeros, which add
- * nothing. */
+ * Rows of a task see different numbers of positions: the weights beyond a row's own position, and with a window those
+ * before its first, are exact zeros, which add nothing. A row's blocks begin with the one that its first position is
+ * in. */
 #include "ops/cpu/attention.h"
 
 #include <assert.h>
@@ -39,7 +40,7 @@ enum {
 typedef struct attention_run {
     hone_ops *ops;
     const hone_kv_pool *pool;
-    int64_t layer, n_heads, group;
+    int64_t layer, n_heads, group, window;
     const hone_span *spans;
     const int64_t *first_task; /* of each span */
     int64_t n_spans, task_positions;
@@ -136,9 +137,22 @@ static int64_t first_to_see(const query_rows *r, int64_t p)
     return p <= r->first ? 0 : (p - r->first) * r->run->group;
 }
 
-/* Scores of rows [0,m) for the pages [page0,page1), of which page0 begins a block. end: one past the last page that
+/* The first position of a row that sees those before `seen`. */
+static int64_t from_of(const attention_run *run, int64_t seen)
+{
+    return hone_window_begin(run->window, seen);
+}
+
+/* One past the last row that sees anything of the block at p0. */
+static int64_t last_to_see(const query_rows *r, int64_t p0)
+{
+    int64_t window = r->run->window, past = p0 + HONE_ATTENTION_BLOCK + window - 1 - r->first;
+    return window > 0 ? hone_min64(r->m, hone_max64(0, past) * r->run->group) : r->m;
+}
+
+/* Scores of rows [0,i1) for the pages [page0,page1), of which page0 begins a block. end: one past the last page that
  * will be read. */
-static void score_pages(const query_rows *r, int64_t page0, int64_t page1, int64_t end)
+static void score_pages(const query_rows *r, int64_t i1, int64_t page0, int64_t page1, int64_t end)
 {
     const hone_kernels *kernels = &r->run->ops->kernels;
     int64_t dim = r->run->pool->head_dim;
@@ -146,21 +160,22 @@ static void score_pages(const query_rows *r, int64_t page0, int64_t page1, int64
         int64_t i = first_to_see(r, page * HONE_PAGE_TOKENS);
         hone_real *scores = r->scores + (page - page0) * HONE_PAGE_TOKENS;
         if (r->m > FEW_ROWS) {
-            hone_tile_rows(kernels, r->m - i, dim, r->q + i * dim, dim, 1, keys_of(r, page), HONE_PAGE_TOKENS,
+            hone_tile_rows(kernels, i1 - i, dim, r->q + i * dim, dim, 1, keys_of(r, page), HONE_PAGE_TOKENS,
                            scores + i * HONE_ATTENTION_BLOCK, HONE_ATTENTION_BLOCK, false);
             continue;
         }
         const hone_real *ahead = page_ahead(r, page0, page1, end, page - page0);
-        for (int64_t n; i < r->m; i += n) {
-            n = hone_tile_height(r->m - i);
+        for (int64_t n; i < i1; i += n) {
+            n = hone_tile_height(i1 - i);
             kernels->score_page((int)n, dim, r->q + i * dim, keys_of(r, page), ahead, scores + i * HONE_ATTENTION_BLOCK,
                                 HONE_ATTENTION_BLOCK);
         }
     }
 }
 
-/* out = weighted sums of rows [i0,m) over positions [p0,p1), of which p0 begins a block. */
-static void weigh_pages(const query_rows *r, int64_t i0, int64_t p0, int64_t p1, int64_t end, hone_real *out)
+/* out = weighted sums of rows [i0,i1) over positions [p0,p1), of which p0 begins a block. */
+static void weigh_pages(const query_rows *r, int64_t i0, int64_t i1, int64_t p0, int64_t p1, int64_t end,
+                        hone_real *out)
 {
     const hone_kernels *kernels = &r->run->ops->kernels;
     int64_t dim = r->run->pool->head_dim, page0 = p0 / HONE_PAGE_TOKENS, page1 = pages_for(p1);
@@ -172,52 +187,69 @@ static void weigh_pages(const query_rows *r, int64_t i0, int64_t p0, int64_t p1,
             continue;
         }
         const hone_real *ahead = page_ahead(r, page0, page1, end, page1 - page0 + page - page0);
-        for (int64_t i = i0, n; i < r->m; i += n) {
-            n = hone_tile_height(r->m - i);
+        for (int64_t i = i0, n; i < i1; i += n) {
+            n = hone_tile_height(i1 - i);
             kernels->weigh_page((int)n, slots, dim,
                                 r->scores + i * HONE_ATTENTION_BLOCK + (page - page0) * HONE_PAGE_TOKENS,
                                 HONE_ATTENTION_BLOCK, values_of(r, page), ahead, out + i * dim, page > page0);
         }
     }
     for (int64_t d = 0; r->m > FEW_ROWS && d < dim; d += HONE_PANEL)
-        for (int64_t i = i0, n; i < r->m; i += n) {
-            n = hone_tile_height(r->m - i);
+        for (int64_t i = i0, n; i < i1; i += n) {
+            n = hone_tile_height(i1 - i);
             kernels->tile[n](hone_min64(p1, seen_by(r, i + n - 1)) - p0, r->scores + i * HONE_ATTENTION_BLOCK,
                              HONE_ATTENTION_BLOCK, 1, r->values + d, dim, out + i * dim + d, dim, false);
         }
 }
 
-/* What rows [i0,i1) have of the block that begins at p0 joins what they have of those before. */
-static void join_rows(const query_rows *r, int64_t i0, int64_t i1, int64_t p0)
+/* What row i has of the block that begins at p0, in `out`, joins what it has of those before. from: its first position.
+ */
+static void join_row(const query_rows *r, int64_t i, int64_t p0, int64_t from, const hone_real *out)
 {
     int64_t dim = r->run->pool->head_dim;
-    for (int64_t i = i0; i < i1; i++)
-        if (p0 == 0)
-            r->parts[i] = r->next[i];
-        else
-            r->run->ops->kernels.softmax_join(dim, &r->parts[i], r->next[i], r->o + i * dim, r->next_o + i * dim);
+    if (from < p0) {
+        r->run->ops->kernels.softmax_join(dim, &r->parts[i], r->next[i], r->o + i * dim, out + i * dim);
+        return;
+    }
+    r->parts[i] = r->next[i];
+    if (out != r->o)
+        memcpy(r->o + i * dim, out + i * dim, (size_t)dim * sizeof *out);
 }
 
-/* The block of positions from p0 on: r->next and `out` for the rows that see any of it, the first of which is returned.
- * seen: positions that the last row sees. */
-static int64_t attend_block(const query_rows *r, int64_t p0, int64_t seen, hone_real *out)
+/* Positions of a block before the row's first. */
+static int64_t before(int64_t from, int64_t p0)
+{
+    return hone_max64(0, from - p0);
+}
+
+/* The block of positions from p0 on: r->next and `out` for the rows [i0,i1), which are those that see any of it. seen:
+ * positions that the last row sees. */
+static void attend_block(const query_rows *r, int64_t i0, int64_t i1, int64_t p0, int64_t seen, hone_real *out)
 {
     int64_t p1 = hone_min64(p0 + HONE_ATTENTION_BLOCK, seen), width = hone_round_up(p1 - p0, HONE_PAGE_TOKENS),
-            end = pages_for(seen), i0 = first_to_see(r, p0);
-    score_pages(r, p0 / HONE_PAGE_TOKENS, (p0 + width) / HONE_PAGE_TOKENS, end);
-    for (int64_t i = i0; i < r->m; i++)
-        r->next[i] = r->run->ops->kernels.softmax_block(hone_min64(seen_by(r, i), p1) - p0, width, r->run->scale,
+            end = pages_for(seen);
+    score_pages(r, i1, p0 / HONE_PAGE_TOKENS, (p0 + width) / HONE_PAGE_TOKENS, end);
+    for (int64_t i = i0; i < i1; i++)
+        r->next[i] = r->run->ops->kernels.softmax_block(before(from_of(r->run, seen_by(r, i)), p0),
+                                                        hone_min64(seen_by(r, i), p1) - p0, width, r->run->scale,
                                                         r->scores + i * HONE_ATTENTION_BLOCK);
-    weigh_pages(r, i0, p0, p1, end, out);
-    return i0;
+    weigh_pages(r, i0, i1, p0, p1, end, out);
+}
+
+static int64_t block_of(int64_t p)
+{
+    return p - p % HONE_ATTENTION_BLOCK;
 }
 
 static void attend_rows(const query_rows *r)
 {
-    int64_t seen = seen_by(r, r->m - 1);
-    for (int64_t p0 = 0; p0 < seen; p0 += HONE_ATTENTION_BLOCK) {
-        int64_t i0 = attend_block(r, p0, seen, p0 == 0 ? r->o : r->next_o);
-        join_rows(r, i0, r->m, p0);
+    int64_t seen = seen_by(r, r->m - 1), first = block_of(from_of(r->run, seen_by(r, 0)));
+    for (int64_t p0 = first; p0 < seen; p0 += HONE_ATTENTION_BLOCK) {
+        int64_t i0 = first_to_see(r, p0), i1 = last_to_see(r, p0);
+        hone_real *out = p0 == first ? r->o : r->next_o;
+        attend_block(r, i0, i1, p0, seen, out);
+        for (int64_t i = i0; i < i1; i++)
+            join_row(r, i, p0, from_of(r->run, seen_by(r, i)), out);
     }
 }
 
@@ -270,8 +302,9 @@ static void score_own_pages(const query_rows *r, int64_t t, int64_t i0, int64_t 
                        scores + p - p0, HONE_ATTENTION_BLOCK, false);
     }
     for (int64_t i = 0; i < r->run->group; i++)
-        r->next[i0 + i] = kernels->softmax_block(p1 - p0, hone_round_up(p1 - p0, HONE_PAGE_TOKENS), r->run->scale,
-                                                 scores + i * HONE_ATTENTION_BLOCK);
+        r->next[i0 + i] =
+            kernels->softmax_block(before(from_of(r->run, seen), p0), p1 - p0, hone_round_up(p1 - p0, HONE_PAGE_TOKENS),
+                                   r->run->scale, scores + i * HONE_ATTENTION_BLOCK);
 }
 
 /* Adds to out what those pages contribute. */
@@ -293,27 +326,31 @@ static void weigh_own_pages(const query_rows *r, int64_t t, int64_t i0, int64_t 
 static void attend_tree(const query_rows *r, hone_real *gathered)
 {
     const hone_span *span = r->span;
-    int64_t group = r->run->group, n = r->m / group, longest = 0, seen[QUERY_ROWS];
-    int64_t shared = span->first_position / HONE_PAGE_TOKENS * HONE_PAGE_TOKENS;
+    int64_t group = r->run->group, n = r->m / group, longest = 0, seen[QUERY_ROWS], from[QUERY_ROWS];
+    int64_t shared = span->first_position / HONE_PAGE_TOKENS * HONE_PAGE_TOKENS, first = INT64_MAX;
     for (int64_t t = 0; t < n; t++) {
         seen[t] = span->first_position + tree_depth(span, r->t0 + t);
+        from[t] = from_of(r->run, seen[t]);
         longest = hone_max64(longest, seen[t]);
+        first = hone_min64(first, block_of(from[t]));
     }
-    for (int64_t p0 = 0; p0 < longest; p0 += HONE_ATTENTION_BLOCK) {
+    for (int64_t p0 = first; p0 < longest; p0 += HONE_ATTENTION_BLOCK) {
         int64_t own = hone_max64(p0, hone_min64(shared, p0 + HONE_ATTENTION_BLOCK)); /* pages before it are shared */
-        hone_real *out = p0 == 0 ? r->o : r->next_o;
+        hone_real *out = p0 == first ? r->o : r->next_o;
         if (own > p0)
-            score_pages(r, p0 / HONE_PAGE_TOKENS, own / HONE_PAGE_TOKENS, own / HONE_PAGE_TOKENS);
+            score_pages(r, r->m, p0 / HONE_PAGE_TOKENS, own / HONE_PAGE_TOKENS, own / HONE_PAGE_TOKENS);
         for (int64_t t = 0; t < n; t++)
-            if (seen[t] > p0)
+            if (seen[t] > p0 && block_of(from[t]) <= p0)
                 score_own_pages(r, r->t0 + t, t * group, seen[t], p0, own, gathered);
         if (own > p0)
-            weigh_pages(r, 0, p0, own, own / HONE_PAGE_TOKENS, out);
-        for (int64_t t = 0; t < n; t++)
-            if (seen[t] > p0) {
-                weigh_own_pages(r, r->t0 + t, t * group, seen[t], p0, own, gathered, out);
-                join_rows(r, t * group, (t + 1) * group, p0);
-            }
+            weigh_pages(r, 0, r->m, p0, own, own / HONE_PAGE_TOKENS, out);
+        for (int64_t t = 0; t < n; t++) {
+            if (seen[t] <= p0 || block_of(from[t]) > p0)
+                continue;
+            weigh_own_pages(r, r->t0 + t, t * group, seen[t], p0, own, gathered, out);
+            for (int64_t i = t * group; i < (t + 1) * group; i++)
+                join_row(r, i, p0, from[t], out);
+        }
     }
 }
 
@@ -363,11 +400,11 @@ static void attention_task(void *context, int64_t task, int thread)
 typedef struct split_run {
     const attention_run *run;
     const hone_span *span;
-    int64_t seen, block0, n_blocks; /* at hand: [block0, block0 + n_blocks) */
-    hone_real *o;                   /* [n_heads][head_dim] of the blocks before */
-    hone_softmax_part *parts;       /* [n_heads] */
-    hone_real *block_o;             /* [SPLIT_BLOCKS][n_heads][head_dim] */
-    hone_softmax_part *block_parts; /* [SPLIT_BLOCKS][n_heads] */
+    int64_t seen, first_block, block0, n_blocks; /* at hand: [block0, block0 + n_blocks) */
+    hone_real *o;                                /* [n_heads][head_dim] of the blocks before */
+    hone_softmax_part *parts;                    /* [n_heads] */
+    hone_real *block_o;                          /* [SPLIT_BLOCKS][n_heads][head_dim] */
+    hone_softmax_part *block_parts;              /* [SPLIT_BLOCKS][n_heads] */
 } split_run;
 
 static int64_t split_floats(int64_t n_heads, int64_t dim)
@@ -388,7 +425,7 @@ static void split_block(void *context, int64_t piece, int thread)
     r.first = s->seen - 1;
     r.q = run->q + (s->span->first_row * run->n_heads + kv_head * group) * dim;
     r.next = s->block_parts + block * run->n_heads + kv_head * group;
-    attend_block(&r, (s->block0 + block) * HONE_ATTENTION_BLOCK, s->seen,
+    attend_block(&r, 0, group, (s->block0 + block) * HONE_ATTENTION_BLOCK, s->seen,
                  s->block_o + (block * run->n_heads + kv_head * group) * dim);
 }
 
@@ -401,7 +438,7 @@ static void split_join(void *context, int64_t head, int thread)
     for (int64_t b = 0; b < s->n_blocks; b++) {
         const hone_real *next = s->block_o + (b * n_heads + head) * dim;
         hone_softmax_part part = s->block_parts[b * n_heads + head];
-        if (s->block0 + b > 0) {
+        if (s->block0 + b > s->first_block) {
             s->run->ops->kernels.softmax_join(dim, &s->parts[head], part, o, next);
             continue;
         }
@@ -419,7 +456,8 @@ static void attend_split(const attention_run *run, const hone_span *span)
     s.block_o = s.o + n_heads * dim;
     s.parts = (hone_softmax_part *)(s.block_o + SPLIT_BLOCKS * n_heads * dim);
     s.block_parts = s.parts + n_heads;
-    for (; s.block0 < blocks_for(seen); s.block0 += SPLIT_BLOCKS) {
+    s.first_block = from_of(run, seen) / HONE_ATTENTION_BLOCK;
+    for (s.block0 = s.first_block; s.block0 < blocks_for(seen); s.block0 += SPLIT_BLOCKS) {
         s.n_blocks = hone_min64(SPLIT_BLOCKS, blocks_for(seen) - s.block0);
         hone_thread_pool_run(run->ops->pool, run->pool->n_kv_heads * s.n_blocks, split_block, &s);
         hone_thread_pool_run(run->ops->pool, n_heads, split_join, &s);
@@ -473,9 +511,11 @@ static int64_t task_positions_for(const attention_run *run, int64_t n_rows)
 }
 
 void hone_op_attention(hone_ops *ops, const hone_kv_pool *pool, int64_t layer, const hone_span *spans, int64_t n_spans,
-                       int64_t n_heads, hone_real scale, const hone_real *q, hone_real *o, hone_real *softmax)
+                       int64_t n_heads, int64_t window, hone_real scale, const hone_real *q, hone_real *o,
+                       hone_real *softmax)
 {
-    attention_run run = {.ops = ops,
+    attention_run run = {.window = window,
+                         .ops = ops,
                          .pool = pool,
                          .layer = layer,
                          .n_heads = n_heads,

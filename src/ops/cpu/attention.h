@@ -38,6 +38,12 @@ static inline int64_t hone_max64(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* The first position that a row sees which sees those before `seen` (hone_op_attention's window). */
+static inline int64_t hone_window_begin(int64_t window, int64_t seen)
+{
+    return window > 0 && seen > window ? seen - window : 0;
+}
+
 static inline int64_t hone_round_up(int64_t n, int64_t to)
 {
     return (n + to - 1) / to * to;

@@ -15,7 +15,7 @@ enum { BACKWARD_QUERIES = 64 };
 typedef struct attention_backward_run {
     hone_ops *ops;
     const hone_kv_pool *pool;
-    int64_t layer, n_heads, group, n_rows, n_spans;
+    int64_t layer, n_heads, group, n_rows, n_spans, window;
     const hone_span *spans;
     hone_real scale;
     const hone_real *q, *o, *softmax, *d_o;
@@ -70,17 +70,20 @@ static void backward_scores(const attention_backward_run *run, const hone_span *
     }
     for (int64_t i = 0; i < m; i++) {
         int64_t row = span->first_row + t0 + i, n = hone_round_up(p1 - p0, HONE_PAGE_TOKENS),
-                valid = hone_max64(0, hone_min64(p1, span->first_position + t0 + i + 1) - p0);
+                seen = span->first_position + t0 + i + 1, valid = hone_max64(0, hone_min64(p1, seen) - p0);
+        int64_t begin = hone_min64(valid, hone_max64(0, hone_window_begin(run->window, seen) - p0));
         const hone_real *softmax = run->softmax + 2 * (row * run->n_heads + head);
-        kernels->softmax_again(valid, n, run->scale, (hone_softmax_part){softmax[0], softmax[1]}, p + i * stride);
+        kernels->softmax_again(begin, valid, n, run->scale, (hone_softmax_part){softmax[0], softmax[1]},
+                               p + i * stride);
         hone_real delta = kernels->dot(dim, run->d_o + first + i * width, run->o + first + i * width);
         kernels->softmax_backward(valid, delta, run->scale, p + i * stride, ds + i * stride, ds + i * stride);
         memset(ds + i * stride + valid, 0, (size_t)(n - valid) * sizeof *ds);
     }
 }
 
+/* is_first: it is the first block that these queries see any of. */
 static void backward_block(const attention_backward_run *run, const hone_span *span, int64_t head, int64_t t0,
-                           int64_t t1, int64_t p0, hone_real *work)
+                           int64_t t1, int64_t p0, bool is_first, hone_real *work)
 {
     const hone_kernels *kernels = &run->ops->kernels;
     int64_t dim = run->pool->head_dim, width = run->n_heads * dim, kv_head = head / run->group, m = t1 - t0;
@@ -95,7 +98,7 @@ static void backward_block(const attention_backward_run *run, const hone_span *s
             kernels->transpose16(k + d * HONE_PAGE_TOKENS, HONE_PAGE_TOKENS, turned + d, dim);
         for (int64_t d = 0; d < dim; d += HONE_PANEL)
             hone_tile_rows(kernels, m, hone_min64(HONE_PAGE_TOKENS, p1 - at), ds + at - p0, HONE_ATTENTION_BLOCK, 1,
-                           turned + d, dim, run->dq + first + d, width, at > 0);
+                           turned + d, dim, run->dq + first + d, width, !is_first || at > p0);
     }
     for (const hone_span *below = span, *above = span->parent; above; below = above, above = above->parent) {
         int64_t from = hone_max64(p0, above->first_position), to = hone_min64(p1, below->first_position);
@@ -117,9 +120,11 @@ static void backward_head(void *context, int64_t head, int thread)
     for (int64_t s = 0; s < run->n_spans; s++) {
         const hone_span *span = &run->spans[s];
         for (int64_t t = 0; t < span->n_rows; t += BACKWARD_QUERIES) {
-            int64_t t1 = hone_min64(t + BACKWARD_QUERIES, span->n_rows);
-            for (int64_t p0 = 0; p0 < span->first_position + t1; p0 += HONE_ATTENTION_BLOCK)
-                backward_block(run, span, head, t, t1, p0, work);
+            int64_t t1 = hone_min64(t + BACKWARD_QUERIES, span->n_rows),
+                    begin = hone_window_begin(run->window, span->first_position + t + 1),
+                    first = begin - begin % HONE_ATTENTION_BLOCK;
+            for (int64_t p0 = first; p0 < span->first_position + t1; p0 += HONE_ATTENTION_BLOCK)
+                backward_block(run, span, head, t, t1, p0, p0 == first, work);
         }
     }
 }
@@ -143,9 +148,9 @@ static void add_parts(void *context, int64_t row, int thread)
 }
 
 void hone_op_attention_backward(hone_ops *ops, const hone_kv_pool *pool, int64_t layer, const hone_span *spans,
-                                int64_t n_spans, int64_t n_rows, int64_t n_heads, hone_real scale, const hone_real *q,
-                                const hone_real *o, const hone_real *softmax, const hone_real *d_o, hone_real *dq,
-                                hone_real *dk, hone_real *dv, hone_real *work)
+                                int64_t n_spans, int64_t n_rows, int64_t n_heads, int64_t window, hone_real scale,
+                                const hone_real *q, const hone_real *o, const hone_real *softmax, const hone_real *d_o,
+                                hone_real *dq, hone_real *dk, hone_real *dv, hone_real *work)
 {
     size_t part = (size_t)(n_heads * n_rows * pool->head_dim);
     attention_backward_run run = {.ops = ops,
@@ -154,6 +159,7 @@ void hone_op_attention_backward(hone_ops *ops, const hone_kv_pool *pool, int64_t
                                   .n_heads = n_heads,
                                   .group = n_heads / pool->n_kv_heads,
                                   .n_rows = n_rows,
+                                  .window = window,
                                   .spans = spans,
                                   .n_spans = n_spans,
                                   .scale = scale,

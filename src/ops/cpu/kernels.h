@@ -6,6 +6,7 @@
  *   q8               per 32 inputs: d f16[16], then int8 [32][16]                        (544 bytes)
  *   q4               per 32 inputs: d f16[16], m f16[16], then u32 [4][16]: word g of an output holds inputs 8g..8g+7,
  *                    input 8g+j in bits 4j..4j+3                                          (320 bytes)
+ *   q5 q4k q5k q6k   blocks.h
  *
  * Q4_0 is packed as q4 with m = -8 d, which is exact. Expansion: q4 fma(q, d, m); q8 q * d; both round once.
  *
@@ -25,6 +26,10 @@ typedef enum hone_packing {
     HONE_PACK_BF16,
     HONE_PACK_Q8,
     HONE_PACK_Q4,
+    HONE_PACK_Q5, /* these four: blocks.h */
+    HONE_PACK_Q4K,
+    HONE_PACK_Q5K,
+    HONE_PACK_Q6K,
     HONE_N_PACKINGS
 } hone_packing;
 
@@ -40,7 +45,7 @@ enum {
 /* C[i][0..16) = sum over k of a[i*a_row + k*a_k] * b[k*b_k + 0..16), i < rows; add: C += that sum. Any k >= 0. */
 typedef void (*hone_tile_kernel)(int64_t k, const hone_real *a, int64_t a_row, int64_t a_k, const hone_real *b,
                                  int64_t b_k, hone_real *c, int64_t c_row, bool add);
-/* Inputs [k0,k1) of one panel to out[k-k0][16]. For q8 and q4, k0 is a multiple of 32 and so is k1 - k0. */
+/* Inputs [k0,k1) of one panel to out[k-k0][16]. But for plain types, k0 is a multiple of 32 and so is k1 - k0. */
 typedef void (*hone_expand_kernel)(const void *panel, int64_t k0, int64_t k1, hone_real *out);
 /* Both at once: out as expand makes it, and the tile of inputs [k0,k1) over the first rows (1..6) with A's rows a_row
  * apart. The expansion then runs in the shadow of the multiply-adds, which counts where rows are few. */
@@ -111,16 +116,20 @@ typedef struct hone_kernels {
     void (*swiglu)(int64_t n, const hone_real *gate, const hone_real *up, hone_real *y);
     void (*swiglu_backward)(int64_t n, const hone_real *gate, const hone_real *up, const hone_real *dy,
                             hone_real *dgate, hone_real *dup);
+    void (*geglu)(int64_t n, const hone_real *gate, const hone_real *up, hone_real *y);
+    void (*geglu_backward)(int64_t n, const hone_real *gate, const hone_real *up, const hone_real *dy, hone_real *dgate,
+                           hone_real *dup);
     void (*rope_adjacent)(int64_t head_dim, const hone_real *cos_sin, hone_real *x, hone_real direction);
     void (*rope_half)(int64_t head_dim, const hone_real *cos_sin, hone_real *x, hone_real direction);
     /* n is a multiple of 16; values from n_valid on become 0: x = exp(scale*x - max) / sum. */
     void (*softmax)(int64_t n_valid, int64_t n, hone_real scale, hone_real *x);
-    /* x = exp(scale*x - top), not divided by the sum; n as above, n_valid > 0 */
-    hone_softmax_part (*softmax_block)(int64_t n_valid, int64_t n, hone_real scale, hone_real *x);
+    /* x = exp(scale*x - top), not divided by the sum; n as above, values before `first` become 0, first < n_valid */
+    hone_softmax_part (*softmax_block)(int64_t first, int64_t n_valid, int64_t n, hone_real scale, hone_real *x);
     /* Weighted sums o and those of the next block of positions, x, become those of both (part too). */
     void (*softmax_join)(int64_t n, hone_softmax_part *part, hone_softmax_part next, hone_real *o, const hone_real *x);
-    /* x = exp(scale*x - part.top) * part.sum, where sum is the reciprocal here; n as above */
-    void (*softmax_again)(int64_t n_valid, int64_t n, hone_real scale, hone_softmax_part part, hone_real *x);
+    /* x = exp(scale*x - part.top) * part.sum, where sum is the reciprocal here; first and n as above */
+    void (*softmax_again)(int64_t first, int64_t n_valid, int64_t n, hone_real scale, hone_softmax_part part,
+                          hone_real *x);
     hone_real (*max)(int64_t n, const hone_real *x);
     double (*sum_exp)(int64_t n, hone_real max, const hone_real *x); /* sum of exp(x - max), n any */
     /* w = exp((x - top) / temperature); returns their sum */

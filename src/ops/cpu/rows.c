@@ -32,9 +32,10 @@ typedef struct run {
     double *lse, *logprob;
     const double *lse_in;
     const hone_rope_table *table;
+    void (*gated)(int64_t, const hone_real *, const hone_real *, hone_real *);
+    void (*gated_backward)(int64_t, const hone_real *, const hone_real *, const hone_real *, hone_real *, hone_real *);
     const hone_adamw *adamw;
     hone_real bias1, bias2_root;
-    bool backward;
 } run;
 
 static void rms_norm_piece(void *context, int64_t piece, int thread)
@@ -95,57 +96,84 @@ void hone_op_scale(hone_ops *ops, int64_t n, hone_real factor, hone_real *x)
     hone_thread_pool_run(ops->pool, pieces(n, VALUES_A_PIECE), scale_piece, &r);
 }
 
-enum { SWIGLU_VALUES_A_PIECE = 1536 }; /* an exponential each: dearer than an addition */
+enum { GATED_VALUES_A_PIECE = 1536 }; /* an exponential each: dearer than an addition */
 
-static void swiglu_piece(void *context, int64_t piece, int thread)
+static void gated_piece(void *context, int64_t piece, int thread)
 {
     (void)thread;
     const run *r = context;
-    int64_t i = piece * SWIGLU_VALUES_A_PIECE, n = min64(SWIGLU_VALUES_A_PIECE, r->n - i);
-    if (r->backward)
-        r->ops->kernels.swiglu_backward(n, r->a + i, r->b + i, r->c + i, r->x + i, r->y + i);
+    int64_t i = piece * GATED_VALUES_A_PIECE, n = min64(GATED_VALUES_A_PIECE, r->n - i);
+    if (r->gated_backward)
+        r->gated_backward(n, r->a + i, r->b + i, r->c + i, r->x + i, r->y + i);
     else
-        r->ops->kernels.swiglu(n, r->a + i, r->b + i, r->y + i);
+        r->gated(n, r->a + i, r->b + i, r->y + i);
+}
+
+static void run_gated(run *r)
+{
+    hone_thread_pool_run(r->ops->pool, pieces(r->n, GATED_VALUES_A_PIECE), gated_piece, r);
 }
 
 void hone_op_swiglu(hone_ops *ops, int64_t n, const hone_real *gate, const hone_real *up, hone_real *y)
 {
-    run r = {.ops = ops, .n = n, .a = gate, .b = up, .y = y};
-    hone_thread_pool_run(ops->pool, pieces(n, SWIGLU_VALUES_A_PIECE), swiglu_piece, &r);
+    run r = {.ops = ops, .n = n, .a = gate, .b = up, .y = y, .gated = ops->kernels.swiglu};
+    run_gated(&r);
 }
 
 void hone_op_swiglu_backward(hone_ops *ops, int64_t n, const hone_real *gate, const hone_real *up, const hone_real *dy,
                              hone_real *dgate, hone_real *dup)
 {
-    run r = {.ops = ops, .n = n, .a = gate, .b = up, .c = dy, .x = dgate, .y = dup, .backward = true};
-    hone_thread_pool_run(ops->pool, pieces(n, SWIGLU_VALUES_A_PIECE), swiglu_piece, &r);
+    run r = {.ops = ops, .n = n, .a = gate, .b = up, .c = dy, .x = dgate, .y = dup};
+    r.gated_backward = ops->kernels.swiglu_backward;
+    run_gated(&r);
 }
 
+void hone_op_geglu(hone_ops *ops, int64_t n, const hone_real *gate, const hone_real *up, hone_real *y)
+{
+    run r = {.ops = ops, .n = n, .a = gate, .b = up, .y = y, .gated = ops->kernels.geglu};
+    run_gated(&r);
+}
+
+void hone_op_geglu_backward(hone_ops *ops, int64_t n, const hone_real *gate, const hone_real *up, const hone_real *dy,
+                            hone_real *dgate, hone_real *dup)
+{
+    run r = {.ops = ops, .n = n, .a = gate, .b = up, .c = dy, .x = dgate, .y = dup};
+    r.gated_backward = ops->kernels.geglu_backward;
+    run_gated(&r);
+}
+
+/* Angles of position p = NEAR a + b are those of NEAR a and of b added: two short tables in double precision in place
+ * of a row of cosines and sines for each position of a context, which at 32,768 positions takes longer to fill than the
+ * model to load. The sum is right to a few units of 1e-16. */
+enum { NEAR = 64 };
+
 struct hone_rope_table {
-    int64_t n_positions, head_dim;
+    int64_t n_far, head_dim;
     bool half_split;
-    hone_real *cos_sin; /* [n_positions][head_dim], cos and sin of pair i at 2i and 2i+1 */
+    double *near, *far; /* [NEAR] and [n_far] rows of cos and sin of pair i at 2i and 2i + 1, [head_dim] */
 };
 
 hone_status hone_rope_table_create(int64_t n_positions, int64_t head_dim, double base, bool half_split,
                                    hone_rope_table **out, hone_error *err)
 {
     *out = NULL;
+    int64_t n_far = (n_positions + NEAR - 1) / NEAR;
     hone_rope_table *table = calloc(1, sizeof *table);
-    hone_real *values = calloc((size_t)n_positions * (size_t)head_dim, sizeof *values);
+    double *values = calloc((size_t)(NEAR + n_far), (size_t)head_dim * sizeof *values);
     if (!table || !values) {
         free(table);
         free(values);
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for a context of %lld tokens", (long long)n_positions);
     }
+    *table = (hone_rope_table){n_far, head_dim, half_split, values, values + NEAR * head_dim};
     for (int64_t i = 0; i < head_dim / 2; i++) {
         double frequency = pow(base, -2.0 * (double)i / (double)head_dim);
-        for (int64_t p = 0; p < n_positions; p++) {
-            values[p * head_dim + 2 * i] = (hone_real)cos((double)p * frequency);
-            values[p * head_dim + 2 * i + 1] = (hone_real)sin((double)p * frequency);
+        for (int64_t row = 0; row < NEAR + n_far; row++) {
+            double position = (double)(row < NEAR ? row : (row - NEAR) * NEAR);
+            values[row * head_dim + 2 * i] = cos(position * frequency);
+            values[row * head_dim + 2 * i + 1] = sin(position * frequency);
         }
     }
-    *table = (hone_rope_table){n_positions, head_dim, half_split, values};
     *out = table;
     return HONE_OK;
 }
@@ -154,21 +182,39 @@ void hone_rope_table_free(hone_rope_table *table)
 {
     if (!table)
         return;
-    free(table->cos_sin);
+    free(table->near);
     free(table);
+}
+
+size_t hone_rope_table_bytes(const hone_rope_table *table)
+{
+    return table ? (size_t)((NEAR + table->n_far) * table->head_dim) * sizeof *table->near : 0;
+}
+
+/* cos and sin of a position, [head_dim]. */
+static void find_turns(const hone_rope_table *table, int64_t position, hone_real *cos_sin)
+{
+    const double *near = table->near + position % NEAR * table->head_dim,
+                 *far = table->far + position / NEAR * table->head_dim;
+    for (int64_t i = 0; i < table->head_dim; i += 2) {
+        cos_sin[i] = (hone_real)(far[i] * near[i] - far[i + 1] * near[i + 1]);
+        cos_sin[i + 1] = (hone_real)(far[i + 1] * near[i] + far[i] * near[i + 1]);
+    }
 }
 
 static void rope_piece(void *context, int64_t piece, int thread)
 {
-    (void)thread;
     const run *r = context;
     const hone_kernels *kernels = &r->ops->kernels;
     void (*turn)(int64_t, const hone_real *, hone_real *, hone_real) =
         r->table->half_split ? kernels->rope_half : kernels->rope_adjacent;
     int64_t head_dim = r->table->head_dim;
-    for (int64_t t = piece * ROWS_A_PIECE; t < min64((piece + 1) * ROWS_A_PIECE, r->n_rows); t++)
+    hone_real *cos_sin = r->ops->scratch + (size_t)thread * HONE_SCRATCH_FLOATS;
+    for (int64_t t = piece * ROWS_A_PIECE; t < min64((piece + 1) * ROWS_A_PIECE, r->n_rows); t++) {
+        find_turns(r->table, r->ids[t], cos_sin);
         for (int64_t h = 0; h < r->n; h++)
-            turn(head_dim, r->table->cos_sin + r->ids[t] * head_dim, r->y + (t * r->n + h) * head_dim, r->factor);
+            turn(head_dim, cos_sin, r->y + (t * r->n + h) * head_dim, r->factor);
+    }
 }
 
 void hone_op_rope(hone_ops *ops, const hone_rope_table *table, int64_t n_rows, int64_t n_heads,

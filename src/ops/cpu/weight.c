@@ -4,9 +4,11 @@
  * cache, together with the first tile of rows where a kernel does both at once, and the tile kernel runs over the other
  * rows; one row goes through the matrix-vector kernel instead, with equal bits. Backward (dx = dy W) needs W by input:
  * 16 outputs x 16 inputs are expanded and transposed, so both directions live on one packed copy. */
+#include "ops/cpu/blocks.h"
 #include "ops/cpu/linear.h"
 
 #include "base/large_memory.h"
+#include "tensor/block.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -71,6 +73,9 @@ static bool place_weight(hone_ops *ops, hone_weight *w)
 
 static size_t panel_bytes_of(hone_packing packing, int64_t n_in)
 {
+    hone_block_form form = hone_block_form_of(packing);
+    if (form.bits)
+        return hone_block_at(form, n_in / HONE_BLOCK_INPUTS) - (size_t)form.head_bytes;
     switch (packing) {
     case HONE_PACK_Q4:
         return (size_t)n_in / 32 * HONE_Q4_BLOCK_BYTES;
@@ -132,6 +137,11 @@ static void pack_piece(void *context, int64_t piece, int thread)
     unsigned char *panel = w->data + (size_t)piece * w->panel_bytes;
     for (int lane = 0; lane < HONE_PANEL && piece * HONE_PANEL + lane < w->n_out; lane++) {
         const unsigned char *row = job->rows + (size_t)(piece * HONE_PANEL + lane) * job->row_bytes;
+        if (hone_block_is_known(job->dtype)) {
+            if (!hone_block_pack_row(w->packing, job->dtype, w->n_in, row, lane, panel))
+                atomic_store(&job->overflow, true);
+            continue;
+        }
         switch (w->packing) {
         case HONE_PACK_Q4:
             pack_q4_row(panel, lane, row, w->n_in, job->dtype, &job->overflow);
@@ -177,13 +187,19 @@ hone_status hone_weight_pack(hone_ops *ops, hone_dtype dtype, int64_t n_out, int
     case HONE_Q4_1:
         packing = HONE_PACK_Q4;
         break;
+    case HONE_Q5_0:
+    case HONE_Q5_1:
+    case HONE_Q4_K:
+    case HONE_Q5_K:
+    case HONE_Q6_K:
+        packing = hone_block_packing(dtype);
+        break;
     default: {
         const hone_dtype_info *info = hone_dtype_get_info(dtype);
-        return hone_fail(
-            err, HONE_UNSUPPORTED,
-            "weights of type %s; hone computes with F32, F16, BF16, Q8_0, Q4_0 and Q4_1: get the model in one of "
-            "these, or requantise it with llama.cpp's llama-quantize",
-            info ? info->name : "unknown");
+        return hone_fail(err, HONE_UNSUPPORTED,
+                         "weights of type %s; hone computes with " HONE_DTYPE_NAMES ": get the model in one of "
+                         "these, or requantise it with llama.cpp's llama-quantize",
+                         info ? info->name : "unknown");
     }
     }
     const hone_dtype_info *info = hone_dtype_get_info(dtype);
@@ -215,7 +231,8 @@ hone_status hone_weight_pack(hone_ops *ops, hone_dtype dtype, int64_t n_out, int
     hone_thread_pool_run(ops->pool, w->n_panels, pack_piece, &job);
     if (job.overflow) {
         hone_weight_free(w);
-        return hone_fail(err, HONE_BAD_FORMAT, "a Q4_0 scale beyond 8188; the file is damaged");
+        return hone_fail(err, HONE_BAD_FORMAT, "a %s scale beyond %d; the file is damaged", info->name,
+                         dtype == HONE_Q4_0 ? 8188 : 4094);
     }
     *out = w;
     return HONE_OK;

@@ -7,7 +7,7 @@
  * The 4-bit kernels avoid shifting: nibble j of a word, masked in place, is q * 16^j as an integer; converted to float
  * it is exact, and d * 16^-j is exact too, so fma(q*16^j, d*16^-j, m) has the bits of fma(q, d, m). One shift by 16 a
  * word brings the upper four nibbles into reach. */
-#include "ops/cpu/kernels.h"
+#include "ops/cpu/blocks.h"
 
 #include <immintrin.h>
 
@@ -439,6 +439,7 @@ void hone_kernels_avx2(hone_kernels *table)
     table->transpose16 = transpose16;
     table->fma_burn = fma_burn;
     table->vector_floats = 8;
+    hone_kernels_blocks_avx2(table);
     hone_kernels_attention_avx2(table);
     hone_kernels_rowwise_avx2(table);
     hone_kernels_pairs_avx2(table);

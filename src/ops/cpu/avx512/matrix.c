@@ -3,7 +3,7 @@
  * The bits are those of the scalar twins: a lane does what it does there, in the same order. The tile needs one load of
  * B and six multiply-adds with a broadcast memory operand for each k. The 4-bit kernels mask nibbles in place and scale
  * d by 16^-j, as the AVX2 ones do (avx2/matrix.c says why that is exact). */
-#include "ops/cpu/kernels.h"
+#include "ops/cpu/blocks.h"
 
 #include <immintrin.h>
 
@@ -370,6 +370,7 @@ void hone_kernels_avx512(hone_kernels *table)
     table->gemv[HONE_PACK_Q4] = gemv_q4;
     table->fma_burn = fma_burn;
     table->vector_floats = 16;
+    hone_kernels_blocks_avx512(table);
     hone_kernels_attention_avx512(table);
     hone_kernels_rowwise_avx512(table);
     hone_kernels_pairs_avx512(table);

@@ -70,6 +70,31 @@ static void swiglu_backward(int64_t n, const hone_real *gate, const hone_real *u
     }
 }
 
+/* gelu(g) = g s with s = sigmoid(2u), u = sqrt(2/pi) (g + 0.044715 g^3): the tanh form of Hendrycks & Gimpel 2016,
+ * arXiv 1606.08415, section 2, since (1 + tanh u) / 2 = sigmoid(2u). */
+static inline hone_real gelu_sigmoid(hone_real g)
+{
+    hone_real twice_u = (hone_real)1.5957691216057308 * g * real_fma((hone_real)0.044715 * g, g, 1.0f);
+    return 1.0f / (1.0f + real_exp(-twice_u));
+}
+
+static void geglu(int64_t n, const hone_real *gate, const hone_real *up, hone_real *y)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = gate[i] * gelu_sigmoid(gate[i]) * up[i];
+}
+
+static void geglu_backward(int64_t n, const hone_real *gate, const hone_real *up, const hone_real *dy, hone_real *dgate,
+                           hone_real *dup)
+{
+    for (int64_t i = 0; i < n; i++) {
+        hone_real g = gate[i], u = up[i], d = dy[i], s = gelu_sigmoid(g);
+        hone_real slope = (hone_real)1.5957691216057308 * real_fma((hone_real)0.134145 * g, g, 1.0f); /* of 2u */
+        dgate[i] = d * u * (s * real_fma(g * slope, 1.0f - s, 1.0f));
+        dup[i] = d * (g * s);
+    }
+}
+
 static void rope_adjacent(int64_t head_dim, const hone_real *cos_sin, hone_real *x, hone_real direction)
 {
     for (int64_t i = 0; i < head_dim; i += 2) {
@@ -121,10 +146,12 @@ static void softmax(int64_t n_valid, int64_t n, hone_real scale, hone_real *x)
         x[i] *= factor;
 }
 
-static hone_softmax_part softmax_block(int64_t n_valid, int64_t n, hone_real scale, hone_real *x)
+static hone_softmax_part softmax_block(int64_t first, int64_t n_valid, int64_t n, hone_real scale, hone_real *x)
 {
-    hone_real top = max_value(n_valid, x) * scale, lane[LANES] = {0};
-    for (int64_t i = 0; i < n_valid; i++)
+    hone_real top = max_value(n_valid - first, x + first) * scale, lane[LANES] = {0};
+    for (int64_t i = 0; i < first; i++)
+        x[i] = 0;
+    for (int64_t i = first; i < n_valid; i++)
         x[i] = real_exp(real_fma(x[i], scale, -top));
     for (int64_t i = n_valid; i < n; i++)
         x[i] = 0;
@@ -143,9 +170,12 @@ static void softmax_join(int64_t n, hone_softmax_part *part, hone_softmax_part n
     *part = (hone_softmax_part){top, real_fma(next.sum, take, part->sum * keep)};
 }
 
-static void softmax_again(int64_t n_valid, int64_t n, hone_real scale, hone_softmax_part part, hone_real *x)
+static void softmax_again(int64_t first, int64_t n_valid, int64_t n, hone_real scale, hone_softmax_part part,
+                          hone_real *x)
 {
-    for (int64_t i = 0; i < n_valid; i++)
+    for (int64_t i = 0; i < first; i++)
+        x[i] = 0;
+    for (int64_t i = first; i < n_valid; i++)
         x[i] = real_exp(real_fma(x[i], scale, -part.top)) * part.sum;
     for (int64_t i = n_valid; i < n; i++)
         x[i] = 0;
@@ -243,6 +273,8 @@ void NAME(HONE_SET)(hone_kernels *table)
     table->scale = scale_values;
     table->swiglu = swiglu;
     table->swiglu_backward = swiglu_backward;
+    table->geglu = geglu;
+    table->geglu_backward = geglu_backward;
     table->rope_adjacent = rope_adjacent;
     table->rope_half = rope_half;
     table->softmax = softmax;

@@ -1,6 +1,6 @@
 /* matrix.c - the scalar reference of the tile, expansion and transpose kernels. Slow on purpose: it says what the bits
  * are. fmaf (real_fma) is a correctly rounded fused multiply-add whether or not the processor has one. */
-#include "ops/cpu/kernels.h"
+#include "ops/cpu/blocks.h"
 
 #include <math.h>
 #include <string.h>
@@ -117,6 +117,7 @@ void hone_kernels_scalar(hone_kernels *table)
         .fma_burn = fma_burn,
         .vector_floats = 1,
     };
+    hone_kernels_blocks_scalar(table);
     hone_kernels_attention_scalar(table);
     hone_kernels_rowwise_scalar(table);
     hone_kernels_pairs_scalar(table);
