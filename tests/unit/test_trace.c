@@ -18,6 +18,8 @@ enum { N_IDS = 50 };
 static hone_gguf file;
 static int32_t ids[N_IDS];
 static hone_trace reference;
+static hone_numerics numerics;
+static hone_trace_tolerance f32;
 
 typedef hone_status (*runner)(const hone_trace_source *, hone_progress *, hone_trace *, hone_error *);
 
@@ -25,7 +27,8 @@ static hone_trace traced(runner run, const hone_gguf *from, const char *adapter)
 {
     hone_trace trace;
     hone_error err;
-    hone_trace_source source = {.file = from, .adapter = adapter, .ids = ids, .n_ids = N_IDS, .n_threads = 2};
+    hone_trace_source source = {
+        .file = from, .adapter = adapter, .ids = ids, .n_ids = N_IDS, .n_threads = 2, .numerics = numerics};
     if (run(&source, NULL, &trace, &err) != HONE_OK)
         fail_msg("%s", err.message);
     return trace;
@@ -45,13 +48,31 @@ static void test_single_precision_is_within_the_tolerance(void **state)
     hone_trace_difference d = compared(&got, &reference);
     print_message("relative L2 after the last block %.1e, log-probabilities %.1e on average, %.1e at worst\n",
                   d.hidden[TINY_LAYERS].relative, d.logprob_mean, d.logprob_worst);
-    assert_true(hone_trace_within_tolerance(&d));
-    assert_int_equal(hone_trace_first_bad_layer(&d), -1);
+    assert_true(hone_trace_within_tolerance(&d, &f32));
+    assert_int_equal(hone_trace_first_bad_layer(&d, &f32), -1);
     assert_int_equal(d.n_logprobs, N_IDS - 1);
     assert_true(d.hidden[TINY_LAYERS].relative > 0); /* two precisions, not one twice */
     assert_true(d.hidden[TINY_LAYERS].relative < 1e-5);
     hone_trace_difference_clear(&d);
     hone_trace_clear(&got);
+}
+
+/* The reference in double precision is the same whatever the class asked for. */
+static void test_bf16_is_within_its_own_tolerance_and_beyond_that_of_f32(void **state)
+{
+    (void)state;
+    const hone_trace_tolerance bf16 = hone_trace_tolerance_of(HONE_NUMERICS_BF16);
+    numerics = HONE_NUMERICS_BF16;
+    hone_trace got = traced(hone_trace_run, &file, NULL), exact = traced(hone_trace_run_double, &file, NULL);
+    numerics = HONE_NUMERICS_F32;
+    hone_trace_difference d = compared(&got, &reference), none = compared(&exact, &reference);
+    print_message("bf16: relative L2 after the last block %.1e, log-probabilities %.1e on average, %.1e at worst\n",
+                  d.hidden[TINY_LAYERS].relative, d.logprob_mean, d.logprob_worst);
+    assert_true(hone_trace_within_tolerance(&d, &bf16));
+    assert_false(hone_trace_within_tolerance(&d, &f32));
+    assert_true(none.hidden[TINY_LAYERS].relative == 0 && none.logprob_worst == 0);
+    hone_trace_difference_clear(&d), hone_trace_difference_clear(&none);
+    hone_trace_clear(&got), hone_trace_clear(&exact);
 }
 
 /* The model's file with one byte of a tensor changed; the path. */
@@ -79,8 +100,8 @@ static void test_a_damaged_weight_is_found_in_its_block(void **state)
             fail_msg("%s", err.message);
         hone_trace got = traced(hone_trace_run, &broken, NULL);
         hone_trace_difference d = compared(&got, &reference);
-        assert_false(hone_trace_within_tolerance(&d));
-        assert_int_equal(hone_trace_first_bad_layer(&d), block + 1);
+        assert_false(hone_trace_within_tolerance(&d, &f32));
+        assert_int_equal(hone_trace_first_bad_layer(&d, &f32), block + 1);
         hone_trace_difference_clear(&d);
         hone_trace_clear(&got);
         hone_gguf_close(&broken);
@@ -105,9 +126,9 @@ static void test_an_adapter_goes_through_both_precisions(void **state)
     hone_trace single = traced(hone_trace_run, &file, temporary_path("adapter")),
                both = traced(hone_trace_run_double, &file, temporary_path("adapter"));
     hone_trace_difference same = compared(&single, &both), other = compared(&single, &reference);
-    assert_true(hone_trace_within_tolerance(&same));
-    assert_false(hone_trace_within_tolerance(&other));
-    assert_int_equal(hone_trace_first_bad_layer(&other), 1);
+    assert_true(hone_trace_within_tolerance(&same, &f32));
+    assert_false(hone_trace_within_tolerance(&other, &f32));
+    assert_int_equal(hone_trace_first_bad_layer(&other, &f32), 1);
     hone_trace_difference_clear(&same), hone_trace_difference_clear(&other);
     hone_trace_clear(&single), hone_trace_clear(&both);
     hone_adapter_free(adapter);
@@ -121,14 +142,14 @@ static void test_what_is_no_number_is_beyond_the_tolerance(void **state)
     hone_trace got = traced(hone_trace_run, &file, NULL);
     got.hidden[(size_t)(N_IDS * TINY_EMBD) + 5] = NAN; /* after the first block */
     hone_trace_difference d = compared(&got, &reference);
-    assert_int_equal(hone_trace_first_bad_layer(&d), 1);
-    assert_false(hone_trace_within_tolerance(&d));
+    assert_int_equal(hone_trace_first_bad_layer(&d, &f32), 1);
+    assert_false(hone_trace_within_tolerance(&d, &f32));
     hone_trace_difference_clear(&d);
     got.hidden[(size_t)(N_IDS * TINY_EMBD) + 5] = reference.hidden[(size_t)(N_IDS * TINY_EMBD) + 5];
     got.logits[(N_IDS - 1) * TINY_VOCAB] = NAN; /* where no token of the text is predicted */
     d = compared(&got, &reference);
-    assert_int_equal(hone_trace_first_bad_layer(&d), -1);
-    assert_false(hone_trace_within_tolerance(&d));
+    assert_int_equal(hone_trace_first_bad_layer(&d, &f32), -1);
+    assert_false(hone_trace_within_tolerance(&d, &f32));
     hone_trace_difference_clear(&d);
     hone_trace_clear(&got);
 }
@@ -199,6 +220,7 @@ static int open_all(void **state)
         return -1;
     for (int i = 0; i < N_IDS; i++)
         ids[i] = (int32_t)hone_rng_below((hone_rng_key){2, HONE_RNG_TEST, 3}, (uint64_t)i, TINY_VOCAB);
+    f32 = hone_trace_tolerance_of(HONE_NUMERICS_F32);
     hone_trace_source source = {.file = &file, .ids = ids, .n_ids = N_IDS, .n_threads = 1};
     return hone_trace_run_double(&source, NULL, &reference, &err) == HONE_OK ? 0 : -1;
 }
@@ -214,6 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_single_precision_is_within_the_tolerance),
+        cmocka_unit_test(test_bf16_is_within_its_own_tolerance_and_beyond_that_of_f32),
         cmocka_unit_test(test_a_damaged_weight_is_found_in_its_block),
         cmocka_unit_test(test_an_adapter_goes_through_both_precisions),
         cmocka_unit_test(test_what_is_no_number_is_beyond_the_tolerance),
