@@ -11,6 +11,7 @@
 enum { N_REQUESTS = 12, PROMPT = 70, COMMON = 40 };
 
 static char model_path[256];
+static hone_numerics numerics;              /* of the engines that are opened */
 static int32_t prompts[N_REQUESTS][PROMPT]; /* all of one half begin with the same COMMON tokens */
 /* As long as each other, or the shortest would always win. */
 static const char *const labels[] = {"card arrival", "card linking", "exchange fee", "cash is late",
@@ -23,7 +24,7 @@ __attribute__((unused)) static hone_engine *open_engine(int n_threads, int64_t n
     hone_error err;
     hone_engine *engine;
     size_t page = hone_kv_page_bytes(TINY_LAYERS, TINY_KV_HEADS, TINY_HEAD_DIM);
-    hone_engine_options options = {.n_threads = n_threads, .cache_bytes = (size_t)n_pages * page};
+    hone_engine_options options = {.n_threads = n_threads, .cache_bytes = (size_t)n_pages * page, .numerics = numerics};
     if (hone_engine_open(model_path, &options, &engine, &err) != HONE_OK)
         fail_msg("%s", err.message);
     return engine;

@@ -86,10 +86,11 @@ void hone_trace_difference_clear(hone_trace_difference *difference)
 
 hone_trace_tolerance hone_trace_tolerance_of(hone_numerics numerics)
 {
-    /* bf16: docs/design.md has what was measured */
+    /* f32: rounding alone stays far below. bf16: measured 4e-3 on SmolLM2 and 7e-3 on a tiny random model; 0.34 nats
+     * at worst and 0.02 on average. */
     static const hone_trace_tolerance tolerances[HONE_N_NUMERICS] = {
         [HONE_NUMERICS_F32] = {1e-4, 1e-3, 1e-3},
-        [HONE_NUMERICS_BF16] = {5e-2, 0.5, 0.05},
+        [HONE_NUMERICS_BF16] = {3e-2, 1, 0.05},
     };
     return tolerances[numerics];
 }

@@ -502,6 +502,26 @@ static void test_text_that_is_too_long_keeps_its_end_and_a_bos(void **state)
     hone_engine_close(engine);
 }
 
+/* Or the claims about the class would be about f32. */
+static void test_an_engine_in_bf16_gives_other_bits_and_says_so(void **state)
+{
+    (void)state;
+    hone_response responses[2];
+    const hone_request r = {.ids = prompts[1], .n_ids = PROMPT, .want_prompt_logprobs = true};
+    for (int i = 0; i < 2; i++) {
+        numerics = i ? HONE_NUMERICS_BF16 : HONE_NUMERICS_F32;
+        hone_engine *engine = open_engine(1, 64);
+        assert_string_equal(hone_engine_numerics_class(engine), i ? "bf16" : "f32");
+        assert_int_equal(hone_engine_run(engine, &r, 1, &responses[i], NULL, NULL), HONE_OK);
+        hone_engine_close(engine);
+    }
+    double worst = 0;
+    for (int t = 1; t < PROMPT; t++)
+        worst = fmax(worst, fabs((double)(responses[0].prompt_logprobs[t] - responses[1].prompt_logprobs[t])));
+    assert_true(worst > 1e-5 && worst < 1);
+    clear_responses(responses, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -519,5 +539,14 @@ int main(void)
         cmocka_unit_test(test_a_conversation_that_is_too_long_loses_its_oldest_turns),
         cmocka_unit_test(test_text_that_is_too_long_keeps_its_end_and_a_bos),
     };
-    return cmocka_run_group_tests_name("engine", tests, engine_rig_begin, temporary_end);
+    const struct CMUnitTest bf16_tests[] = {
+        cmocka_unit_test(test_requests_submitted_while_others_run_have_the_bits_of_each_alone),
+        cmocka_unit_test(test_a_list_of_requests_has_the_bits_of_each_alone),
+        cmocka_unit_test(test_the_choice_is_the_greatest_of_all_labels_scored_one_by_one),
+        cmocka_unit_test(test_thirty_three_adapters_in_one_batch_give_the_bits_of_each_alone),
+        cmocka_unit_test(test_an_engine_in_bf16_gives_other_bits_and_says_so),
+    };
+    int failed = cmocka_run_group_tests_name("engine", tests, engine_rig_begin, temporary_end);
+    numerics = HONE_NUMERICS_BF16;
+    return failed + cmocka_run_group_tests_name("engine, bf16", bf16_tests, engine_rig_begin, temporary_end);
 }

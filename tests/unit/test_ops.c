@@ -17,6 +17,7 @@
 static hone_ops *ops; /* 2 threads */
 static hone_ops
     *ops_by_threads[6]; /* 1, 2, 3 and 5 threads; [4] has 2 threads and the scalar kernels: equal bits there too */
+static hone_ops *bf16_by_threads[6]; /* the same in that numerics class */
 
 /* ---- packed weights ---- */
 typedef struct matrix {
@@ -104,12 +105,19 @@ static void test_packing_refuses_what_does_not_fit(void **state)
 }
 
 /* ---- products ---- */
-static double exact_dot(const float *a, int64_t a_step, const float *b, int64_t b_step, int64_t n, double *size)
+/* What a device multiplies in place of x: dtype.h's rounding in the class bf16. */
+static double as_multiplied(const hone_ops *by, float x)
+{
+    return hone_ops_numerics(by) == HONE_NUMERICS_BF16 ? (double)hone_bf16_to_f32(hone_f32_to_bf16(x)) : (double)x;
+}
+
+static double exact_dot(const hone_ops *by, const float *a, int64_t a_step, const float *b, int64_t b_step, int64_t n,
+                        double *size)
 {
     double sum = 0;
     *size = 0;
     for (int64_t i = 0; i < n; i++) {
-        double p = (double)a[i * a_step] * (double)b[i * b_step];
+        double p = as_multiplied(by, a[i * a_step]) * as_multiplied(by, b[i * b_step]);
         sum += p;
         *size += fabs(p);
     }
@@ -122,9 +130,9 @@ static double dot_tolerance(int64_t n, double size)
     return size * 0x1p-24 * (4 + sqrt((double)n)) + 1e-30;
 }
 
-static void test_linear_and_its_backward_agree_with_double_precision(void **state)
+/* In the class bf16 the numbers are rounded first; the sums are f32 in both. */
+static void check_linear_and_its_backward(hone_ops *by)
 {
-    (void)state;
     for (int f = 0; f < N_FORMATS; f++)
         for (int s = 0; s < N_SHAPES; s++)
             for (int64_t n_rows = 1; n_rows <= 7; n_rows += 3) {
@@ -136,10 +144,10 @@ static void test_linear_and_its_backward_agree_with_double_precision(void **stat
                 float *before = new_normal(n_rows * xs, 3, 1), *dy = new_normal(n_rows * ys, 4, 1);
                 float *gap = new_normal(n_rows * ys, 2, 1);
                 hone_linear_job job = {m.w, x, xs, y, ys};
-                hone_op_linear(ops, &job, 1, n_rows);
+                hone_op_linear(by, &job, 1, n_rows);
                 for (int64_t t = 0; t < n_rows; t++) {
                     for (int64_t o = 0; o < m.n_out; o++) {
-                        double size, exact = exact_dot(x + t * xs, 1, m.values + o * m.n_in, 1, m.n_in, &size);
+                        double size, exact = exact_dot(by, x + t * xs, 1, m.values + o * m.n_in, 1, m.n_in, &size);
                         assert_true(fabs((double)y[t * ys + o] - exact) <= dot_tolerance(m.n_in, size));
                     }
                     for (int64_t o = m.n_out; o < ys && t < n_rows - 1; o++) /* between rows nothing is written */
@@ -147,12 +155,13 @@ static void test_linear_and_its_backward_agree_with_double_precision(void **stat
                 }
                 for (int add = 0; add < 2; add++) {
                     memcpy(dx, before, (size_t)(n_rows * xs) * sizeof *dx);
-                    hone_op_linear_backward(ops, m.w, n_rows, dy, ys, dx, xs, add);
+                    hone_op_linear_backward(by, m.w, n_rows, dy, ys, dx, xs, add);
                     for (int64_t t = 0; t < n_rows; t++)
                         for (int64_t i = 0; i < xs; i++) {
                             double old = (double)before[t * xs + i], size = 0,
-                                   exact = i < m.n_in ? exact_dot(dy + t * ys, 1, m.values + i, m.n_in, m.n_out, &size)
-                                                      : old;
+                                   exact = i < m.n_in
+                                               ? exact_dot(by, dy + t * ys, 1, m.values + i, m.n_in, m.n_out, &size)
+                                               : old;
                             if (i < m.n_in && add)
                                 exact += old, size += fabs(old);
                             assert_true(fabs((double)dx[t * xs + i] - exact) <= dot_tolerance(m.n_out, size));
@@ -163,18 +172,25 @@ static void test_linear_and_its_backward_agree_with_double_precision(void **stat
             }
 }
 
-static void test_backward_of_a_width_that_is_no_multiple_of_16(void **state)
+static void test_linear_and_its_backward_agree_with_double_precision(void **state)
 {
     (void)state;
+    check_linear_and_its_backward(ops);
+    check_linear_and_its_backward(bf16_by_threads[2]);
+    check_linear_and_its_backward(bf16_by_threads[4]);
+}
+
+static void check_backward_of_odd_widths(hone_ops *by)
+{
     static const int64_t widths[] = {1, 15, 17, 31, 33, 47, 100};
     for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
         for (int64_t n_out = 5; n_out <= 305; n_out += 300) {
             matrix m = new_matrix(&formats[1], n_out, widths[i], 3);
             float *dy = new_normal(3 * n_out, 1, 1), *dx = new_floats(3 * m.n_in);
-            hone_op_linear_backward(ops, m.w, 3, dy, n_out, dx, m.n_in, false);
+            hone_op_linear_backward(by, m.w, 3, dy, n_out, dx, m.n_in, false);
             for (int64_t t = 0; t < 3; t++)
                 for (int64_t k = 0; k < m.n_in; k++) {
-                    double size, exact = exact_dot(dy + t * n_out, 1, m.values + k, m.n_in, n_out, &size);
+                    double size, exact = exact_dot(by, dy + t * n_out, 1, m.values + k, m.n_in, n_out, &size);
                     assert_true(fabs((double)dx[t * m.n_in + k] - exact) <= dot_tolerance(n_out, size));
                 }
             free(dy), free(dx);
@@ -182,14 +198,20 @@ static void test_backward_of_a_width_that_is_no_multiple_of_16(void **state)
         }
 }
 
+static void test_backward_of_a_width_that_is_no_multiple_of_16(void **state)
+{
+    (void)state;
+    check_backward_of_odd_widths(ops);
+    check_backward_of_odd_widths(bf16_by_threads[2]);
+}
+
 static const int row_counts[] = {1, 2, 5, 6, 7, 31, 32, 33, 96, 192, 193, 200};
 enum { N_ROW_COUNTS = sizeof row_counts / sizeof *row_counts, MOST_ROWS = 200 };
 
 /* Both directions for several layers at once, with every row count and thread count: row 0's neighbours change, its
  * bits do not. */
-static void test_linear_has_the_same_bits_for_any_number_of_rows_and_threads(void **state)
+static void check_same_bits(hone_ops *const by[6])
 {
-    (void)state;
     for (int f = 0; f < N_FORMATS; f++) {
         int64_t n_in = width_for(&formats[f], 576);
         matrix a = new_matrix(&formats[f], 100, n_in, 1), b = new_matrix(&formats[f], 41, n_in, 2);
@@ -200,18 +222,18 @@ static void test_linear_has_the_same_bits_for_any_number_of_rows_and_threads(voi
         for (int64_t t = 0; t < MOST_ROWS; t++) { /* the reference: each row alone, one thread, one job a call */
             hone_linear_job ja = {a.w, x + t * n_in, n_in, ya1 + t * 100, 100},
                             jb = {b.w, x + t * n_in, n_in, yb1 + t * 41, 41};
-            hone_op_linear(ops_by_threads[1], &ja, 1, 1);
-            hone_op_linear(ops_by_threads[1], &jb, 1, 1);
-            hone_op_linear_backward(ops_by_threads[1], a.w, 1, dy + t * 100, 100, dx1 + t * n_in, n_in, false);
+            hone_op_linear(by[1], &ja, 1, 1);
+            hone_op_linear(by[1], &jb, 1, 1);
+            hone_op_linear_backward(by[1], a.w, 1, dy + t * 100, 100, dx1 + t * n_in, n_in, false);
         }
         for (int threads = 1; threads <= 5; threads++)
-            for (int r = 0; ops_by_threads[threads] && r < N_ROW_COUNTS; r++) {
+            for (int r = 0; by[threads] && r < N_ROW_COUNTS; r++) {
                 int n = row_counts[r], first = MOST_ROWS - n;
                 memset(ya, 1, MOST_ROWS * 100 * sizeof *ya);
                 hone_linear_job jobs[] = {{a.w, x + first * n_in, n_in, ya, 100},
                                           {b.w, x + first * n_in, n_in, yb, 41}};
-                hone_op_linear(ops_by_threads[threads], jobs, 2, n);
-                hone_op_linear_backward(ops_by_threads[threads], a.w, n, dy + first * 100, 100, dx, n_in, false);
+                hone_op_linear(by[threads], jobs, 2, n);
+                hone_op_linear_backward(by[threads], a.w, n, dy + first * 100, 100, dx, n_in, false);
                 if (!same_bits(ya, ya1 + first * 100, n * 100) || !same_bits(yb, yb1 + first * 41, n * 41) ||
                     !same_bits(dx, dx1 + first * n_in, n * n_in))
                     fail_msg("%s: %d rows on %d threads differ from each row alone", formats[f].name, n, threads);
@@ -220,6 +242,31 @@ static void test_linear_has_the_same_bits_for_any_number_of_rows_and_threads(voi
         free_matrix(&a);
         free_matrix(&b);
     }
+}
+
+static void test_linear_has_the_same_bits_for_any_number_of_rows_and_threads(void **state)
+{
+    (void)state;
+    check_same_bits(ops_by_threads);
+    check_same_bits(bf16_by_threads);
+}
+
+/* More rows than the room for rounded ones holds go through it in parts. */
+static void test_many_wide_rows_have_the_bits_of_each_alone_in_bf16(void **state)
+{
+    (void)state;
+    enum { N_IN = 32768, ROWS = 70 };
+    matrix m = new_matrix(&formats[0], 3, N_IN, 1);
+    float *x = new_normal((int64_t)ROWS * N_IN, 1, 1), y[ROWS * 3], alone[3];
+    hone_linear_job job = {m.w, x, N_IN, y, 3};
+    hone_op_linear(bf16_by_threads[2], &job, 1, ROWS);
+    for (int64_t t = 0; t < ROWS; t++) {
+        hone_linear_job one = {m.w, x + t * N_IN, N_IN, alone, 3};
+        hone_op_linear(bf16_by_threads[1], &one, 1, 1);
+        assert_true(same_bits(alone, y + t * 3, 3));
+    }
+    free(x);
+    free_matrix(&m);
 }
 
 static void test_matmul_agrees_with_double_precision_in_every_layout(void **state)
@@ -240,7 +287,7 @@ static void test_matmul_agrees_with_double_precision_in_every_layout(void **stat
                 for (int64_t i = 0; i < m; i++) {
                     for (int64_t j = 0; j < n; j++) {
                         double size, before = add ? (double)old[i * c_row + j] : 0,
-                                     exact = exact_dot(a + i * a_row, a_k, b + j, b_k, k, &size) + before;
+                                     exact = exact_dot(ops, a + i * a_row, a_k, b + j, b_k, k, &size) + before;
                         assert_true(fabs((double)c[i * c_row + j] - exact) <= dot_tolerance(k, size + fabs(before)));
                     }
                     assert_true(c[i * c_row + n] == old[i * c_row + n]);
@@ -579,13 +626,16 @@ static int create_ops(void **state)
     (void)state;
     static const int threads[] = {1, 2, 3, 5};
     for (size_t i = 0; i < sizeof threads / sizeof *threads; i++)
-        if (hone_ops_create(threads[i], &ops_by_threads[threads[i]], NULL) != HONE_OK)
+        if (hone_ops_create(threads[i], &ops_by_threads[threads[i]], NULL) != HONE_OK ||
+            hone_ops_create_as(HONE_NUMERICS_BF16, threads[i], &bf16_by_threads[threads[i]], NULL) != HONE_OK)
             return -1;
     ops = ops_by_threads[2];
     const char *old = getenv("HONE_CPU");
     char *kept = old ? strdup(old) : NULL;
     setenv("HONE_CPU", "scalar", 1);
     hone_status status = hone_ops_create(2, &ops_by_threads[4], NULL);
+    if (status == HONE_OK)
+        status = hone_ops_create_as(HONE_NUMERICS_BF16, 2, &bf16_by_threads[4], NULL);
     if (kept)
         setenv("HONE_CPU", kept, 1);
     else
@@ -598,7 +648,7 @@ static int free_ops(void **state)
 {
     (void)state;
     for (int i = 0; i < 6; i++)
-        hone_ops_free(ops_by_threads[i]);
+        hone_ops_free(ops_by_threads[i]), hone_ops_free(bf16_by_threads[i]);
     return 0;
 }
 
@@ -610,6 +660,7 @@ int main(void)
         cmocka_unit_test(test_linear_and_its_backward_agree_with_double_precision),
         cmocka_unit_test(test_backward_of_a_width_that_is_no_multiple_of_16),
         cmocka_unit_test(test_linear_has_the_same_bits_for_any_number_of_rows_and_threads),
+        cmocka_unit_test(test_many_wide_rows_have_the_bits_of_each_alone_in_bf16),
         cmocka_unit_test(test_matmul_agrees_with_double_precision_in_every_layout),
         cmocka_unit_test(test_matmul_has_the_same_bits_for_any_number_of_rows_and_threads),
         cmocka_unit_test(test_adapters_at_once_have_the_bits_of_each_by_itself),

@@ -180,5 +180,7 @@ int main(void)
         cmocka_unit_test(test_pages_are_found_by_parent_adapter_and_tokens),
         cmocka_unit_test(test_the_cache_tells_adapters_apart_by_content_and_scale),
     };
-    return cmocka_run_group_tests_name("prefix cache", tests, engine_rig_begin, temporary_end);
+    int failed = cmocka_run_group_tests_name("prefix cache", tests, engine_rig_begin, temporary_end);
+    numerics = HONE_NUMERICS_BF16;
+    return failed + cmocka_run_group_tests_name("prefix cache, bf16", tests, engine_rig_begin, temporary_end);
 }

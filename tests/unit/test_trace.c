@@ -20,6 +20,8 @@ static hone_trace_tolerance f32;
 static hone_gguf file;
 static int32_t ids[N_IDS];
 static hone_trace reference;
+static hone_numerics numerics;
+static hone_trace_tolerance f32;
 
 typedef hone_status (*runner)(const hone_trace_source *, hone_progress *, hone_trace *, hone_error *);
 
@@ -27,7 +29,8 @@ static hone_trace traced(runner run, const hone_gguf *from, const char *adapter)
 {
     hone_trace trace;
     hone_error err;
-    hone_trace_source source = {.file = from, .adapter = adapter, .ids = ids, .n_ids = N_IDS, .n_threads = 2};
+    hone_trace_source source = {
+        .file = from, .adapter = adapter, .ids = ids, .n_ids = N_IDS, .n_threads = 2, .numerics = numerics};
     if (run(&source, NULL, &trace, &err) != HONE_OK)
         fail_msg("%s", err.message);
     return trace;
@@ -54,6 +57,24 @@ static void test_single_precision_is_within_the_tolerance(void **state)
     assert_true(d.hidden[TINY_LAYERS].relative < 1e-5);
     hone_trace_difference_clear(&d);
     hone_trace_clear(&got);
+}
+
+/* The reference in double precision is the same whatever the class asked for. */
+static void test_bf16_is_within_its_own_tolerance_and_beyond_that_of_f32(void **state)
+{
+    (void)state;
+    const hone_trace_tolerance bf16 = hone_trace_tolerance_of(HONE_NUMERICS_BF16);
+    numerics = HONE_NUMERICS_BF16;
+    hone_trace got = traced(hone_trace_run, &file, NULL), exact = traced(hone_trace_run_double, &file, NULL);
+    numerics = HONE_NUMERICS_F32;
+    hone_trace_difference d = compared(&got, &reference), none = compared(&exact, &reference);
+    print_message("bf16: relative L2 after the last block %.1e, log-probabilities %.1e on average, %.1e at worst\n",
+                  d.hidden[TINY_LAYERS].relative, d.logprob_mean, d.logprob_worst);
+    assert_true(hone_trace_within_tolerance(&d, &bf16));
+    assert_false(hone_trace_within_tolerance(&d, &f32));
+    assert_true(none.hidden[TINY_LAYERS].relative == 0 && none.logprob_worst == 0);
+    hone_trace_difference_clear(&d), hone_trace_difference_clear(&none);
+    hone_trace_clear(&got), hone_trace_clear(&exact);
 }
 
 /* The model's file with one byte of a tensor changed; the path. */
@@ -201,6 +222,7 @@ static int open_all(void **state)
         return -1;
     for (int i = 0; i < N_IDS; i++)
         ids[i] = (int32_t)hone_rng_below((hone_rng_key){2, HONE_RNG_TEST, 3}, (uint64_t)i, TINY_VOCAB);
+    f32 = hone_trace_tolerance_of(HONE_NUMERICS_F32);
     hone_trace_source source = {.file = &file, .ids = ids, .n_ids = N_IDS, .n_threads = 1};
     return hone_trace_run_double(&source, NULL, &reference, &err) == HONE_OK ? 0 : -1;
 }
@@ -217,6 +239,7 @@ int main(void)
     f32 = hone_trace_tolerance_of(HONE_NUMERICS_F32);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_single_precision_is_within_the_tolerance),
+        cmocka_unit_test(test_bf16_is_within_its_own_tolerance_and_beyond_that_of_f32),
         cmocka_unit_test(test_a_damaged_weight_is_found_in_its_block),
         cmocka_unit_test(test_an_adapter_goes_through_both_precisions),
         cmocka_unit_test(test_what_is_no_number_is_beyond_the_tolerance),

@@ -48,9 +48,9 @@ static hone_train_options options_for(const char *folder)
     return o;
 }
 
-static hone_engine *open_engine(int threads)
+static hone_engine *open_engine_as(hone_numerics numerics, int threads)
 {
-    hone_engine_options o = {.n_threads = threads, .cache_bytes = 1 << 20, .max_batch_rows = 64};
+    hone_engine_options o = {.n_threads = threads, .cache_bytes = 1 << 20, .max_batch_rows = 64, .numerics = numerics};
     hone_engine *e;
     hone_error err;
     if (hone_engine_open(model_path, &o, &e, &err) != HONE_OK) {
@@ -58,6 +58,11 @@ static hone_engine *open_engine(int threads)
         return NULL;
     }
     return e;
+}
+
+static hone_engine *open_engine(int threads)
+{
+    return open_engine_as(HONE_NUMERICS_F32, threads);
 }
 
 static const char *adapter_hash(const char *folder)
@@ -261,6 +266,33 @@ static void test_same_seed_same_bits_with_any_number_of_threads(void **state)
     assert_string_not_equal(adapter_hash("seed6"), expected);
 }
 
+static void test_training_in_bf16_has_bits_of_its_own_with_any_number_of_threads(void **state)
+{
+    (void)state;
+    static const int threads[] = {1, 2, 3};
+    char first[65] = "";
+    for (size_t i = 0; i < 3; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "bf16_%d", threads[i]);
+        hone_engine *e = open_engine_as(HONE_NUMERICS_BF16, threads[i]);
+        assert_non_null(e);
+        hone_train_options o = options_for(name);
+        hone_train_result result;
+        hone_error err;
+        assert_int_equal(train(e, &o, &result, &err), HONE_OK);
+        hone_engine_close(e);
+        if (i == 0)
+            snprintf(first, sizeof first, "%s", adapter_hash(name));
+        assert_string_equal(adapter_hash(name), first);
+        assert_string_not_equal(adapter_hash(name), whole_run());
+        char path[300];
+        snprintf(path, sizeof path, "%s/hone.json", temporary_path(name));
+        json_t *record = json_load_file(path, 0, NULL);
+        assert_string_equal(json_string_value(json_object_get(record, "numerics_class")), "bf16");
+        json_decref(record);
+    }
+}
+
 static void test_what_is_finished_is_not_done_again(void **state)
 {
     (void)state;
@@ -457,6 +489,12 @@ static void test_anothers_checkpoint_is_refused_and_the_difference_named(void **
     assert_int_equal(train(engine, &o, &result, &err), HONE_BAD_INPUT);
     assert_says(err, "there seed 5, now seed 99");
     o = options_for("other");
+    hone_engine *bf16 = open_engine_as(HONE_NUMERICS_BF16, 2);
+    assert_non_null(bf16);
+    assert_int_equal(train(bf16, &o, &result, &err), HONE_BAD_INPUT);
+    assert_says(err, "there numbers f32 ");
+    assert_says(err, "now numbers bf16 ");
+    hone_engine_close(bf16);
     ids[7][3] ^= 1; /* one token of one example */
     assert_int_equal(train(engine, &o, &result, &err), HONE_BAD_INPUT);
     assert_says(err, "content");
@@ -976,6 +1014,7 @@ int main(void)
         cmocka_unit_test(test_a_run_is_the_steps_that_its_header_promises),
         cmocka_unit_test(test_metrics_and_records_are_left_beside_the_adapter),
         cmocka_unit_test(test_same_seed_same_bits_with_any_number_of_threads),
+        cmocka_unit_test(test_training_in_bf16_has_bits_of_its_own_with_any_number_of_threads),
         cmocka_unit_test(test_what_is_finished_is_not_done_again),
         cmocka_unit_test(test_killed_at_any_instant_and_continued_it_ends_with_the_same_bits),
         cmocka_unit_test(test_a_request_to_stop_saves_the_state),

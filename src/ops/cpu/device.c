@@ -100,6 +100,8 @@ hone_status hone_ops_create_as(hone_numerics numerics, int n_threads, hone_ops *
     ops->scratch = aligned_alloc(64, (scratch_bytes + 63) / 64 * 64);
     if (!ops->scratch)
         status = hone_fail(err, HONE_NO_MEMORY, "out of memory for %d threads", ops->n_threads);
+    else
+        status = hone_ops_reserve_pairs(ops, 1, err);
 done:
     if (status != HONE_OK)
         hone_ops_free(ops);

@@ -206,7 +206,7 @@ enum {
     HONE_PAIR_ROWS = 64,      /* that ops->pairs has room for at least */
     HONE_PAIR_ROW_BLOCK = 512 /* rows of one task: x[512][256] pairs stay in the second-level cache */
 };
-/* Room for HONE_PAIR_ROWS rows of n numbers; nothing in the class f32. */
+/* Room for HONE_PAIR_ROWS rows of n numbers, and for a million pairs in any case; nothing in the class f32. */
 hone_status hone_ops_reserve_pairs(hone_ops *ops, int64_t n, hone_error *err);
 /* How many rows of the inputs of these jobs fit, and their rounding: inputs[j] is [n_rows][(n_in + 1) / 2]. */
 int64_t hone_pair_rows_at_once(const hone_ops *ops, const hone_linear_job *jobs, int n_jobs);
