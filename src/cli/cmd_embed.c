@@ -1,6 +1,7 @@
 /* cmd_embed.c - `hone embed`: texts to vectors, line by line. */
 #include "cli/commands.h"
 
+#include "base/buffer.h"
 #include "base/text.h"
 #include "catalogue/models.h"
 #include "model/embedder.h"
@@ -10,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINES_AT_ONCE = 512 };
+/* Texts are computed together until one of these is reached: enough that threads seldom wait for each other, and not so
+ * much that nothing is seen for long. */
+enum { LINES_AT_ONCE = 4096, BYTES_AT_ONCE = 256 << 10 };
 
 static hone_status read_text(const char *line, size_t length, int64_t number, json_t **out, hone_error *err)
 {
@@ -38,16 +41,23 @@ static hone_status embed_lines(hone_embedder *e, json_t *const *lines, size_t n,
         texts[i] = (hone_embed_text){json_string_value(text), json_string_length(text)};
     }
     hone_status status = hone_embedder_run(e, texts, n, vectors, n_tokens, cut, err);
+    hone_buffer out = {0};
     for (size_t i = 0; i < n && status == HONE_OK; i++) {
         *n_cut += cut[i];
-        fputs("{\"embedding\":[", stdout);
+        hone_buffer_puts(&out, "{\"embedding\":[");
         for (int64_t d = 0; d < dim; d++) {
             char text[33] = ",";
             size_t length = hone_format_float(vectors[(int64_t)i * dim + d], text + 1);
-            fwrite(text + (d == 0), 1, length + (d > 0), stdout);
+            hone_buffer_append(&out, text + (d == 0), length + (d > 0));
         }
-        printf("],\"tokens\":%lld}\n", (long long)n_tokens[i]);
+        hone_buffer_printf(&out, "],\"tokens\":%lld}\n", (long long)n_tokens[i]);
+        if (out.failed)
+            status = hone_fail(err, HONE_NO_MEMORY, "out of memory for a line of output");
+        else
+            fwrite(out.data, 1, out.length, stdout);
+        hone_buffer_reset(&out);
     }
+    hone_buffer_clear(&out);
     free(vectors);
     return status;
 }
@@ -55,7 +65,7 @@ static hone_status embed_lines(hone_embedder *e, json_t *const *lines, size_t n,
 static hone_status embed_input(hone_embedder *e, hone_error *err)
 {
     char *line = NULL;
-    size_t capacity = 0, n = 0;
+    size_t capacity = 0, n = 0, bytes = 0;
     ssize_t length;
     int64_t number = 0, n_cut = 0;
     json_t *lines[LINES_AT_ONCE];
@@ -64,12 +74,15 @@ static hone_status embed_input(hone_embedder *e, hone_error *err)
         length = getline(&line, &capacity, stdin);
         more = length >= 0;
         number += more;
-        if (more && strspn(line, " \t\r\n") < (size_t)length)
+        if (more && strspn(line, " \t\r\n") < (size_t)length) {
             status = read_text(line, (size_t)length, number, &lines[n++], err);
-        if (status == HONE_OK && n > 0 && (!more || n == LINES_AT_ONCE)) {
+            bytes += (size_t)length;
+        }
+        if (status == HONE_OK && n > 0 && (!more || n == LINES_AT_ONCE || bytes >= BYTES_AT_ONCE)) {
             status = embed_lines(e, lines, n, &n_cut, err);
             while (n > 0)
                 json_decref(lines[--n]);
+            bytes = 0;
         }
     }
     while (n > 0)

@@ -4,13 +4,14 @@
 #include "base/cancel.h"
 #include "base/file.h"
 #include "base/hash.h"
-#include "model/encoder.h"
+#include "model/encoder_runner.h"
 #include "model/forward.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Tokens of one step. Enough rows for full speed, few enough that their states stay near the processor. */
+/* Tokens of one step of a language model. Enough rows for full speed, few enough that their states stay near the
+ * processor. */
 enum { STEP_ROWS = 768, MOST_MODEL_TOKENS = 2048 };
 
 struct hone_embedder {
@@ -20,12 +21,13 @@ struct hone_embedder {
     hone_tokenizer *own_tokenizer;
     const hone_tokenizer *tokenizer;
     hone_pooling pooling;
-    int64_t dim, most_tokens, max_rows;
+    int64_t dim, most_tokens;
     char hash[65];
     /* a sentence encoder, */
     hone_encoder *encoder;
-    hone_encoder_workspace *encoder_ws;
+    hone_encoder_runner *runner;
     /* or a language model */
+    int64_t max_rows; /* of a step */
     hone_model *own_model;
     const hone_model *model;
     hone_workspace *model_ws;
@@ -86,12 +88,11 @@ static hone_status open_encoder(hone_embedder *e, hone_pooling_choice pooling, h
     e->tokenizer = e->own_tokenizer;
     e->dim = c->n_embd;
     e->most_tokens = c->most_tokens;
-    e->max_rows = e->most_tokens > STEP_ROWS ? e->most_tokens : STEP_ROWS;
     choose_pooling(e, pooling, c->pooling);
     if (hone_tokenizer_size(e->tokenizer) > c->n_vocab)
         return hone_fail(err, HONE_BAD_FORMAT, "%s: the tokenizer has %d tokens, config.json says %lld", e->path,
                          hone_tokenizer_size(e->tokenizer), (long long)c->n_vocab);
-    return hone_encoder_workspace_create(e->encoder, e->max_rows, &e->encoder_ws, err);
+    return hone_encoder_runner_create(e->encoder, &e->runner, err);
 }
 
 static hone_status open_model(hone_embedder *e, hone_pooling_choice pooling, hone_error *err)
@@ -165,7 +166,7 @@ void hone_embedder_close(hone_embedder *e)
 {
     if (!e)
         return;
-    hone_encoder_workspace_free(e->encoder_ws);
+    hone_encoder_runner_free(e->runner);
     hone_encoder_close(e->encoder);
     hone_workspace_free(e->model_ws);
     hone_kv_pool_free(e->pool);
@@ -330,16 +331,12 @@ static hone_status encode_all(hone_embedder *e, const hone_embed_text *texts, si
     return HONE_OK;
 }
 
-hone_status hone_embedder_run(hone_embedder *e, const hone_embed_text *texts, size_t n, float *vectors,
-                              int64_t *n_tokens, bool *was_cut, hone_error *err)
+/* Through the language model, step by step. ends: as hone_encoder_runner_run takes them. */
+static hone_status run_steps(hone_embedder *e, const int32_t *ids, const size_t *ends, size_t n, float *vectors,
+                             hone_error *err)
 {
-    hone_token_list ids = {0};
-    size_t *ends = calloc(n + 1, sizeof *ends);
     int64_t *starts = calloc((size_t)e->max_rows + 1, sizeof *starts);
-    hone_status status = ends && starts ? encode_all(e, texts, n, &ids, ends, was_cut, err)
-                                        : hone_fail(err, HONE_NO_MEMORY, "out of memory for %zu texts", n);
-    for (size_t i = 0; i < n && status == HONE_OK && n_tokens; i++)
-        n_tokens[i] = (int64_t)(ends[i] - (i ? ends[i - 1] : 0));
+    hone_status status = starts ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory for %zu texts", n);
     for (size_t first = 0; first < n && status == HONE_OK;) {
         size_t begin = first ? ends[first - 1] : 0, next = first;
         while (next < n && ends[next] - begin <= (size_t)e->max_rows) {
@@ -347,16 +344,29 @@ hone_status hone_embedder_run(hone_embedder *e, const hone_embed_text *texts, si
             next++;
         }
         int64_t n_texts = (int64_t)(next - first);
-        const float *states = e->encoder
-                                  ? hone_encoder_forward(e->encoder, starts, n_texts, ids.data + begin, e->encoder_ws)
-                                  : run_model(e, starts, n_texts, ids.data + begin);
+        const float *states = run_model(e, starts, n_texts, ids + begin);
         hone_op_pool(e->ops, starts, n_texts, e->dim, e->pooling, states, vectors + first * (size_t)e->dim);
         first = next;
         if (hone_cancel_requested())
             status = hone_fail(err, HONE_CANCELLED, "stopped; the same command goes on from here");
     }
-    hone_token_list_clear(&ids);
     free(starts);
+    return status;
+}
+
+hone_status hone_embedder_run(hone_embedder *e, const hone_embed_text *texts, size_t n, float *vectors,
+                              int64_t *n_tokens, bool *was_cut, hone_error *err)
+{
+    hone_token_list ids = {0};
+    size_t *ends = calloc(n + 1, sizeof *ends);
+    hone_status status = ends ? encode_all(e, texts, n, &ids, ends, was_cut, err)
+                              : hone_fail(err, HONE_NO_MEMORY, "out of memory for %zu texts", n);
+    for (size_t i = 0; i < n && status == HONE_OK && n_tokens; i++)
+        n_tokens[i] = (int64_t)(ends[i] - (i ? ends[i - 1] : 0));
+    if (status == HONE_OK)
+        status = e->encoder ? hone_encoder_runner_run(e->runner, e->pooling, ids.data, ends, n, vectors, err)
+                            : run_steps(e, ids.data, ends, n, vectors, err);
+    hone_token_list_clear(&ids);
     free(ends);
     return status;
 }

@@ -6,14 +6,16 @@
 #include "model/encoder.h"
 
 #include "base/file.h"
+#include "base/large_memory.h"
 #include "format/safetensors.h"
+#include "tensor/convert.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_BYTES = 128 };
+enum { NAME_BYTES = 128, TABLE_ROWS_A_PIECE = 512 };
 
 static const char *const linear_names[HONE_N_ENCODER_LINEARS] = {
     [HONE_ENCODER_Q] = "attention.self.query", [HONE_ENCODER_K] = "attention.self.key",
@@ -62,9 +64,43 @@ static hone_status copy_floats(const loading *l, const char *name, int64_t n_row
     *out = hone_arena_array(l->encoder->arena, n, sizeof **out);
     if (!*out)
         return hone_fail(l->err, HONE_NO_MEMORY, "%s: out of memory for %zu values", l->file->map.path, n);
-    for (size_t i = 0; i < n; i++)
-        (*out)[i] = hone_safetensor_at(t, (int64_t)i);
+    hone_dtype_decode(t->dtype, t->data, (int64_t)n, *out);
     l->encoder->weight_bytes += n * sizeof **out;
+    return HONE_OK;
+}
+
+typedef struct table_copy {
+    const hone_safetensor *from;
+    float *to;
+} table_copy;
+
+static void copy_rows(void *context, int64_t piece, int thread)
+{
+    (void)thread;
+    const table_copy *copy = context;
+    const hone_safetensor *t = copy->from;
+    size_t row_bytes = t->size_bytes / (size_t)t->shape[0];
+    int64_t first = piece * TABLE_ROWS_A_PIECE, n = t->shape[0] - first;
+    hone_dtype_decode(t->dtype, t->data + (size_t)first * row_bytes,
+                      (n < TABLE_ROWS_A_PIECE ? n : TABLE_ROWS_A_PIECE) * t->shape[1], copy->to + first * t->shape[1]);
+}
+
+/* The word table is half of a small encoder: copied by all threads, to huge pages. */
+static hone_status copy_words(const loading *l)
+{
+    hone_encoder *e = l->encoder;
+    const hone_safetensor *t;
+    hone_status status = find(l, "embeddings.word_embeddings.weight", e->config.n_vocab, e->config.n_embd, &t);
+    if (status != HONE_OK)
+        return status;
+    e->words_bytes = (size_t)(t->shape[0] * t->shape[1]) * sizeof *e->words;
+    e->words = hone_large_map(e->words_bytes);
+    if (!e->words)
+        return hone_fail(l->err, HONE_NO_MEMORY, "%s: out of memory for %zu bytes", l->file->map.path, e->words_bytes);
+    table_copy copy = {t, e->words};
+    hone_thread_pool_run(hone_ops_pool(e->ops), (t->shape[0] + TABLE_ROWS_A_PIECE - 1) / TABLE_ROWS_A_PIECE, copy_rows,
+                         &copy);
+    e->weight_bytes += e->words_bytes;
     return HONE_OK;
 }
 
@@ -122,8 +158,7 @@ static hone_status load_all(loading *l)
     e->layers = hone_arena_array(e->arena, (size_t)c->n_layers, sizeof *e->layers);
     if (!e->layers)
         return hone_fail(l->err, HONE_NO_MEMORY, "%s: out of memory", l->file->map.path);
-    if ((status = copy_floats(l, "embeddings.word_embeddings.weight", c->n_vocab, c->n_embd, c->n_vocab, &e->words)) !=
-            HONE_OK ||
+    if ((status = copy_words(l)) != HONE_OK ||
         (status = copy_floats(l, "embeddings.position_embeddings.weight", c->n_positions, c->n_embd, c->most_tokens,
                               &e->places)) != HONE_OK ||
         (status = load_norm(l, "embeddings.LayerNorm", &e->input_norm)) != HONE_OK)
@@ -174,6 +209,7 @@ void hone_encoder_close(hone_encoder *e)
     for (int64_t l = 0; e->layers && l < e->config.n_layers; l++)
         for (int i = 0; i < HONE_N_ENCODER_LINEARS; i++)
             hone_weight_free(e->layers[l].linear[i]);
+    hone_large_unmap(e->words, e->words_bytes);
     hone_arena_free(e->arena);
     free(e);
 }
@@ -181,20 +217,20 @@ void hone_encoder_close(hone_encoder *e)
 /* ---- the forward pass ---- */
 
 struct hone_encoder_workspace {
-    int64_t max_rows;
+    hone_ops *ops;
     float *memory, *x, *q, *k, *v, *attended, *projected, *wide, *attention_work;
     int32_t *positions;
 };
 
-hone_status hone_encoder_workspace_create(const hone_encoder *encoder, int64_t max_rows, hone_encoder_workspace **out,
-                                          hone_error *err)
+hone_status hone_encoder_workspace_create(const hone_encoder *encoder, hone_ops *ops, int64_t max_rows,
+                                          hone_encoder_workspace **out, hone_error *err)
 {
     const hone_encoder_config *c = &encoder->config;
     enum { NARROW = 6 };
     int64_t rows = max_rows + HONE_PANEL; /* attention reads k a little past the last row */
     size_t narrow = (size_t)(rows * c->n_embd), wide = (size_t)(rows * c->n_ff),
            work = hone_attention_within_work(c->most_tokens, c->head_dim),
-           total = NARROW * narrow + wide + work * (size_t)hone_thread_pool_size(hone_ops_pool(encoder->ops));
+           total = NARROW * narrow + wide + work * (size_t)hone_thread_pool_size(hone_ops_pool(ops));
     *out = NULL;
     hone_encoder_workspace *ws = calloc(1, sizeof *ws);
     if (ws) {
@@ -206,7 +242,7 @@ hone_status hone_encoder_workspace_create(const hone_encoder *encoder, int64_t m
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for a step of %lld tokens (%zu bytes)",
                          (long long)max_rows, total * sizeof(float));
     }
-    ws->max_rows = max_rows;
+    ws->ops = ops;
     memset(ws->memory, 0, total * sizeof(float));
     float **const parts[NARROW] = {&ws->x, &ws->q, &ws->k, &ws->v, &ws->attended, &ws->projected};
     for (size_t i = 0; i < NARROW; i++)
@@ -236,7 +272,7 @@ static void run_layer(const hone_encoder *e, const hone_encoder_layer *layer, co
                       hone_encoder_workspace *ws)
 {
     const hone_encoder_config *c = &e->config;
-    hone_ops *ops = e->ops;
+    hone_ops *ops = ws->ops;
     int64_t n = starts[n_texts], dim = c->n_embd;
     const hone_linear_job qkv[] = {job(layer, HONE_ENCODER_Q, ws->x, ws->q), job(layer, HONE_ENCODER_K, ws->x, ws->k),
                                    job(layer, HONE_ENCODER_V, ws->x, ws->v)};
@@ -266,7 +302,7 @@ const float *hone_encoder_forward(const hone_encoder *e, const int64_t *starts, 
     for (int64_t s = 0; s < n_texts; s++)
         for (int64_t t = starts[s]; t < starts[s + 1]; t++)
             ws->positions[t] = (int32_t)(t - starts[s]);
-    hone_op_embed_layer_norm(e->ops, starts[n_texts], c->n_embd, c->norm_epsilon, e->words, tokens, e->places,
+    hone_op_embed_layer_norm(ws->ops, starts[n_texts], c->n_embd, c->norm_epsilon, e->words, tokens, e->places,
                              ws->positions, e->kind, e->input_norm.w, e->input_norm.b, ws->x);
     for (int64_t l = 0; l < c->n_layers; l++)
         run_layer(e, &e->layers[l], starts, n_texts, ws);

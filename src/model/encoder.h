@@ -46,17 +46,18 @@ typedef struct hone_encoder {
     float *words, *places, *kind; /* [n_vocab, n_embd], [n_positions, n_embd], [n_embd]: of sentence A */
     hone_encoder_norm input_norm;
     hone_encoder_layer *layers;
-    size_t weight_bytes;
+    size_t words_bytes, weight_bytes;
 } hone_encoder;
 
 /* Checks every tensor's shape against the configuration, then copies and packs; the files may go afterwards. */
 hone_status hone_encoder_open(hone_ops *ops, const char *folder, hone_encoder **out, hone_error *err);
 void hone_encoder_close(hone_encoder *encoder);
 
-/* Memory of a step: for up to max_rows tokens. */
+/* Memory of a step, for up to max_rows tokens, and the operations that it runs on: the encoder's, or others with the
+ * same kernels (borrowed). Steps with workspaces and operations of their own may run at once. */
 typedef struct hone_encoder_workspace hone_encoder_workspace;
-hone_status hone_encoder_workspace_create(const hone_encoder *encoder, int64_t max_rows, hone_encoder_workspace **out,
-                                          hone_error *err);
+hone_status hone_encoder_workspace_create(const hone_encoder *encoder, hone_ops *ops, int64_t max_rows,
+                                          hone_encoder_workspace **out, hone_error *err);
 void hone_encoder_workspace_free(hone_encoder_workspace *ws);
 
 /* Runs texts without padding: text s is tokens [starts[s], starts[s + 1]), each at most config.most_tokens long and

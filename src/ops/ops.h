@@ -36,6 +36,9 @@ hone_status hone_ops_create_as(hone_numerics numerics, int n_threads, hone_ops *
 hone_numerics hone_ops_numerics(const hone_ops *ops);
 /* Has this device the instruction for products of bfloat16? Without it the class bf16 gives the same bits, slowly. */
 bool hone_ops_has_bf16(const hone_ops *ops);
+/* The same kernels on the calling thread alone, for what a piece of work on the threads of `ops` computes by itself:
+ * encoders, products and rows with weights that were packed by `ops`, no attention over pages. */
+hone_status hone_ops_create_alone(const hone_ops *ops, hone_ops **out, hone_error *err);
 void hone_ops_free(hone_ops *ops);
 const char *hone_ops_isa(const hone_ops *ops);
 hone_thread_pool *hone_ops_pool(const hone_ops *ops);

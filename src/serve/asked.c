@@ -62,10 +62,13 @@ static hone_status refuse_what_cannot_be_kept(const json_t *body, const char **p
         return HONE_OK;
     const char *type = json_string_value(json_object_get(format, "type"));
     if (!type)
-        return hone_fail(err, HONE_BAD_INPUT, "\"response_format\" is %s; it takes an object with a \"type\"",
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "\"response_format\" is %s; it takes an object with a \"type\": {\"type\":\"text\"}",
                          hone_json_kind(format));
     if (strcmp(type, "text") != 0)
-        return hone_fail(err, HONE_UNSUPPORTED, "\"response_format\" of type \"%.40s\": %s", type, constrains);
+        return hone_fail(err, HONE_UNSUPPORTED,
+                         "\"response_format\" of type \"%.40s\"; this server has {\"type\":\"text\"} alone: %s", type,
+                         constrains);
     return HONE_OK;
 }
 

@@ -14,14 +14,19 @@ static const instruction_set sets[] = {
 };
 
 /* ---- the kernels ---- */
+static hone_tile_kernel tile_of(const hone_kernels *kernels, int rows)
+{
+    return rows <= HONE_TILE_ROWS ? kernels->tile[rows] : rows == HONE_TALL_TILE_ROWS ? kernels->tall_tile : NULL;
+}
+
 static void check_tile(const hone_kernels *kernels)
 {
     /* strides of A (by row, by k; 0 stands for "k", so rows of A follow each other), of B and of C */
     static const struct {
         int a_row, a_k, b_k, c_row;
     } strides[] = {{0, 1, 16, 16}, {0, 1, 19, 21}, {1, 9, 16, 33}, {200, 1, 64, 16}};
-    for (int rows = 1; rows <= HONE_TILE_ROWS; rows++)
-        for (int64_t k = 0; k <= MOST; k++)
+    for (int rows = 1; rows <= HONE_TALL_TILE_ROWS; rows++)
+        for (int64_t k = 0; k <= MOST && tile_of(kernels, rows); k++)
             for (size_t s = 0; s < sizeof strides / sizeof *strides; s++) {
                 int64_t a_row = strides[s].a_row ? strides[s].a_row : k, a_k = strides[s].a_k, b_k = strides[s].b_k,
                         c_row = strides[s].c_row;
@@ -31,8 +36,9 @@ static void check_tile(const hone_kernels *kernels)
                             *b = wild(1, n_b, (uint32_t)(k * 8 + rows + 5000));
                 for (int add = 0; add < 2; add++) {
                     float *c = wild(2, n_c, 77), *expected = twin_of(3, c, n_c);
-                    kernels->tile[rows](k, a, a_row, a_k, b, b_k, c, c_row, add);
-                    reference.tile[rows](k, a, a_row, a_k, b, b_k, expected, c_row, add);
+                    tile_of(kernels, rows)(k, a, a_row, a_k, b, b_k, c, c_row, add);
+                    for (int i = 0; i < rows; i++)
+                        reference.tile[1](k, a + i * a_row, a_row, a_k, b, b_k, expected + i * c_row, c_row, add);
                     assert_same(c, expected, n_c, "tile", k);
                 }
             }

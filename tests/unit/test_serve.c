@@ -87,9 +87,12 @@ static const refusal refusals[] = {
     {CHAT, "{" MESSAGES ",\"logit_bias\":{\"260\":1}}", 400, "the vocabulary has 0 to 259"},
     {CHAT, "{" MESSAGES ",\"logit_bias\":{\"1\":101}}", 400, "it takes -100 to 100"},
     {CHAT, "{" MESSAGES ",\"echo\":true}", 400, "is for /v1/completions"},
-    /* what would restrict the answer, and cannot be kept, is never ignored */
-    {CHAT, "{" MESSAGES ",\"response_format\":{\"type\":\"json_object\"}}", 400, "cannot restrict"},
-    {CHAT, "{" MESSAGES ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{}}}", 400, "cannot restrict"},
+/* what would restrict the answer, and cannot be kept, is never ignored */
+#define TEXT_ALONE "this server has {\\\"type\\\":\\\"text\\\"} alone: hone cannot restrict"
+    {CHAT, "{" MESSAGES ",\"response_format\":{\"type\":\"json_object\"}}", 400, TEXT_ALONE},
+    {CHAT, "{" MESSAGES ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{}}}", 400, TEXT_ALONE},
+    {COMPLETE, "{\"prompt\":\"a\",\"response_format\":{\"type\":\"json_object\"}}", 400, TEXT_ALONE},
+    {CHAT, "{" MESSAGES ",\"response_format\":{\"type\":7}}", 400, "an object with a \\\"type\\\""},
     {CHAT, "{" MESSAGES ",\"response_format\":\"json\"}", 400, "it takes an object"},
     {CHAT, "{" MESSAGES ",\"tools\":[{\"type\":\"function\"}]}", 400, "tools cannot be offered"},
     {CHAT, "{" MESSAGES ",\"guided_choice\":[\"a\",\"b\"]}", 400, "cannot restrict"},

@@ -78,6 +78,13 @@ bool hone_numerics_parse(const char *name, hone_numerics *out)
     return false;
 }
 
+static hone_status create_scratch(hone_ops *ops, hone_error *err)
+{
+    size_t bytes = (size_t)ops->n_threads * HONE_SCRATCH_FLOATS * sizeof(hone_real);
+    ops->scratch = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    return ops->scratch ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory for %d threads", ops->n_threads);
+}
+
 hone_status hone_ops_create(int n_threads, hone_ops **out, hone_error *err)
 {
     return hone_ops_create_as(HONE_NUMERICS_F32, n_threads, out, err);
@@ -96,17 +103,33 @@ hone_status hone_ops_create_as(hone_numerics numerics, int n_threads, hone_ops *
     if (status != HONE_OK)
         goto done;
     ops->n_threads = hone_thread_pool_size(ops->pool);
-    size_t scratch_bytes = (size_t)ops->n_threads * HONE_SCRATCH_FLOATS * sizeof(hone_real);
-    ops->scratch = aligned_alloc(64, (scratch_bytes + 63) / 64 * 64);
-    if (!ops->scratch)
-        status = hone_fail(err, HONE_NO_MEMORY, "out of memory for %d threads", ops->n_threads);
-    else
+    status = create_scratch(ops, err);
+    if (status == HONE_OK)
         status = hone_ops_reserve_pairs(ops, 1, err);
 done:
     if (status != HONE_OK)
         hone_ops_free(ops);
     else
         *out = ops;
+    return status;
+}
+
+hone_status hone_ops_create_alone(const hone_ops *ops, hone_ops **out, hone_error *err)
+{
+    *out = NULL;
+    hone_ops *alone = calloc(1, sizeof *alone);
+    if (!alone)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    alone->kernels = ops->kernels;
+    alone->numerics = ops->numerics;
+    alone->n_threads = 1;
+    hone_status status = create_scratch(alone, err);
+    if (status == HONE_OK && ops->n_pairs > 0) /* weights are packed, so it is known how wide their inputs are */
+        status = hone_ops_reserve_pairs(alone, (int64_t)(2 * ops->n_pairs / HONE_PAIR_ROWS), err);
+    if (status != HONE_OK)
+        hone_ops_free(alone);
+    else
+        *out = alone;
     return status;
 }
 

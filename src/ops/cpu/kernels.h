@@ -35,6 +35,7 @@ typedef enum hone_packing {
 
 enum {
     HONE_TILE_ROWS = 6,         /* most rows a tile kernel takes */
+    HONE_TALL_TILE_ROWS = 12,   /* rows of the tall tile */
     HONE_PAIR_TILE_ROWS = 10,   /* most rows a tile of pairs takes: VDPBF16PS takes 6 cycles, twice an FMA's share */
     HONE_GEMV_PANELS = 4,       /* most panels a matrix-vector kernel takes at once (1 is allowed) */
     HONE_PREFETCH_BYTES = 2048, /* of a panel, ahead of what a kernel reads */
@@ -85,6 +86,7 @@ typedef struct hone_softmax_part {
 typedef struct hone_kernels {
     const char *isa;
     hone_tile_kernel tile[HONE_TILE_ROWS + 1]; /* by number of rows, 1..6 */
+    hone_tile_kernel tall_tile;                /* NULL: a set without registers for so many sums */
     hone_expand_kernel expand[HONE_N_PACKINGS];
     /* by number of rows; NULL: expand, then the tile */
     hone_expand_tile_kernel expand_tile[HONE_N_PACKINGS][HONE_TILE_ROWS + 1];
@@ -230,16 +232,28 @@ static inline int64_t hone_tile_height(int64_t m)
     return m / ((m + HONE_TILE_ROWS - 1) / HONE_TILE_ROWS);
 }
 
-/* Runs the tile kernel over m rows (any m) and 16 columns. */
+/* How many of m rows go through low tiles before the others go through tall ones: those that are left over, and with
+ * one tall tile's rows where they are too few to keep the FMA units busy. */
+static inline int64_t hone_low_rows(const hone_kernels *kernels, int64_t m)
+{
+    enum { ENOUGH_ROWS = 4 };
+    if (!kernels->tall_tile || m < HONE_TALL_TILE_ROWS)
+        return m;
+    int64_t low = m % HONE_TALL_TILE_ROWS;
+    return low > 0 && low < ENOUGH_ROWS ? low + HONE_TALL_TILE_ROWS : low;
+}
+
+/* Runs the tile kernels over m rows (any m) and 16 columns. */
 static inline void hone_tile_rows(const hone_kernels *kernels, int64_t m, int64_t k, const hone_real *a, int64_t a_row,
                                   int64_t a_k, const hone_real *b, int64_t b_k, hone_real *c, int64_t c_row, bool add)
 {
-    while (m > 0) {
-        int64_t rows = hone_tile_height(m);
-        kernels->tile[rows](k, a, a_row, a_k, b, b_k, c, c_row, add);
+    for (int64_t low = hone_low_rows(kernels, m); m > 0;) {
+        int64_t rows = low > 0 ? hone_tile_height(low) : HONE_TALL_TILE_ROWS;
+        (low > 0 ? kernels->tile[rows] : kernels->tall_tile)(k, a, a_row, a_k, b, b_k, c, c_row, add);
         a += rows * a_row;
         c += rows * c_row;
         m -= rows;
+        low -= low > 0 ? rows : 0;
     }
 }
 

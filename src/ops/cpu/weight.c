@@ -285,11 +285,12 @@ static void f32_panel_rows(const hone_kernels *kernels, int64_t rows, int64_t k,
     enum { ROWS_AT_ONCE = 4 * HONE_TILE_ROWS, LINE = 64 };
     const char *next = (const char *)panel + ahead, *end = next + (size_t)(k * HONE_PANEL) * sizeof *panel;
     int64_t groups = (rows + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE, share = (end - next) / LINE / groups + 1;
-    for (int64_t row = 0; row < rows; row += ROWS_AT_ONCE) {
+    for (int64_t row = 0, n; row < rows; row += n) {
+        n = rows - row < ROWS_AT_ONCE + HONE_TILE_ROWS ? rows - row : ROWS_AT_ONCE; /* no low tile is left over */
         for (int64_t i = 0; i < share && next < end; i++, next += LINE)
             __builtin_prefetch(next, 0, 2);
-        hone_tile_rows(kernels, min64(ROWS_AT_ONCE, rows - row), k, x + row * x_stride, x_stride, 1, panel, HONE_PANEL,
-                       y + row * y_stride, y_stride, add);
+        hone_tile_rows(kernels, n, k, x + row * x_stride, x_stride, 1, panel, HONE_PANEL, y + row * y_stride, y_stride,
+                       add);
     }
 }
 

@@ -10,30 +10,41 @@
 
 enum { LANES = 16 };
 
+/* Before a loop over lanes: GCC would make sixteen scalars of it before it looks for vectors. */
+#if defined(__clang__)
+#define ALL_LANES
+#else
+#define ALL_LANES _Pragma("GCC unroll 1")
+#endif
+
 /* Adds the lanes as a tree. */
 static inline hone_real tree(const hone_real *lane)
 {
-    hone_real sum[LANES];
-    for (int i = 0; i < LANES; i++)
-        sum[i] = lane[i];
-    for (int width = LANES / 2; width > 0; width /= 2)
-        for (int i = 0; i < width; i++)
-            sum[i] += sum[i + width];
-    return sum[0];
+    hone_real sum[LANES / 2];
+    ALL_LANES
+    for (int i = 0; i < 8; i++)
+        sum[i] = lane[i] + lane[i + 8];
+    ALL_LANES
+    for (int i = 0; i < 4; i++)
+        sum[i] += sum[i + 4];
+    return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
 #ifdef HONE_DOUBLE
+static inline hone_real real_exp_within(hone_real x)
+{
+    return exp(x);
+}
+
 static inline hone_real real_exp(hone_real x)
 {
     return exp(x);
 }
 #else
-/* e^x within 2 units in the last place for -87 <= x <= 88; beyond, the value at that bound. Range reduction by ln 2 in
- * two parts (Cody & Waite 1980), polynomial of degree 6 (coefficients as in Cephes, expf). */
-static inline hone_real real_exp(hone_real x)
+/* e^x within 2 units in the last place for -87 <= x <= 88, where x must be (or NaN). Range reduction by ln 2 in two
+ * parts (Cody & Waite 1980), polynomial of degree 6 (coefficients as in Cephes, expf). */
+static inline hone_real real_exp_within(hone_real x)
 {
-    x = x < -87.0f ? -87.0f : x;
-    x = x > 88.0f ? 88.0f : x;
     hone_real shifted = real_fma(x, 1.44269504088896341f, 12582912.0f); /* 1.5 * 2^23: the low bits are the integer n */
     hone_real n = shifted - 12582912.0f;
     hone_real r = real_fma(n, -0.693359375f, x);
@@ -51,6 +62,14 @@ static inline hone_real real_exp(hone_real x)
     bits = (bits + 127) << 23;
     memcpy(&scale, &bits, sizeof scale);
     return p * scale;
+}
+
+/* The same for any x; beyond these bounds, the value at the bound. */
+static inline hone_real real_exp(hone_real x)
+{
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 88.0f ? 88.0f : x;
+    return real_exp_within(x);
 }
 #endif
 

@@ -9,21 +9,32 @@ static void layer_norm(int64_t dim, hone_real eps, const hone_real *x, const hon
 {
     hone_real lane[LANES] = {0};
     int64_t i = 0;
-    for (int64_t j = 0; j < dim; j++)
-        y[j] = x[j] + residual[j] + bias[j];
-    for (; i + LANES <= dim; i += LANES)
+    for (; i + LANES <= dim; i += LANES) {
+        hone_real sum[LANES]; /* apart from y, which may be x or the residual */
+        ALL_LANES
         for (int j = 0; j < LANES; j++)
-            lane[j] += y[i + j];
-    for (int j = 0; i + j < dim; j++)
+            sum[j] = x[i + j] + residual[i + j] + bias[i + j];
+        ALL_LANES
+        for (int j = 0; j < LANES; j++) {
+            y[i + j] = sum[j];
+            lane[j] += sum[j];
+        }
+    }
+    for (int j = 0; i + j < dim; j++) {
+        y[i + j] = x[i + j] + residual[i + j] + bias[i + j];
         lane[j] += y[i + j];
+    }
     hone_real mean = tree(lane) / (hone_real)dim;
+    ALL_LANES
     for (int j = 0; j < LANES; j++)
         lane[j] = 0;
-    for (i = 0; i + LANES <= dim; i += LANES)
+    for (i = 0; i + LANES <= dim; i += LANES) {
+        ALL_LANES
         for (int j = 0; j < LANES; j++) {
             hone_real d = y[i + j] - mean;
             lane[j] = real_fma(d, d, lane[j]);
         }
+    }
     for (int j = 0; i + j < dim; j++) {
         hone_real d = y[i + j] - mean;
         lane[j] = real_fma(d, d, lane[j]);
@@ -35,7 +46,7 @@ static void layer_norm(int64_t dim, hone_real eps, const hone_real *x, const hon
 
 /* x * Phi(x), Phi the normal distribution function (Hendrycks & Gimpel 2016, arXiv 1606.08415). For a = |x|,
  * Phi(-a) = exp(-p(a)) / 2, where p(a) = -log(2 Phi(-a)) is smooth: p is a polynomial of degree 9 through 0, fitted on
- * [0, 9] so that a * Phi(-a) is off by at most 2e-9. Beyond 9 the tail is below 1e-15 either way. */
+ * [0, 9] so that a * Phi(-a) is off by at most 2e-9. Beyond 9 the tail is below 1e-15 either way; p(9) is 43. */
 static inline hone_real gelu_value(hone_real x)
 {
 #ifdef HONE_DOUBLE
@@ -52,7 +63,7 @@ static inline hone_real gelu_value(hone_real x)
     p = real_fma(p, a, 3.636267353e-02f);
     p = real_fma(p, a, 3.183034616e-01f);
     p = real_fma(p, a, 7.978850700e-01f);
-    hone_real tail = 0.5f * real_exp(-(p * a));
+    hone_real tail = 0.5f * real_exp_within(-(p * a));
     return x * (x > 0.0f ? 1.0f - tail : tail);
 #endif
 }

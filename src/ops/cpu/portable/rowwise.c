@@ -9,9 +9,11 @@ static hone_real dot(int64_t n, const hone_real *x, const hone_real *y)
 {
     hone_real lane[LANES] = {0};
     int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
+    for (; i + LANES <= n; i += LANES) {
+        ALL_LANES
         for (int j = 0; j < LANES; j++)
             lane[j] = real_fma(x[i + j], y[i + j], lane[j]);
+    }
     for (int j = 0; i + j < n; j++)
         lane[j] = real_fma(x[i + j], y[i + j], lane[j]);
     return tree(lane);
@@ -31,9 +33,11 @@ static void rms_norm_backward(int64_t dim, const hone_real *x, const hone_real *
 {
     hone_real lane[LANES] = {0};
     int64_t i = 0;
-    for (; i + LANES <= dim; i += LANES)
+    for (; i + LANES <= dim; i += LANES) {
+        ALL_LANES
         for (int j = 0; j < LANES; j++)
             lane[j] = real_fma(dy[i + j] * w[i + j], x[i + j], lane[j]);
+    }
     for (int j = 0; i + j < dim; j++)
         lane[j] = real_fma(dy[i + j] * w[i + j], x[i + j], lane[j]);
     hone_real c = tree(lane) * rrms * rrms * rrms / (hone_real)dim;
@@ -117,48 +121,70 @@ static void rope_half(int64_t head_dim, const hone_real *cos_sin, hone_real *x, 
 static hone_real max_value(int64_t n, const hone_real *x)
 {
     hone_real lane[LANES];
+    ALL_LANES
     for (int j = 0; j < LANES; j++)
         lane[j] = -INFINITY;
     int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
+    for (; i + LANES <= n; i += LANES) {
+        ALL_LANES
         for (int j = 0; j < LANES; j++)
             lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
+    }
     for (; i < n; i++)
         lane[0] = x[i] > lane[0] ? x[i] : lane[0];
-    for (int j = 1; j < LANES; j++)
+    ALL_LANES
+    for (int j = 0; j < 8; j++)
+        lane[j] = lane[j + 8] > lane[j] ? lane[j + 8] : lane[j];
+    ALL_LANES
+    for (int j = 0; j < 4; j++)
+        lane[j] = lane[j + 4] > lane[j] ? lane[j + 4] : lane[j];
+    for (int j = 1; j < 4; j++)
         lane[0] = lane[j] > lane[0] ? lane[j] : lane[0];
     return lane[0];
 }
 
-static void softmax(int64_t n_valid, int64_t n, hone_real scale, hone_real *x)
+/* The steps of a softmax over a row of n values, a multiple of LANES, of which [first, n_valid) count. The others take
+ * part in every step, as the least value and then as 0, since many rows are shorter than one vector. */
+static inline hone_real padded_max(int64_t first, int64_t n_valid, int64_t n, hone_real *x)
 {
-    hone_real top = max_value(n_valid, x) * scale;
-    for (int64_t i = 0; i < n_valid; i++)
+    for (int64_t i = 0; i < first; i++)
+        x[i] = -INFINITY;
+    for (int64_t i = n_valid; i < n; i++)
+        x[i] = -INFINITY;
+    return max_value(n, x);
+}
+
+/* x = exp(scale*x - top) and 0; returns the sum. */
+static inline hone_real padded_exp(int64_t first, int64_t n_valid, int64_t n, hone_real scale, hone_real top,
+                                   hone_real *x)
+{
+    hone_real lane[LANES] = {0};
+    for (int64_t i = 0; i < n; i++)
         x[i] = real_exp(real_fma(x[i], scale, -top));
+    for (int64_t i = 0; i < first; i++)
+        x[i] = 0;
     for (int64_t i = n_valid; i < n; i++)
         x[i] = 0;
-    hone_real lane[LANES] = {0};
-    for (int64_t i = 0; i < n; i += LANES)
+    for (int64_t i = 0; i < n; i += LANES) {
+        ALL_LANES
         for (int j = 0; j < LANES; j++)
             lane[j] += x[i + j];
-    hone_real factor = 1.0f / tree(lane);
-    for (int64_t i = 0; i < n_valid; i++)
+    }
+    return tree(lane);
+}
+
+static void softmax(int64_t n_valid, int64_t n, hone_real scale, hone_real *x)
+{
+    hone_real top = padded_max(0, n_valid, n, x) * scale;
+    hone_real factor = 1.0f / padded_exp(0, n_valid, n, scale, top, x);
+    for (int64_t i = 0; i < n; i++)
         x[i] *= factor;
 }
 
 static hone_softmax_part softmax_block(int64_t first, int64_t n_valid, int64_t n, hone_real scale, hone_real *x)
 {
-    hone_real top = max_value(n_valid - first, x + first) * scale, lane[LANES] = {0};
-    for (int64_t i = 0; i < first; i++)
-        x[i] = 0;
-    for (int64_t i = first; i < n_valid; i++)
-        x[i] = real_exp(real_fma(x[i], scale, -top));
-    for (int64_t i = n_valid; i < n; i++)
-        x[i] = 0;
-    for (int64_t i = 0; i < n; i += LANES)
-        for (int j = 0; j < LANES; j++)
-            lane[j] += x[i + j];
-    return (hone_softmax_part){top, tree(lane)};
+    hone_real top = padded_max(first, n_valid, n, x) * scale;
+    return (hone_softmax_part){top, padded_exp(first, n_valid, n, scale, top, x)};
 }
 
 static void softmax_join(int64_t n, hone_softmax_part *part, hone_softmax_part next, hone_real *o, const hone_real *x)
@@ -188,9 +214,11 @@ static double sum_exp(int64_t n, hone_real max, const hone_real *x)
     for (int64_t start = 0; start < n; start += BLOCK) {
         int64_t end = start + BLOCK < n ? start + BLOCK : n, i = start;
         hone_real lane[LANES] = {0};
-        for (; i + LANES <= end; i += LANES)
+        for (; i + LANES <= end; i += LANES) {
+            ALL_LANES
             for (int j = 0; j < LANES; j++)
                 lane[j] += real_exp(x[i + j] - max);
+        }
         for (int j = 0; i + j < end; j++)
             lane[j] += real_exp(x[i + j] - max);
         total += (double)tree(lane);
@@ -202,11 +230,13 @@ static double weights(int64_t n, hone_real top, double temperature, const hone_r
 {
     double lane[LANES] = {0};
     int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
+    for (; i + LANES <= n; i += LANES) {
+        ALL_LANES
         for (int j = 0; j < LANES; j++) {
             w[i + j] = exp_double(((double)x[i + j] - (double)top) / temperature);
             lane[j] += w[i + j];
         }
+    }
     for (int j = 0; i + j < n; j++) {
         w[i + j] = exp_double(((double)x[i + j] - (double)top) / temperature);
         lane[j] += w[i + j];
@@ -236,9 +266,11 @@ static double sum_squares(int64_t n, const hone_real *x)
 {
     double lane[LANES] = {0};
     int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
+    for (; i + LANES <= n; i += LANES) {
+        ALL_LANES
         for (int j = 0; j < LANES; j++)
             lane[j] += (double)x[i + j] * (double)x[i + j];
+    }
     for (int j = 0; i + j < n; j++)
         lane[j] += (double)x[i + j] * (double)x[i + j];
     for (int width = LANES / 2; width > 0; width /= 2)
