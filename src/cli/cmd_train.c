@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/model_argument.h"
+#include "cli/model_format.h"
 #include "cli/progress_bar.h"
 #include "cli/train_show.h"
 #include "model/layer_choice.h"
@@ -18,6 +19,7 @@
 
 typedef struct settings {
     const char *model, *numerics, *folder, *system, *schedule, *train_on, *too_long, *balance;
+    const char *format, *type; /* of --full's result; NULL: not given */
     bool no_select, json, rslora, dora, full;
     const char *targets, *layers, *frozen;
     hone_option_list rank_of;
@@ -41,6 +43,16 @@ static char *default_folder(const char *path)
     hone_buffer_puts(&b, "adapters/");
     hone_buffer_append(&b, name, dot && dot > name ? (size_t)(dot - name) : strlen(name));
     return hone_buffer_take(&b);
+}
+
+/* How --full's result is written. */
+static hone_status parse_output(const settings *o, hone_tuned_output *out, hone_error *err)
+{
+    if (!o->full && (o->format || o->type))
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "--format and --type are for --full; an adapter is always written as PEFT has it (hone model "
+                         "merge makes a model of it)");
+    return hone_cli_parse_output(o->format, o->type, out, err);
 }
 
 static hone_status check_settings(const settings *o, const hone_arguments *arguments, hone_error *err)
@@ -72,6 +84,10 @@ static hone_status check_settings(const settings *o, const hone_arguments *argum
                          "%lld is at least 1",
                          (long long)o->seeds, HONE_SERIES_MOST_SEEDS, (long long)o->patience,
                          (long long)o->scores_per_epoch, (long long)o->steps);
+    hone_tuned_output output;
+    hone_status status = parse_output(o, &output, err);
+    if (status != HONE_OK)
+        return status;
     const char *judged = o->auto_what ? "--auto" : o->seeds > 1 ? "--seeds" : o->curve ? "--curve" : "--patience";
     if (o->no_select && (o->auto_what || o->seeds > 1 || o->curve || o->patience > 0))
         return hone_fail(err, HONE_BAD_INPUT, "%s judges by rows that are held out; leave --no-select out", judged);
@@ -149,6 +165,7 @@ static void fill_options(const settings *o, const hone_train_data *d, const char
                          hone_train_options *options)
 {
     hone_train_options_defaults(options);
+    parse_output(o, &options->output, NULL); /* checked before */
     options->method = o->full ? HONE_METHOD_FULL : o->dora ? HONE_METHOD_DORA : HONE_METHOD_LORA;
     options->layers = o->layers;
     options->frozen = o->frozen;
@@ -221,8 +238,7 @@ static hone_status train(const settings *o, const char *path, const char *comman
     hone_train_result result;
     hone_buffer other_ranks = {0};
     json_t *warnings = NULL;
-    hone_train_ending ending = {
-        .model = o->model, .folder = folder, .result = &result, .data = &d, .is_model = o->full};
+    hone_train_ending ending = {.model = o->model, .folder = folder, .result = &result, .data = &d};
     const hone_train_data_options data_options = {.system = o->system,
                                                   .train_on = o->train_on,
                                                   .too_long = o->too_long,
@@ -249,6 +265,7 @@ static hone_status train(const settings *o, const char *path, const char *comman
     for (size_t i = 0; i < o->rank_of.n; i++)
         hone_buffer_printf(&other_ranks, "%s%s", i ? ";" : "", o->rank_of.items[i]);
     fill_options(o, &d, other_ranks.data, &options);
+    ending.model_suffix = o->full ? hone_train_model_suffix(&options) : NULL;
     options.folder = folder;
     options.data_path = path;
     options.command = command;
@@ -326,8 +343,11 @@ static int run(int argc, char **argv)
         {"alpha", 0, HONE_OPTION_NUMBER, &o.alpha, "A", "LoRA alpha; the delta is scaled by A/R (default 2R)"},
         {"rslora", 0, HONE_OPTION_FLAG, &o.rslora, NULL, "scale the delta by A/sqrt(R) (rsLoRA)"},
         {"dora", 0, HONE_OPTION_FLAG, &o.dora, NULL, "learn the length of each weight row apart (DoRA)"},
-        {"full", 0, HONE_OPTION_FLAG, &o.full, NULL,
-         "train the model's own weights, in float32; writes FOLDER/model.gguf"},
+        {"full", 0, HONE_OPTION_FLAG, &o.full, NULL, "train the model's own weights, in float32; writes a model"},
+        {"format", 0, HONE_OPTION_TEXT, &o.format, "FORM",
+         "of --full's model: gguf (default, FOLDER/model.gguf) or hf, FOLDER itself a Hugging Face folder"},
+        {"type", 0, HONE_OPTION_TEXT, &o.type, "TYPE",
+         "of --full's matrices: f32, f16, bf16, q8_0 (default: what was trained f32)"},
         {"layers", 0, HONE_OPTION_TEXT, &o.layers, "BLOCKS", "train these blocks only, counted from 0, as in 20-29"},
         {"freeze", 0, HONE_OPTION_TEXT, &o.frozen, "BLOCKS", "train all but these blocks, as in 0-14"},
         {"targets", 0, HONE_OPTION_TEXT, &o.targets, "LAYERS",

@@ -20,6 +20,7 @@ extern const hone_command hone_command_model_inspect;
 extern const hone_command hone_command_model_export;
 extern const hone_command hone_command_model_verify;
 extern const hone_command hone_command_model_merge;
+extern const hone_command hone_command_model_convert;
 extern const hone_command hone_command_init;
 extern const hone_command hone_command_check;
 extern const hone_command hone_command_report;

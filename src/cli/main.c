@@ -25,6 +25,7 @@ static const hone_command *const commands[] = {
     &hone_command_model_inspect,
     &hone_command_model_verify,
     &hone_command_model_merge,
+    &hone_command_model_convert,
     &hone_command_model_export,
     &hone_command_init,
     &hone_command_check,

@@ -156,8 +156,9 @@ void hone_train_show(const hone_train_ending *e)
     }
     if (e->report)
         printf("report: %s\n", e->report);
-    if (e->is_model) {
-        printf("try it: hone run -m %s/model.gguf\nserve it: hone serve -m %s/model.gguf\n", e->folder, e->folder);
+    if (e->model_suffix) {
+        printf("try it: hone run -m %s%s\nserve it: hone serve -m %s%s\n", e->folder, e->model_suffix, e->folder,
+               e->model_suffix);
         return;
     }
     short_name(e->folder, name, sizeof name);

@@ -8,7 +8,7 @@ typedef struct hone_train_ending {
     const char *model, *folder, *report; /* report: the path of report.html; NULL where it was not written */
     const hone_train_result *result;
     const hone_train_data *data;
-    bool is_model;                                   /* the folder holds a model of its own (--full), not an adapter */
+    const char *model_suffix; /* of --full: what follows the folder's name in that of the model; NULL: an adapter */
     const json_t *search, *seeds, *curve, *warnings; /* NULL where there are none */
 } hone_train_ending;
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_HEADER_BYTES = 100 << 20 };
+enum { MAX_HEADER_BYTES = 100 << 20, PIECE_BYTES = 4 << 20 };
 
 static const struct {
     const char *name;
@@ -179,9 +179,15 @@ float hone_safetensor_at(const hone_safetensor *t, int64_t i)
     return t->dtype == HONE_F16 ? hone_f16_to_f32(h) : hone_bf16_to_f32(h);
 }
 
-static size_t out_bytes(const hone_safetensor_out *t)
+static size_t out_row_bytes(const hone_safetensor_out *t)
 {
-    return (size_t)(t->rows * (t->columns ? t->columns : 1)) * sizeof(float);
+    size_t element = t->dtype == HONE_F32 ? sizeof(float) : sizeof(uint16_t);
+    return (size_t)(t->columns ? t->columns : t->rows) * element;
+}
+
+static int64_t out_rows(const hone_safetensor_out *t)
+{
+    return t->columns ? t->rows : 1;
 }
 
 static json_t *out_shape(const hone_safetensor_out *t)
@@ -190,44 +196,103 @@ static json_t *out_shape(const hone_safetensor_out *t)
                       : json_pack("[I]", (json_int_t)t->rows);
 }
 
-hone_status hone_safetensors_write(const char *path, const hone_safetensor_out *tensors, size_t n,
-                                   const char *metadata_format, hone_error *err)
+static const char *out_dtype(const hone_safetensor_out *t)
 {
-    hone_status status = HONE_OK;
-    hone_buffer file = {0};
+    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
+        if (dtypes[i].dtype == t->dtype)
+            return dtypes[i].name;
+    return NULL;
+}
+
+/* Length and directory, padded with spaces so that the data begin on a multiple of 8. */
+static hone_status make_header(const char *path, const hone_safetensor_out *tensors, size_t n, const json_t *metadata,
+                               hone_buffer *out, hone_error *err)
+{
     json_t *header = json_object();
-    char *text = NULL;
     size_t offset = 0;
-    if (metadata_format)
-        json_object_set_new(header, "__metadata__", json_pack("{s:s}", "format", metadata_format));
+    if (metadata)
+        json_object_set(header, "__metadata__", (json_t *)(uintptr_t)metadata);
     for (size_t i = 0; i < n; i++) {
-        size_t bytes = out_bytes(&tensors[i]);
-        json_object_set_new(header, tensors[i].name,
-                            json_pack("{s:s, s:o, s:[I,I]}", "dtype", "F32", "shape", out_shape(&tensors[i]),
+        const hone_safetensor_out *t = &tensors[i];
+        size_t bytes = out_row_bytes(t) * (size_t)out_rows(t);
+        json_object_set_new(header, t->name,
+                            json_pack("{s:s, s:o, s:[I,I]}", "dtype", out_dtype(t), "shape", out_shape(t),
                                       "data_offsets", (json_int_t)offset, (json_int_t)(offset + bytes)));
         offset += bytes;
     }
-    text = json_dumps(header, JSON_COMPACT);
-    if (!text) {
-        status = hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
-        goto done;
+    char *text = json_dumps(header, JSON_COMPACT);
+    if (text) {
+        size_t length = strlen(text), padded = (length + 7) / 8 * 8;
+        uint64_t header_bytes = padded;
+        hone_buffer_append(out, &header_bytes, 8);
+        hone_buffer_append(out, text, length);
+        for (size_t i = length; i < padded; i++)
+            hone_buffer_putc(out, ' ');
     }
-    /* Padded with spaces so that the data begin on a multiple of 8. */
-    size_t length = strlen(text), padded = (length + 7) / 8 * 8;
-    uint64_t header_bytes = padded;
-    hone_buffer_append(&file, &header_bytes, 8);
-    hone_buffer_append(&file, text, length);
-    for (size_t i = length; i < padded; i++)
-        hone_buffer_putc(&file, ' ');
-    for (size_t i = 0; i < n; i++)
-        hone_buffer_append(&file, tensors[i].data, out_bytes(&tensors[i]));
-    if (file.failed)
-        status = hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
-    else
-        status = hone_file_write_atomic(path, file.data, file.length, err);
-done:
+    hone_status status = text && !out->failed ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
     free(text);
     json_decref(header);
-    hone_buffer_clear(&file);
+    return status;
+}
+
+/* Rows through `piece`, as many at once as it holds. */
+static hone_status write_tensor(hone_draft *draft, const hone_safetensor_out *t, size_t index, hone_safetensors_row row,
+                                void *context, unsigned char *piece, hone_error *err)
+{
+    size_t row_bytes = out_row_bytes(t), used = 0;
+    if (t->data)
+        return hone_draft_write(draft, t->data, row_bytes * (size_t)out_rows(t), err);
+    hone_status status = HONE_OK;
+    for (int64_t r = 0; r < out_rows(t) && status == HONE_OK; r++) {
+        status = row(context, index, r, piece + used, err);
+        used += row_bytes;
+        if (status == HONE_OK && (used + row_bytes > PIECE_BYTES || r + 1 == out_rows(t))) {
+            status = hone_draft_write(draft, piece, used, err);
+            used = 0;
+        }
+    }
+    return status;
+}
+
+hone_status hone_safetensors_write_rows(const char *path, const hone_safetensor_out *tensors, size_t n,
+                                        const json_t *metadata, hone_safetensors_row row, void *context,
+                                        hone_progress *progress, hone_error *err)
+{
+    hone_buffer header = {0};
+    hone_draft draft = {.descriptor = -1};
+    size_t piece_bytes = PIECE_BYTES;
+    for (size_t i = 0; i < n; i++)
+        piece_bytes = out_row_bytes(&tensors[i]) > piece_bytes ? out_row_bytes(&tensors[i]) : piece_bytes;
+    unsigned char *piece = row ? malloc(piece_bytes) : NULL;
+    hone_status status = make_header(path, tensors, n, metadata, &header, err);
+    if (status == HONE_OK && row && !piece)
+        status = hone_fail(err, HONE_NO_MEMORY, "%s: out of memory", path);
+    if (status == HONE_OK)
+        status = hone_draft_begin(path, &draft, err);
+    if (status != HONE_OK)
+        goto done;
+    status = hone_draft_write(&draft, header.data, header.length, err);
+    hone_progress_begin(progress, "writing", "tensors", (int64_t)n);
+    for (size_t i = 0; i < n && status == HONE_OK; i++) {
+        status = write_tensor(&draft, &tensors[i], i, row, context, piece, err);
+        hone_progress_update(progress, (int64_t)i + 1, NULL);
+    }
+    hone_progress_end(progress);
+    if (status == HONE_OK)
+        status = hone_draft_keep(&draft, err);
+    else
+        hone_draft_drop(&draft);
+done:
+    hone_buffer_clear(&header);
+    free(piece);
+    return status;
+}
+
+hone_status hone_safetensors_write(const char *path, const hone_safetensor_out *tensors, size_t n,
+                                   const char *metadata_format, hone_error *err)
+{
+    json_t *metadata = metadata_format ? json_pack("{s:s}", "format", metadata_format) : NULL;
+    hone_status status = hone_safetensors_write_rows(path, tensors, n, metadata, NULL, NULL, NULL, err);
+    json_decref(metadata);
     return status;
 }

@@ -6,7 +6,10 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/progress.h"
 #include "tensor/dtype.h"
+
+#include <jansson.h>
 
 typedef struct hone_safetensor {
     const char *name;
@@ -33,13 +36,21 @@ const hone_safetensor *hone_safetensors_find(const hone_safetensors *file, const
 /* Element i of a tensor as float. */
 float hone_safetensor_at(const hone_safetensor *tensor, int64_t i);
 
-typedef struct hone_safetensor_out { /* a float32 matrix to be written */
+typedef struct hone_safetensor_out { /* a tensor to be written */
     const char *name;
-    int64_t rows, columns; /* columns 0: a vector of `rows` values */
-    const float *data;
+    int64_t rows, columns; /* columns 0: a vector of `rows` values, which is one row */
+    const float *data;     /* NULL: the callback of hone_safetensors_write_rows gives it */
+    hone_dtype dtype;      /* HONE_F32, HONE_F16 or HONE_BF16; where there is `data`, HONE_F32 */
 } hone_safetensor_out;
 /* Writes atomically. metadata_format: the value of __metadata__.format, or NULL. */
 hone_status hone_safetensors_write(const char *path, const hone_safetensor_out *tensors, size_t n,
                                    const char *metadata_format, hone_error *err);
+
+/* Row `row` of tensor `index`, in its own type, to `out`. */
+typedef hone_status (*hone_safetensors_row)(void *context, size_t index, int64_t row, void *out, hone_error *err);
+/* The same for a file too large to be held in memory, row by row. metadata: an object of texts, or NULL. */
+hone_status hone_safetensors_write_rows(const char *path, const hone_safetensor_out *tensors, size_t n,
+                                        const json_t *metadata, hone_safetensors_row row, void *context,
+                                        hone_progress *progress, hone_error *err);
 
 #endif

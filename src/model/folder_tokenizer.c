@@ -46,9 +46,7 @@ static bool is_type(const json_t *object, const char *type)
 }
 
 /* The split expressions of models whose rule has a name of its own, as their tokenizer.json has them. */
-static const struct {
-    const char *pattern, *rule;
-} patterns[] = {
+const hone_folder_split hone_folder_splits[] = {
     {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
      "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
      "\\s+(?!\\S)|\\s+",
@@ -56,6 +54,7 @@ static const struct {
     {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
      "\\s+(?!\\S)|\\s+",
      "qwen2"}};
+const size_t hone_n_folder_splits = sizeof hone_folder_splits / sizeof *hone_folder_splits;
 
 static hone_status find_rule(const reader *r, const json_t *split, const char **out)
 {
@@ -76,9 +75,9 @@ static hone_status find_rule(const reader *r, const json_t *split, const char **
         return HONE_OK;
     }
     const char *pattern = json_string_value(json_object_get(json_object_get(first, "pattern"), "Regex"));
-    for (size_t i = 0; n == 2 && !own_regex && is_type(first, "Split") && i < sizeof patterns / sizeof *patterns; i++)
-        if (pattern && strcmp(pattern, patterns[i].pattern) == 0) {
-            *out = patterns[i].rule;
+    for (size_t i = 0; n == 2 && !own_regex && is_type(first, "Split") && i < hone_n_folder_splits; i++)
+        if (pattern && strcmp(pattern, hone_folder_splits[i].pattern) == 0) {
+            *out = hone_folder_splits[i].rule;
             return HONE_OK;
         }
     return refuse(r, "pre_tokenizer", pattern ? pattern : type_of(first));

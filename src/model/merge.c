@@ -1,7 +1,7 @@
 /* merge.c - folding an adapter into its base, row by row of each matrix. */
 #include "model/merge.h"
 
-#include "format/gguf_write.h"
+#include "model/folder_write.h"
 #include "tensor/convert.h"
 
 #include <math.h>
@@ -108,8 +108,9 @@ static hone_status add_tensors(const hone_merge *m, hone_gguf *made, merging *st
         const hone_gguf_tensor *t = &m->file->tensors[i];
         char name[128];
         snprintf(name, sizeof name, "%.*s", (int)t->name.length, t->name.data);
-        hone_status status =
-            hone_gguf_add_tensor(made, name, t->n_dims > 1 ? m->type : HONE_F32, t->n_dims, t->ne, NULL, err);
+        /* The folder's writer rounds to its type. */
+        hone_dtype type = t->n_dims > 1 && !m->folder ? m->type : HONE_F32;
+        hone_status status = hone_gguf_add_tensor(made, name, type, t->n_dims, t->ne, NULL, err);
         if (status != HONE_OK)
             return status;
         state->loras[i] = find_lora(m->adapter, t->name);
@@ -138,8 +139,11 @@ hone_status hone_model_merge(const hone_merge *merge, const char *path, hone_pro
         status = add_values(merge, &made, err);
     if (status == HONE_OK)
         status = add_tensors(merge, &made, &state, err);
+    const hone_folder_content content = {
+        .model = &made, .rows = give_rows, .context = &state, .type = merge->type, .base_folder = merge->base_folder};
     if (status == HONE_OK)
-        status = hone_gguf_write(&made, path, give_rows, &state, progress, err);
+        status = merge->folder ? hone_model_folder_create(&content, path, progress, err)
+                               : hone_gguf_write(&made, path, give_rows, &state, progress, err);
     hone_gguf_close(&made);
     free(state.loras);
     free(state.row);

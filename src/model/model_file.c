@@ -164,6 +164,28 @@ static bool our_name(const char *theirs, char out[96], bool *rotary)
     return false;
 }
 
+bool hone_folder_tensor_name(const char *ours, char out[96], bool *rotary)
+{
+    *rotary = false;
+    for (size_t i = 0; i < sizeof other_tensors / sizeof *other_tensors; i++)
+        if (strcmp(ours, other_tensors[i].ours) == 0) {
+            snprintf(out, 96, "%s", other_tensors[i].theirs);
+            return true;
+        }
+    int layer = 0, length = 0;
+    if (sscanf(ours, "blk.%d.%n", &layer, &length) != 1 || length == 0 || layer < 0)
+        return false;
+    for (size_t i = 0; i < sizeof layer_tensors / sizeof *layer_tensors; i++) {
+        size_t n = strlen(layer_tensors[i].ours);
+        if (strncmp(ours + length, layer_tensors[i].ours, n) == 0 && strcmp(ours + length + n, ".weight") == 0) {
+            snprintf(out, 96, "model.layers.%d.%s.weight", layer, layer_tensors[i].theirs);
+            *rotary = layer_tensors[i].rotary;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Tensors that carry no weights of the model. */
 static bool is_ignored(const char *name)
 {

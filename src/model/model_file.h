@@ -36,4 +36,15 @@ void hone_model_bytes_hash(const hone_model_bytes *bytes, char out[65]);
 /* The keys of a folder, for model_file.c: tokenizer.json and its companions to tokenizer.ggml.*. */
 hone_status hone_folder_read_tokenizer(const char *folder, hone_gguf *to, hone_error *err);
 
+/* For folder_write.c. Split expressions of words as Hugging Face's files have them, and the names of their rules
+ * (text/pretokenizer.c). */
+typedef struct hone_folder_split {
+    const char *pattern, *rule;
+} hone_folder_split;
+extern const hone_folder_split hone_folder_splits[];
+extern const size_t hone_n_folder_splits;
+/* The folder's name for a tensor of GGUF's name; false when it has none. *rotary: its rows are of rotary halves there.
+ */
+bool hone_folder_tensor_name(const char *ours, char out[96], bool *rotary);
+
 #endif

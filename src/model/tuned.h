@@ -30,8 +30,19 @@ size_t hone_model_count_tuned(const hone_model *model, const bool *layers);
 hone_status hone_model_unfreeze(hone_model *model, const bool *layers, hone_error *err);
 void hone_tuned_free(hone_tuned *tuned);
 
-/* The model as a GGUF file that says of itself what `source` does: trained weights as F32, the others as they are
- * there. */
-hone_status hone_model_write_gguf(const hone_model *model, const hone_gguf *source, const char *path, hone_error *err);
+typedef struct hone_tuned_output {
+    bool folder; /* a Hugging Face folder (folder_write.h), else a GGUF file */
+    bool typed;  /* all matrices of `type`; else trained ones F32 and the others as the source has them (a folder: all
+                    F32) */
+    hone_dtype type; /* HONE_F32, HONE_F16, HONE_BF16, in a GGUF file HONE_Q8_0 too */
+} hone_tuned_output;
+
+/* Whether the model that `source` holds can be written so, asked before it is trained. base_folder: where it came from,
+ * when that is a folder, or NULL. */
+hone_status hone_model_check_output(const hone_gguf *source, const char *base_folder, const hone_tuned_output *output,
+                                    hone_error *err);
+/* The trained model; of itself it says what `source` does. path: of the GGUF file, or the folder, which exists. */
+hone_status hone_model_write_tuned(const hone_model *model, const hone_gguf *source, const char *base_folder,
+                                   const hone_tuned_output *output, const char *path, hone_error *err);
 
 #endif

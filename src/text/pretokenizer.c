@@ -62,6 +62,14 @@ static bool is_among(const char *names, const char *name, size_t length)
     return false;
 }
 
+bool hone_pretokenizer_is_same_rule(const char *name, size_t length, const char *other)
+{
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (is_among(rules[i].names, name, length))
+            return is_among(rules[i].names, other, strlen(other));
+    return false;
+}
+
 static hone_status unknown_rule(const char *name, size_t length, hone_error *err)
 {
     char known[512] = "";

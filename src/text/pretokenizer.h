@@ -10,6 +10,9 @@ typedef struct hone_pretokenizer hone_pretokenizer;
 hone_status hone_pretokenizer_create(const char *name, size_t length, hone_pretokenizer **out, hone_error *err);
 void hone_pretokenizer_free(hone_pretokenizer *p);
 
+/* Whether both names (`other` ends with NUL) stand for the same rule; false for a name that no rule has. */
+bool hone_pretokenizer_is_same_rule(const char *name, size_t length, const char *other);
+
 /* Words that are tokens are taken whole, without merging (Llama 3). */
 bool hone_pretokenizer_takes_whole_words(const hone_pretokenizer *p);
 

@@ -1,10 +1,13 @@
 /* full.c - full fine-tuning: float32 weights of all blocks or of those chosen; the result is a model of its own,
- * written as a GGUF file that keeps the tokenizer, the chat template and all that is not trained from the file it was
- * made from. What is written are the weights that were scored, bit for bit. */
+ * written as a GGUF file or a Hugging Face folder that keeps the tokenizer, the chat template and all that is not
+ * trained from the model it was made from. What is written as float32 are the weights that were scored, bit for bit;
+ * another type rounds them. */
 #include "train/full.h"
 
 #include "base/file.h"
+#include "model/folder_write.h"
 #include "model/layer_choice.h"
+#include "model/model_file.h"
 #include "model/tuned.h"
 
 #include <stdlib.h>
@@ -30,17 +33,35 @@ static void prepare_full(hone_trainable *t)
     hone_engine_clear_cache(t->engine); /* keys and values of other weights */
 }
 
+/* The folder that the model came from, or NULL. */
+static const char *base_folder(const hone_trainable *t)
+{
+    const char *path = hone_engine_model_path(t->engine);
+    return hone_folder_exists(path) ? path : NULL;
+}
+
 static hone_status save_full(const hone_trainable *t, const char *folder, hone_error *err)
 {
-    hone_gguf source = {0};
-    char *path = hone_path_join(folder, RESULT_FILE);
-    hone_status status = path ? hone_gguf_open(hone_engine_model_path(t->engine), &source, err)
+    hone_model_file source = {0};
+    char *path = hone_path_join(folder, t->output.folder ? "" : RESULT_FILE);
+    hone_status status = path ? hone_model_file_open(hone_engine_model_path(t->engine), &source, err)
                               : hone_fail(err, HONE_NO_MEMORY, "out of memory");
     if (status == HONE_OK)
-        status = hone_model_write_gguf(hone_engine_get_model(t->engine), &source, path, err);
-    if (source.arena)
-        hone_gguf_close(&source);
+        status = hone_model_write_tuned(hone_engine_get_model(t->engine), &source.gguf, base_folder(t), &t->output,
+                                        path, err);
+    hone_model_file_close(&source);
     free(path);
+    return status;
+}
+
+/* What cannot be written in the end is refused in the beginning. */
+static hone_status check_output(const hone_trainable *t, hone_error *err)
+{
+    hone_model_file source = {0};
+    hone_status status = hone_model_file_open(hone_engine_model_path(t->engine), &source, err);
+    if (status == HONE_OK)
+        status = hone_model_check_output(&source.gguf, base_folder(t), &t->output, err);
+    hone_model_file_close(&source);
     return status;
 }
 
@@ -49,13 +70,17 @@ static void destroy_full(hone_trainable *t)
     free(t->layers);
 }
 
-static const hone_trainable_type full_type = {.what = "model",
-                                              .result_file = RESULT_FILE,
-                                              .begin = begin_full,
-                                              .refresh = refresh_full,
-                                              .prepare_to_score = prepare_full,
-                                              .save = save_full,
-                                              .destroy = destroy_full};
+#define FULL_TYPE(file)                                                                                                \
+    {                                                                                                                  \
+        .what = "model", .result_file = file, .begin = begin_full, .refresh = refresh_full,                            \
+        .prepare_to_score = prepare_full, .save = save_full, .destroy = destroy_full                                   \
+    }
+static const hone_trainable_type gguf_type = FULL_TYPE(RESULT_FILE), folder_type = FULL_TYPE(HONE_FOLDER_WEIGHTS);
+
+const char *hone_train_model_suffix(const hone_train_options *options)
+{
+    return options->output.folder ? "" : "/" RESULT_FILE;
+}
 
 hone_status hone_trainable_create_full(hone_trainable *t, const hone_train_options *o, hone_error *err)
 {
@@ -64,12 +89,15 @@ hone_status hone_trainable_create_full(hone_trainable *t, const hone_train_optio
     if (o->targets || o->rank_of || o->rslora || o->b_rate_ratio != 1)
         return hone_fail(err, HONE_BAD_INPUT,
                          "full fine-tuning has no adapter: targets, other ranks, rsLoRA and LoRA+ do not go with it");
-    t->type = &full_type;
+    t->type = o->output.folder ? &folder_type : &gguf_type;
+    t->output = o->output;
     t->layers = calloc((size_t)n_layers, sizeof *t->layers);
     t->groups = calloc(1, sizeof *t->groups);
     if (!t->layers || !t->groups)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
     hone_status status = hone_layers_choose(o->layers, o->frozen, n_layers, t->layers, &n_chosen, err);
+    if (status == HONE_OK)
+        status = check_output(t, err);
     if (status != HONE_OK)
         return status;
     while (!t->layers[lowest])

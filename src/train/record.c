@@ -153,6 +153,11 @@ static json_t *record_json(const hone_train_record *r)
         json_object_set_new(record, "peak_rss_bytes", json_integer((json_int_t)hone_peak_resident_bytes()));
         json_object_set_new(record, "select_rows", json_integer((json_int_t)o->n_select_rows));
         json_object_set_new(record, "general_text_version", json_integer(HONE_GENERAL_TEXT_VERSION));
+        if (o->method == HONE_METHOD_FULL) {
+            char method[48];
+            hone_train_method_describe(o, method);
+            json_object_set_new(record, "written", json_string(method));
+        }
         if (o->data_path)
             json_object_set_new(record, "data", json_string(o->data_path));
         if (o->command)
@@ -178,12 +183,13 @@ static void write_head(const hone_train_record *r, const char *base, hone_buffer
 {
     const char *method = hone_train_method_name(r->options->method);
     if (r->options->method == HONE_METHOD_FULL) {
-        hone_buffer_printf(b, "---\npipeline_tag: text-generation\ntags: [hone]\n---\n\n");
+        hone_buffer_printf(b, "---\n%spipeline_tag: text-generation\ntags: [hone]\n---\n\n",
+                           r->options->output.folder ? "library_name: transformers\n" : "");
         hone_buffer_printf(
             b,
             "# %s, its weights tuned\n\nTrained by hone %s on a CPU, on %zu examples. It is a model of its "
-            "own:\n\n```sh\nhone run -m FOLDER/model.gguf\n```\n\n",
-            base, HONE_VERSION, r->n_examples);
+            "own:\n\n```sh\nhone run -m FOLDER%s\n```\n\n",
+            base, HONE_VERSION, r->n_examples, hone_train_model_suffix(r->options));
         return;
     }
     hone_buffer_printf(b, "---\nlibrary_name: peft\npipeline_tag: text-generation\ntags: [lora, hone]\n---\n\n");

@@ -32,6 +32,15 @@ const char *hone_train_method_name(hone_train_method method)
     return names[method];
 }
 
+void hone_train_method_describe(const hone_train_options *o, char out[48])
+{
+    const hone_tuned_output *as = &o->output;
+    int n = snprintf(out, 48, "%s", hone_train_method_name(o->method));
+    if (o->method == HONE_METHOD_FULL && (as->folder || as->typed))
+        snprintf(out + n, 48 - (size_t)n, " as %s %s", as->folder ? "hf" : "gguf",
+                 hone_dtype_get_info(as->typed ? as->type : HONE_F32)->name);
+}
+
 void hone_train_options_defaults(hone_train_options *options)
 {
     *options = (hone_train_options){.rank = 16,
@@ -122,6 +131,8 @@ static void take_fingerprint(run *r)
 {
     const hone_train_options *o = r->options;
     const char *model = hone_engine_model_hash(r->engine);
+    char method[48];
+    hone_train_method_describe(o, method);
     hone_sha256 *data = hone_sha256_create(), *h = hone_sha256_create();
     char digest[65] = "";
     for (size_t i = 0; data && i < r->n_examples; i++) {
@@ -141,7 +152,7 @@ static void take_fingerprint(run *r)
              "%.9g, batch %d, warm-up %.9g, "
              "clipping %.9g, weight decay %.9g, seed %llu, scores an epoch %d, time limit %.9g, most steps %lld, "
              "patience %d, rows a pass %lld",
-             model, hone_train_method_name(o->method),
+             model, method,
              o->layers   ? o->layers
              : o->frozen ? o->frozen
                          : "all",
@@ -515,11 +526,21 @@ static hone_train_record make_record(const run *r, const hone_train_result *resu
 /* Temporary files of writers that were killed. The caller holds the folder's lock, so nobody is writing them. */
 static void remove_leftovers(const char *folder)
 {
-    static const char *const files[] = {
-        "model.gguf.tmp-",          "checkpoint.bin.tmp-", "adapter_model.safetensors.tmp-",
-        "adapter_config.json.tmp-", "hone.json.tmp-",      "metrics.jsonl.tmp-",
-        "README.md.tmp-",           "search.json.tmp-",    "report.html.tmp-",
-        "curve.json.tmp-"};
+    static const char *const files[] = {"model.gguf.tmp-",
+                                        "checkpoint.bin.tmp-",
+                                        "adapter_model.safetensors.tmp-",
+                                        "adapter_config.json.tmp-",
+                                        "hone.json.tmp-",
+                                        "metrics.jsonl.tmp-",
+                                        "README.md.tmp-",
+                                        "search.json.tmp-",
+                                        "report.html.tmp-",
+                                        "curve.json.tmp-",
+                                        "model.safetensors.tmp-",
+                                        "config.json.tmp-",
+                                        "generation_config.json.tmp-",
+                                        "tokenizer.json.tmp-",
+                                        "tokenizer_config.json.tmp-"};
     DIR *entries = opendir(folder);
     for (struct dirent *e; entries && (e = readdir(entries));)
         for (size_t i = 0; i < sizeof files / sizeof *files; i++)

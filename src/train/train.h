@@ -3,6 +3,7 @@
 #define HONE_TRAIN_TRAIN_H
 
 #include "engine/engine.h"
+#include "model/tuned.h"
 
 #include <jansson.h>
 
@@ -40,6 +41,7 @@ typedef struct hone_train_options {
                            same run */
     hone_train_method method;      /* LoRA */
     const char *layers, *frozen;   /* blocks that are trained, or that are not (model/layer_choice.h); NULL: all are */
+    hone_tuned_output output;      /* of HONE_METHOD_FULL: a GGUF file or a Hugging Face folder, and the type */
     int rank;                      /* 16 */
     double alpha;                  /* 32 */
     bool rslora;                   /* scale alpha / sqrt(rank) instead of alpha / rank */
@@ -68,6 +70,11 @@ typedef struct hone_train_options {
 } hone_train_options;
 
 void hone_train_options_defaults(hone_train_options *options);
+/* What follows the folder's name in that of a model trained by HONE_METHOD_FULL: "/model.gguf", or "" where the folder
+ * itself is the model. */
+const char *hone_train_model_suffix(const hone_train_options *options);
+/* "full", or "full as hf f16" where the result is not written as by default. */
+void hone_train_method_describe(const hone_train_options *options, char out[48]);
 
 typedef struct hone_train_scored {
     double score;    /* by the task metric, higher is better */

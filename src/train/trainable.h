@@ -32,9 +32,10 @@ struct hone_trainable {
     size_t n_parameters, bytes;   /* bytes: with copies */
     hone_parameter_group *groups; /* all parameters, in order; owned */
     size_t n_groups;
-    hone_adapter *adapter; /* NULL: the model's own weights */
-    bool *layers;          /* then: [n_layers], blocks that learn */
-    hone_tape_size tape;   /* what the backward pass needs: rank, first_layer, dora */
+    hone_adapter *adapter;    /* NULL: the model's own weights */
+    bool *layers;             /* then: [n_layers], blocks that learn */
+    hone_tuned_output output; /* then: how the model is written */
+    hone_tape_size tape;      /* what the backward pass needs: rank, first_layer, dora */
 };
 
 /* The kind that the options ask for, not begun. HONE_BAD_INPUT: options that do not go together, targets or layers that

@@ -324,7 +324,8 @@ static void test_a_tuned_model_is_the_same_after_writing_and_opening(void **stat
         assert_int_equal(hone_model_unfreeze(own, layers, &err), HONE_OK);
         for (size_t i = 0; i < own->tuned->n_parameters; i++)
             own->tuned->parameters[i] *= 1 + 0.01f * (float)(i % 7);
-        if (hone_model_write_gguf(own, &file, temporary_path("tuned.gguf"), &err) != HONE_OK)
+        if (hone_model_write_tuned(own, &file, NULL, &(hone_tuned_output){0}, temporary_path("tuned.gguf"), &err) !=
+            HONE_OK)
             fail_msg("%s", err.message);
         assert_int_equal(hone_gguf_open(temporary_path("tuned.gguf"), &written, &err), HONE_OK);
         if (hone_model_open(ops, &written, &again, &err) != HONE_OK)
@@ -390,6 +391,8 @@ static hone_engine *open_tiny(int n_threads)
     return engine;
 }
 
+static hone_tuned_output output; /* of the runs that follow */
+
 /* Trains in `folder`, which may hold an interrupted run; fail_at: the score at which it is interrupted, 0: never. */
 static hone_status train_in(const char *folder, hone_train_method method, const char *frozen, int n_threads,
                             int fail_at, hone_train_result *result)
@@ -399,6 +402,7 @@ static hone_status train_in(const char *folder, hone_train_method method, const 
     hone_error err;
     hone_train_options_defaults(&o);
     o.method = method;
+    o.output = output;
     o.frozen = frozen;
     o.folder = temporary_path(folder);
     o.rank = 4;
@@ -449,6 +453,38 @@ static void test_dora_continues_with_the_same_bits_on_any_number_of_threads(void
 {
     (void)state;
     check_runs(HONE_METHOD_DORA, NULL, "adapter_model.safetensors");
+}
+
+/* The trained model as a folder and in other types: what reads it computes what was scored, f16 within its rounding. */
+static void test_full_tuning_is_written_in_the_form_that_was_asked_for(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *folder, *file, *frozen;
+        hone_tuned_output output;
+        double allowed; /* of the loss */
+    } cases[] = {{"as_folder", "", NULL, {.folder = true}, 0},
+                 {"part_folder", "", "0", {.folder = true}, 0},
+                 {"half_folder", "", NULL, {.folder = true, .typed = true, .type = HONE_F16}, 0.02},
+                 {"half_file", "/model.gguf", NULL, {.typed = true, .type = HONE_F16}, 0.02},
+                 {"part_file", "/model.gguf", "0", {.typed = true, .type = HONE_F32}, 0},
+                 {"q8_file", "/model.gguf", NULL, {.typed = true, .type = HONE_Q8_0}, 0.5}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        hone_train_result result;
+        hone_engine *after;
+        hone_error err;
+        char path[320];
+        output = cases[i].output;
+        assert_int_equal(train_in(cases[i].folder, HONE_METHOD_FULL, cases[i].frozen, 2, 0, &result), HONE_OK);
+        snprintf(path, sizeof path, "%s%s", temporary_path(cases[i].folder), cases[i].file);
+        if (hone_engine_open(path, NULL, &after, &err) != HONE_OK)
+            fail_msg("%s", err.message);
+        double loss = answer_loss(after, NULL, &examples[0]);
+        print_message("%s: loss %.9g, scored %.9g\n", cases[i].folder, loss, -result.best_score);
+        assert_true(fabs(loss + result.best_score) <= cases[i].allowed);
+        hone_engine_close(after);
+    }
+    output = (hone_tuned_output){0};
 }
 
 static void test_full_tuning_continues_with_the_same_bits_on_any_number_of_threads(void **state)
@@ -645,6 +681,7 @@ int main(void)
         cmocka_unit_test(test_gradients_above_frozen_blocks_are_those_of_pytorch),
         cmocka_unit_test(test_a_tuned_model_is_the_same_after_writing_and_opening),
         cmocka_unit_test(test_dora_continues_with_the_same_bits_on_any_number_of_threads),
+        cmocka_unit_test(test_full_tuning_is_written_in_the_form_that_was_asked_for),
         cmocka_unit_test(test_full_tuning_continues_with_the_same_bits_on_any_number_of_threads),
         cmocka_unit_test(test_what_was_scored_is_what_is_written),
         cmocka_unit_test(test_adapters_of_different_kinds_in_one_batch_give_the_bits_of_each_alone),
