@@ -20,6 +20,15 @@ typedef enum hone_approach_family {
 
 typedef struct hone_approach hone_approach;
 
+/* One of several trainings of an approach that differ in their seed alone. */
+typedef struct hone_approach_seed {
+    uint64_t seed;
+    const hone_adapter *adapter;
+    const char *adapter_folder;
+    json_t *settings; /* as hone_approach.settings: what its answers are remembered under; owned */
+    double select_tune_score;
+} hone_approach_seed;
+
 typedef struct hone_approach_type {
     const char *name; /* as shown: "tuned + prompt" */
     const char *word; /* as typed: "tuned-prompt" */
@@ -43,8 +52,10 @@ struct hone_approach {
     size_t n_demonstrations;     /* most that messages() can leave out */
     const hone_adapter *adapter; /* NULL: the base model */
     const char *adapter_folder;
-    int64_t labels_used;  /* labelled rows it needs, in operation or training */
-    double build_seconds; /* training, fitting, searching, over all runs that it took */
+    hone_approach_seed *seeds; /* [n_seeds]; the kept one's adapter and settings stand above */
+    size_t n_seeds, kept;      /* n_seeds 0: trained once, or not at all */
+    int64_t labels_used;       /* labelled rows it needs, in operation or training */
+    double build_seconds;      /* training, fitting, searching, over all runs that it took */
     double train_tokens_per_second;
     double select_tune_score; /* with the settings chosen; NAN when nothing was chosen */
     int64_t n_shortened;      /* prompts that lost demonstrations to fit the context */
@@ -71,6 +82,11 @@ hone_status hone_approach_answer(hone_approach *a, const hone_row *const *rows, 
 hone_status hone_approach_evaluate(hone_approach *a, const char *split, const hone_row *rows, size_t n,
                                    hone_arena *arena, hone_answer *out, double *mean, double *seconds,
                                    hone_progress *progress, hone_error *err);
+/* Same with each training seed: out has the answers of the kept one, whose scores become means over the seeds.
+ * seed_means: [n_seeds]. *seconds: of all seeds together. An approach without seeds is evaluated once. */
+hone_status hone_approach_evaluate_seeds(hone_approach *a, const char *split, const hone_row *rows, size_t n,
+                                         hone_arena *arena, hone_answer *out, double *mean, double *seconds,
+                                         double *seed_means, hone_progress *progress, hone_error *err);
 /* Same without keeping the answers: for choosing settings on select_tune. Adds the time to build_seconds. */
 hone_status hone_approach_try(hone_approach *a, double *mean, hone_progress *progress, hone_error *err);
 

@@ -176,21 +176,26 @@ static bool has_adapter(const char *folder)
     return exists;
 }
 
+/* The comparison's own seed is part of every key; another one stands here. */
 static json_t *pack_settings(const hone_approach *a, const hone_train_options *o)
 {
     const hone_prompt_style *style = a->state;
-    return json_pack("{s:b, s:f, s:f, s:i, s:i, s:f, s:f}", "instruction", style->instruction, "learning_rate",
-                     o->learning_rate, "epochs", o->epochs, "batch", o->batch, "rank", o->rank, "alpha", o->alpha,
-                     "max_seconds", o->max_seconds);
+    json_t *settings = json_pack("{s:b, s:f, s:f, s:i, s:i, s:f, s:f}", "instruction", style->instruction,
+                                 "learning_rate", o->learning_rate, "epochs", o->epochs, "batch", o->batch, "rank",
+                                 o->rank, "alpha", o->alpha, "max_seconds", o->max_seconds);
+    if (settings && o->seed != a->bench->seed)
+        json_object_set_new(settings, "train_seed", json_integer((json_int_t)o->seed));
+    return settings;
 }
 
-/* The rates to search among; 0 where there is nothing to choose, or nothing to choose by. */
+/* The rates to search among, with the first seed; 0 where there is nothing to choose, or nothing to choose by. */
 static size_t list_candidates(const hone_approach *a, const hone_train_options *o, size_t n_examples,
                               hone_search_candidate *out)
 {
     const hone_effort *effort = &a->bench->effort;
     double steps = o->epochs * ceil((double)n_examples / (double)o->batch);
-    if (effort->n_learning_rates < 2 || hone_workbench_tune_rows(a->bench) == 0 || steps < HONE_SEARCH_LEAST_STEPS)
+    if (o->seed != a->bench->seed || effort->n_learning_rates < 2 || hone_workbench_tune_rows(a->bench) == 0 ||
+        steps < HONE_SEARCH_LEAST_STEPS)
         return 0;
     for (int i = 0; i < effort->n_learning_rates; i++)
         out[i] = (hone_search_candidate){effort->learning_rates[i], o->rank};
@@ -264,55 +269,111 @@ static hone_status train_once(hone_approach *a, const examples *e, hone_train_op
     return status;
 }
 
+static void forget_seeds(hone_approach *a)
+{
+    for (size_t i = 0; i < a->n_seeds; i++)
+        json_decref(a->seeds[i].settings);
+    a->n_seeds = 0;
+}
+
+/* "; 3 training seeds, seed 2 kept as the best there" */
+static void describe_seeds(const hone_approach *a, char out[96])
+{
+    out[0] = 0;
+    if (a->n_seeds)
+        snprintf(out, 96, "; %zu training seeds, of which seed %llu is served, the best there", a->n_seeds,
+                 (unsigned long long)a->seeds[a->kept].seed);
+}
+
 static hone_status describe(hone_approach *a, const hone_train_options *o, const json_t *part, hone_error *err)
 {
     const hone_effort *effort = &a->bench->effort;
     const hone_prompt_style *style = a->state;
-    char rate[64] = "";
+    char rate[64] = "", seeds[96];
     if (json_is_object(json_object_get(part, "search")))
         snprintf(rate, sizeof rate, ", the best of %d tried", effort->n_learning_rates);
+    describe_seeds(a, seeds);
     return hone_approach_describe(
         a, err,
         "LoRA rank %d on all linear layers, %s; %lld rows, %lld steps of %d (%g epochs planned), learning rate %g%s; "
-        "best checkpoint on %zu select rows",
+        "best checkpoint on %zu select rows%s",
         o->rank,
         style->instruction ? "trained and served with role and instruction" : "bare input and output, no instruction",
         (long long)a->bench->task->train.n, (long long)json_integer_value(json_object_get(part, "steps")), o->batch,
-        o->epochs, o->learning_rate, rate, hone_workbench_tune_rows(a->bench));
+        o->epochs, o->learning_rate, rate, hone_workbench_tune_rows(a->bench), seeds);
 }
 
+/* What the training cost, candidates that were dropped included. */
+static void add_cost(hone_approach *a, const json_t *part)
+{
+    static const char *const parts[] = {"seconds", "score_seconds", "search_seconds"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (isfinite(real_of(part, parts[i])))
+            a->build_seconds += real_of(part, parts[i]);
+    a->train_tokens_per_second = real_of(part, "tokens_per_second");
+}
+
+/* One training, loaded. options->learning_rate is set to the rate that was chosen. */
+static hone_status train_seed(hone_approach *a, const examples *e, hone_train_options *options,
+                              named_progress *progress, hone_approach_seed *out, json_t **part, hone_error *err)
+{
+    hone_adapter *adapter;
+    out->seed = options->seed;
+    hone_status status = train_once(a, e, options, progress, &out->adapter_folder, part, err);
+    if (status == HONE_OK && !(out->settings = pack_settings(a, options)))
+        status = hone_fail(err, HONE_NO_MEMORY, "out of memory for settings");
+    if (status == HONE_OK)
+        status = hone_engine_load_adapter(a->bench->engine, out->adapter_folder, &adapter, err);
+    if (status != HONE_OK)
+        return status;
+    out->adapter = adapter;
+    out->select_tune_score = real_of(*part, "best_score");
+    add_cost(a, *part);
+    /* A time limit makes the number of steps depend on the machine: the adapter is known by what really happened. */
+    json_object_set(out->settings, "steps", json_object_get(*part, "steps"));
+    json_object_set(out->settings, "best_step", json_object_get(*part, "best_step"));
+    return HONE_OK;
+}
+
+/* Settings are found with the first seed and used for all. The best on select_tune is kept, the first of equals. */
 static hone_status train_and_load(hone_approach *a, const examples *e, hone_train_options *options,
                                   named_progress *progress, hone_error *err)
 {
-    json_t *part = NULL;
-    hone_adapter *adapter;
-    snprintf(progress->name, sizeof progress->name, "%s", a->type->name);
-    hone_status status = train_once(a, e, options, progress, &a->adapter_folder, &part, err);
-    json_t *settings = status == HONE_OK ? pack_settings(a, options) : NULL;
-    if (status == HONE_OK && !settings)
-        status = hone_fail(err, HONE_NO_MEMORY, "out of memory for settings");
-    if (settings) {
-        json_decref(a->settings);
-        a->settings = settings;
+    int n = a->bench->effort.seeds > 1 ? a->bench->effort.seeds : 1;
+    json_t *kept = NULL;
+    a->seeds = hone_arena_array(a->arena, (size_t)n, sizeof *a->seeds);
+    if (!a->seeds)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory for %d trainings", n);
+    memset(a->seeds, 0, (size_t)n * sizeof *a->seeds);
+    hone_status status = HONE_OK;
+    for (int i = 0; i < n && status == HONE_OK; i++) {
+        json_t *part = NULL;
+        options->seed = a->bench->seed + (uint64_t)i;
+        int length = snprintf(progress->name, sizeof progress->name, "%s", a->type->name);
+        if (n > 1)
+            snprintf(progress->name + length, sizeof progress->name - (size_t)length, ", seed %llu",
+                     (unsigned long long)options->seed);
+        a->n_seeds++;
+        status = train_seed(a, e, options, progress, &a->seeds[i], &part, err);
+        if (status == HONE_OK && (!i || a->seeds[i].select_tune_score > a->seeds[a->kept].select_tune_score)) {
+            a->kept = (size_t)i;
+            json_decref(kept);
+            kept = json_incref(part);
+        }
+        json_decref(part);
     }
-    if (status == HONE_OK)
-        status = hone_engine_load_adapter(a->bench->engine, a->adapter_folder, &adapter, err);
     if (status == HONE_OK) {
-        a->adapter = adapter;
-        a->build_seconds += real_of(part, "seconds");
-        if (isfinite(real_of(part, "score_seconds")))
-            a->build_seconds += real_of(part, "score_seconds");
-        if (isfinite(real_of(part, "search_seconds"))) /* the candidates that were dropped */
-            a->build_seconds += real_of(part, "search_seconds");
-        a->train_tokens_per_second = real_of(part, "tokens_per_second");
-        a->select_tune_score = real_of(part, "best_score");
-        /* A time limit makes the number of steps depend on the machine: the adapter is known by what really happened.
-         */
-        json_object_set(a->settings, "steps", json_object_get(part, "steps"));
-        json_object_set(a->settings, "best_step", json_object_get(part, "best_step"));
-        status = describe(a, options, part, err);
+        const hone_approach_seed *best = &a->seeds[a->kept];
+        json_decref(a->settings);
+        a->settings = json_incref(best->settings);
+        a->adapter = best->adapter;
+        a->adapter_folder = best->adapter_folder;
+        a->select_tune_score = best->select_tune_score;
+        if (n == 1)
+            forget_seeds(a);
+        status = describe(a, options, kept, err);
     }
-    json_decref(part);
+    json_decref(kept);
     return status;
 }
 
@@ -332,7 +393,6 @@ hone_status hone_tuning_build(hone_approach *a, hone_prompt_style style, hone_pr
     hone_train_options_defaults(&options);
     options.epochs = effort->epochs;
     options.batch = effort->batch;
-    options.seed = a->bench->seed;
     options.max_seconds = effort->train_seconds;
     options.n_select_rows = hone_workbench_tune_rows(a->bench);
     if (effort->n_learning_rates > 0)
@@ -353,6 +413,10 @@ hone_status hone_tuning_messages(hone_approach *a, const hone_row *row, size_t s
 
 void hone_tuning_clear(hone_approach *a)
 {
+    for (size_t i = 0; i < a->n_seeds; i++)
+        if (a->seeds[i].adapter && a->seeds[i].adapter != a->adapter)
+            hone_engine_drop_adapter(a->bench->engine, (hone_adapter *)(uintptr_t)a->seeds[i].adapter);
+    forget_seeds(a);
     if (a->adapter)
         hone_engine_drop_adapter(a->bench->engine, (hone_adapter *)(uintptr_t)a->adapter);
     a->adapter = NULL;

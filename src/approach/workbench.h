@@ -23,6 +23,7 @@ typedef struct hone_effort {
     int n_learning_rates; /* 1: no probing */
     double epochs;
     int batch;
+    int seeds;            /* each tuned approach is trained with so many; 0 is 1 */
     double train_seconds; /* at most, for each tuned approach; 0: no limit */
 } hone_effort;
 

@@ -16,7 +16,8 @@ typedef enum hone_rng_purpose {
     HONE_RNG_BOOTSTRAP,
     HONE_RNG_DEMONSTRATIONS,
     HONE_RNG_SUBSET,
-    HONE_RNG_TEST
+    HONE_RNG_TEST,
+    HONE_RNG_SEED_SPREAD
 } hone_rng_purpose;
 
 typedef struct hone_rng_key {

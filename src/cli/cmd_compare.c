@@ -43,7 +43,7 @@ typedef struct settings {
     bool quick, json;
     double budget_seconds;
     const char *approaches, *model, *numerics, *html;
-    int64_t threads, seed, test_rows;
+    int64_t threads, seed, seeds, test_rows;
     const char *task;
 } settings;
 
@@ -221,6 +221,7 @@ static hone_status compare(const settings *s, const char *const *names, size_t n
                                     .budget_seconds = s->budget_seconds,
                                     .test_rows = (size_t)s->test_rows,
                                     .seed = (uint64_t)s->seed,
+                                    .train_seeds = (int)s->seeds,
                                     .model_name = model,
                                     .command = command,
                                     .progress = hone_progress_bar(),
@@ -248,6 +249,11 @@ static hone_status check_settings(const settings *s, hone_error *err)
         return hone_fail(err, HONE_BAD_INPUT, "--threads takes 0 (all) to 1024, not %lld", (long long)s->threads);
     if (s->seed < 0 || s->seed > MAX_SEED)
         return hone_fail(err, HONE_BAD_INPUT, "--seed takes 0 to %d, not %lld", MAX_SEED, (long long)s->seed);
+    if (s->seeds != 0) {
+        hone_status status = hone_task_check_seeds((uint64_t)s->seeds, err);
+        if (status != HONE_OK)
+            return hone_fail_within(err, status, "--seeds");
+    }
     if (s->test_rows < 0)
         return hone_fail(err, HONE_BAD_INPUT, "--test-rows takes a number of rows, not %lld", (long long)s->test_rows);
     if (s->budget_seconds < 0)
@@ -270,6 +276,8 @@ static int run(int argc, char **argv)
         {"threads", 0, HONE_OPTION_INTEGER, &s.threads, "N",
          "threads (default: all); any number gives the same results"},
         {"seed", 0, HONE_OPTION_INTEGER, &s.seed, "S", "seed of everything random (default 1)"},
+        {"seeds", 0, HONE_OPTION_INTEGER, &s.seeds, "N",
+         "tune with N seeds (3 to 9; default: the task's, else 1): their spread is part of the intervals"},
         {"test-rows", 0, HONE_OPTION_INTEGER, &s.test_rows, "N",
          "only the first N test rows; counts as an opening all the same"},
         {"html", 0, HONE_OPTION_TEXT, &s.html, "FILE", "where the report goes (default TASK/.hone/report.html)"},

@@ -1,7 +1,8 @@
 /* confidence.c - how far a verdict can be trusted, and what keeps it from being trusted further.
  *
  * It starts high and every doubt caps it; each doubt is said. So a quick run, few rows, a test that was opened often or
- * an approach tuned with one seed cannot come out as certain. */
+ * an approach tuned with one seed cannot come out as certain; with several, their spread is in the intervals already.
+ */
 #include "decide/judgement.h"
 
 #include <math.h>
@@ -69,7 +70,8 @@ static void doubt_comparisons(doubts *d)
         doubt(d, MODERATE, "not every cheaper approach was among the comparisons planned before the test was opened");
     if (thin)
         doubt(d, MODERATE, "");
-    if (j->c->approaches[j->chosen].family == HONE_FAMILY_TUNED && least < seed_margin)
+    const hone_approach_result *chosen = &j->c->approaches[j->chosen];
+    if (chosen->family == HONE_FAMILY_TUNED && chosen->seeds.n == 0 && least < seed_margin)
         doubt(d, MODERATE,
               "tuning again with another seed may cost or bring a point or two, and the margin is not much more");
 }

@@ -15,6 +15,7 @@
 
 #include "decide/cost.h"
 #include "evidence/comparison.h"
+#include "stats/bootstrap.h"
 
 /* Shares of 1. A difference that matters, and the most that "take the cheaper one" may leave open. */
 #define HONE_MATTERS 0.05
@@ -103,6 +104,8 @@ void hone_pairs_publish(const hone_judgement *j);
 hone_status hone_luck(hone_judgement *j, hone_error *err);
 
 /* ---- standing.c */
+/* What training seeds leave open of its test score; nothing for an approach that has one or none. */
+hone_seed_error hone_standing_seed_error(const hone_approach_result *a);
 hone_status hone_standing_scores(hone_judgement *j, hone_error *err); /* fills missing scores and intervals */
 hone_status hone_standing_costs(hone_judgement *j, hone_error *err);
 /* The task prices tokens of a provider, and this approach sends some. */

@@ -1,6 +1,8 @@
 /* luck.c - the winner's curse: the best of several on a sample is best partly by luck. How often would each approach be
  * the best if select had held other rows like these, and what would naming it have lost? Paired bootstrap over the rows
- * of select that every approach has answered (stats/bootstrap.h). It explains a verdict and decides nothing. */
+ * of select that every approach has answered (stats/bootstrap.h). It explains a verdict and decides nothing.
+ * Where an approach has several training seeds a row's score is their mean; that other seeds might have been drawn is
+ * not part of it. */
 #include "decide/judgement.h"
 
 #include "stats/bootstrap.h"

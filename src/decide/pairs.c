@@ -83,8 +83,12 @@ static hone_status judge(hone_judgement *j, hone_error *err)
     for (size_t i = 0; i < j->n_pairs; i++) {
         const hone_judged *pair = &j->pairs[i];
         if (both_tested(j, pair))
-            samples[n++] = (hone_paired_sample){j->standing[pair->a].scores, j->standing[pair->b].scores, j->cluster,
-                                                j->c->n_test};
+            samples[n++] = (hone_paired_sample){.a = j->standing[pair->a].scores,
+                                                .b = j->standing[pair->b].scores,
+                                                .cluster = j->cluster,
+                                                .n = j->c->n_test,
+                                                .a_seeds = hone_standing_seed_error(&j->c->approaches[pair->a]),
+                                                .b_seeds = hone_standing_seed_error(&j->c->approaches[pair->b])};
     }
     status = hone_compare_family(samples, n, HONE_ERROR_RATE, 0, j->c->seed, found, err);
     if (status != HONE_OK)
@@ -185,6 +189,17 @@ int64_t hone_pairs_rows_needed(const hone_judgement *j, const hone_judged *pair)
     return (int64_t)fmin(1e12, fmax(needed, n + 1));
 }
 
+static const char *test_name(const hone_judgement *j, const hone_judged *pair)
+{
+    bool seeds = hone_standing_seed_error(&j->c->approaches[pair->a]).degrees > 0 ||
+                 hone_standing_seed_error(&j->c->approaches[pair->b]).degrees > 0;
+    if (pair->exact)
+        return "exact McNemar";
+    if (seeds)
+        return j->cluster ? "paired bootstrap by group, with training seeds" : "paired bootstrap, with training seeds";
+    return j->cluster ? "paired bootstrap by group" : "paired bootstrap";
+}
+
 void hone_pairs_publish(const hone_judgement *j)
 {
     for (size_t i = 0; i < j->c->n_pairs; i++) {
@@ -203,7 +218,7 @@ void hone_pairs_publish(const hone_judgement *j)
                           .p_adjusted = from->p_adjusted,
                           .only_a = from->only_a,
                           .only_b = from->only_b};
-        to->test = from->exact ? "exact McNemar" : j->cluster ? "paired bootstrap by group" : "paired bootstrap";
+        to->test = test_name(j, from);
         to->finding = !from->differs ? "no difference shown" : from->difference > 0 ? "better" : "worse";
     }
 }

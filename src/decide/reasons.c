@@ -3,6 +3,7 @@
 
 #include "base/numbers.h"
 #include "stats/interval.h"
+#include "stats/summary.h"
 
 #include <math.h>
 #include <string.h>
@@ -110,6 +111,28 @@ static void because_of_select(hone_judgement *j)
                               approach(j, winner)->name, hone_words_name(j, j->leader)));
     if (j->refuted)
         because(j, hone_words(j, "the test does not confirm %s", hone_words_name(j, j->leader)));
+}
+
+/* What the scores of an approach that was trained with several seeds are, and which adapter is the one to serve. */
+static void because_of_seeds(hone_judgement *j)
+{
+    for (size_t i = 0; i < j->c->n_approaches; i++) {
+        const hone_approach_result *a = approach(j, (int)i);
+        const hone_seed_results *s = &a->seeds;
+        const char *scores = "";
+        if (!hone_standing_seed_error(a).degrees)
+            continue;
+        for (int k = 0; k < s->n; k++)
+            scores = hone_words(j, "%s%s%.3f", scores, k ? ", " : "", s->test[k]);
+        because(j,
+                hone_words(j,
+                           "%s was trained with %d seeds: %s on the test, standard deviation %.3f. Its score is their "
+                           "mean and its intervals include that spread; the adapter to serve is that of seed %llu "
+                           "(%.3f), the best on select",
+                           hone_words_sentence_name(j, (int)i), s->n, scores,
+                           hone_standard_deviation(s->test, (size_t)s->n), (unsigned long long)s->seed[s->kept],
+                           s->test[s->kept]));
+    }
 }
 
 static void because_of_comparisons(hone_judgement *j)
@@ -227,6 +250,7 @@ void hone_reasons(hone_judgement *j)
 {
     because_of_baseline(j);
     because_of_select(j);
+    because_of_seeds(j);
     because_of_comparisons(j);
     because_of_limits(j);
     because_of_minimum(j);

@@ -3,7 +3,6 @@
 
 #include "decide/work.h"
 #include "evidence/plan.h"
-#include "stats/bootstrap.h"
 #include "stats/summary.h"
 
 #include <math.h>
@@ -12,6 +11,11 @@
 /* Timings wobble and prices are guesses: costs within 5 % of each other are the same. */
 static const double same_cost = 0.05;
 static const double hours_of_a_month = 730;
+
+hone_seed_error hone_standing_seed_error(const hone_approach_result *a)
+{
+    return hone_seed_error_of(a->seeds.test, a->seeds.n > 1 && isfinite(a->seeds.test[0]) ? (size_t)a->seeds.n : 0);
+}
 
 hone_status hone_standing_scores(hone_judgement *j, hone_error *err)
 {
@@ -22,7 +26,8 @@ hone_status hone_standing_scores(hone_judgement *j, hone_error *err)
         if (!scores)
             continue;
         int64_t right = 0;
-        bool binary = !j->cluster;
+        hone_seed_error seeds = hone_standing_seed_error(a);
+        bool binary = !j->cluster && !seeds.degrees;
         for (size_t r = 0; r < n; r++) {
             right += scores[r] == 1;
             binary = binary && (scores[r] == 0 || scores[r] == 1);
@@ -37,11 +42,12 @@ hone_status hone_standing_scores(hone_judgement *j, hone_error *err)
             hone_status status = hone_bootstrap_mean(scores, j->cluster, n, 0, j->c->seed, &b, err);
             if (status != HONE_OK)
                 return hone_fail_within(err, status, "interval of %s", a->name);
+            hone_bootstrap_add_seed_error(b, seeds, j->c->seed, 0);
             interval = hone_bootstrap_interval(b, HONE_ERROR_RATE);
             hone_bootstrap_free(b);
         }
-        a->ci_low = fmin(interval.low, a->score);
-        a->ci_high = fmax(interval.high, a->score);
+        a->ci_low = fmax(0, fmin(interval.low, a->score));
+        a->ci_high = fmin(1, fmax(interval.high, a->score));
     }
     return HONE_OK;
 }

@@ -64,6 +64,16 @@ static const char *copy(hone_comparing *run, const char *s)
     return s ? hone_arena_strdup(run->c->arena, s) : NULL;
 }
 
+static void keep_seeds(const hone_approach *a, hone_seed_results *out)
+{
+    *out = (hone_seed_results){.n = (int)a->n_seeds, .kept = (int)a->kept};
+    for (size_t i = 0; i < a->n_seeds && i < HONE_MOST_SEEDS; i++) {
+        out->seed[i] = a->seeds[i].seed;
+        out->select_tune[i] = a->seeds[i].select_tune_score;
+        out->select_name[i] = out->test[i] = NAN;
+    }
+}
+
 /* Builds one approach and measures it on select. */
 static hone_status run_select(hone_comparing *run, size_t index, hone_error *err)
 {
@@ -93,8 +103,10 @@ static hone_status run_select(hone_comparing *run, size_t index, hone_error *err
     hone_answer *answers = hone_arena_array(run->c->arena, run->n_name + 1, sizeof *answers);
     if (!answers)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for %zu answers", run->n_name);
-    status = hone_approach_evaluate(a, "select_name", run->task->select_name.items, run->n_name, run->c->arena, answers,
-                                    &r->select_name_score, &r->evaluation_seconds, progress, err);
+    keep_seeds(a, &r->seeds);
+    status = hone_approach_evaluate_seeds(a, "select_name", run->task->select_name.items, run->n_name, run->c->arena,
+                                          answers, &r->select_name_score, &r->evaluation_seconds, r->seeds.select_name,
+                                          progress, err);
     if (status == HONE_OK)
         status = hone_measure(a, run->task->select_name.items, run->n_name, &measured, progress, err);
     if (status != HONE_OK)
@@ -209,8 +221,8 @@ static hone_status run_test(hone_comparing *run, size_t index, hone_error *err)
     hone_answer *answers = hone_arena_array(run->c->arena, n + 1, sizeof *answers);
     if (!answers)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for %zu answers", n);
-    hone_status status = hone_approach_evaluate(a, "test", run->task->test.items, n, run->c->arena, answers, &r->score,
-                                                &seconds, run->options->progress, err);
+    hone_status status = hone_approach_evaluate_seeds(a, "test", run->task->test.items, n, run->c->arena, answers,
+                                                      &r->score, &seconds, r->seeds.test, run->options->progress, err);
     if (status != HONE_OK)
         return status;
     totals t = add_up(answers, n);
@@ -218,7 +230,8 @@ static hone_status run_test(hone_comparing *run, size_t index, hone_error *err)
     r->outcomes = keep_outcomes(run, answers, n, n);
     r->tokens_in = t.tokens_in / (double)n;
     r->tokens_out = t.tokens_out / (double)n;
-    r->busy_seconds_per_request = (r->evaluation_seconds + seconds) / (double)(run->n_name + n);
+    r->busy_seconds_per_request =
+        (r->evaluation_seconds + seconds) / (double)((run->n_name + n) * (a->n_seeds ? a->n_seeds : 1));
     r->evaluation_seconds += seconds;
     if (!r->outcomes)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for results");
@@ -261,11 +274,14 @@ static void say_effort(hone_comparing *run)
     char spent[2][32];
     hone_format_seconds(prompt, spent[0]);
     hone_format_seconds(tuning, spent[1]);
-    if (tuned && prompted)
+    int seeds = run->bench.effort.seeds;
+    if (tuned && prompted && seeds < HONE_TASK_LEAST_SEEDS)
         hone_comparing_warn(
             run,
             "search for prompts took %s, tuning %s; tuning ran with one seed, so its spread over seeds is not known",
             spent[0], spent[1]);
+    else if (tuned && prompted)
+        hone_comparing_warn(run, "search for prompts took %s, tuning with %d seeds %s", spent[0], seeds, spent[1]);
 }
 
 static void finish(hone_comparing *run, double start)

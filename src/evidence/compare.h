@@ -20,6 +20,7 @@ typedef struct hone_compare_options {
     double budget_seconds; /* 0: the task's, or none */
     size_t test_rows;      /* 0: as planned */
     uint64_t seed;
+    int train_seeds;        /* 0: the task's */
     const char *model_name; /* as the user named it */
     const char *command;    /* the one command that reproduces it */
     hone_progress *progress;

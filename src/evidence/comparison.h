@@ -16,12 +16,23 @@ typedef struct hone_outcome { /* one approach's answer to one row */
     int64_t tokens_in, tokens_out, tokens_cached;
 } hone_outcome;
 
+enum { HONE_MOST_SEEDS = HONE_TASK_MOST_SEEDS };
+
+typedef struct hone_seed_results { /* of an approach that was trained with several seeds */
+    int n;                         /* 0: with one, or not at all */
+    int kept;                      /* whose adapter is served: the best on select_tune */
+    uint64_t seed[HONE_MOST_SEEDS];
+    double select_tune[HONE_MOST_SEEDS], select_name[HONE_MOST_SEEDS], test[HONE_MOST_SEEDS];
+} hone_seed_results;
+
 typedef struct hone_approach_result {
     const char *name; /* "tuned + prompt" */
     hone_family family;
     const char *description; /* one line: how it works and its settings */
     const char *prompt;      /* the exact text sent for the first test row (or NULL: no prompt) */
     const char *adapter;     /* folder of the adapter or NULL */
+    /* With several seeds all scores below, those of outcomes too, are means over them; answers are the kept one's. */
+    hone_seed_results seeds;
     /* select */
     double select_tune_score;      /* on the half that its own settings were chosen on */
     double select_name_score;      /* on the half that only names the winner */

@@ -116,9 +116,10 @@ double hone_level_seconds(const hone_level *level, const hone_work_facts *facts,
     double extra = e->n_learning_rates > 1 ? hone_search_extra_runs((size_t)e->n_learning_rates) : 0, probes = 0;
     for (int n = e->n_learning_rates; n > 1; n = (n + 1) / 2) /* scores of candidates */
         probes += n;
+    double seeds = facts->n_seeds > 1 ? facts->n_seeds : 1; /* the rate is searched with the first alone */
     double epoch_tokens = (double)facts->n_train * (facts->row_tokens + facts->answer_tokens);
-    trained = tunings * epoch_tokens * e->epochs * (1 + extra) * training_cost_ratio;
-    tokens += tunings * (judged + (e->epochs + probes) * tune) * row;
+    trained = tunings * epoch_tokens * e->epochs * (seeds + extra) * training_cost_ratio;
+    tokens += tunings * (seeds * judged + (seeds * e->epochs + probes) * tune) * row;
     if (training)
         *training = trained / facts->tokens_per_second;
     return (tokens + trained) / facts->tokens_per_second;

@@ -31,6 +31,7 @@ typedef struct hone_work_facts {
     double answer_tokens;
     double label_tokens; /* of all labels together; 0: free answers */
     size_t n_train, n_tune, n_name, n_test;
+    int n_seeds; /* with which each tuned approach is trained; 0 is 1 */
     bool zero_shot, few_shot, retrieved, dense, tuned, tuned_prompt; /* approaches asked for */
 } hone_work_facts;
 

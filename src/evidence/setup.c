@@ -141,6 +141,11 @@ static hone_status make_choices(hone_comparing *run, hone_error *err)
     return hone_engine_create_choices(run->engine, run->task->labels, run->task->n_labels, &run->choices, err);
 }
 
+static int train_seeds(const hone_comparing *run)
+{
+    return run->options->train_seeds > 0 ? run->options->train_seeds : run->task->train_seeds;
+}
+
 /* Expected lengths, from a few rows of select; needs a workbench at any level. */
 static hone_status gather_facts(hone_comparing *run, hone_work_facts *out, hone_error *err)
 {
@@ -149,6 +154,7 @@ static hone_status gather_facts(hone_comparing *run, hone_work_facts *out, hone_
                              .n_tune = task->select_tune.n,
                              .n_name = task->select_name.n,
                              .n_test = run->options->test_rows ? run->options->test_rows : task->test.n,
+                             .n_seeds = train_seeds(run),
                              .zero_shot = has_type(run, &hone_approach_zero_shot),
                              .few_shot = has_type(run, &hone_approach_few_shot),
                              .retrieved = has_type(run, &hone_approach_retrieved_few_shot),
@@ -185,7 +191,7 @@ static hone_status plan_with_budget(hone_comparing *run, double budget, hone_err
     run->level = hone_levels[hone_level_choose(first, &facts, budget)];
     double all = hone_level_seconds(&run->level, &facts, &training);
     int tunings = (facts.tuned_prompt ? 1 : 0) + (facts.tuned && run->level.bare_tuning ? 1 : 0);
-    double left = tunings ? (budget - (all - training)) / tunings : 0;
+    double left = tunings ? (budget - (all - training)) / (tunings * fmax(1, facts.n_seeds)) : 0;
     run->level.effort.train_seconds = tunings && left < least_train_seconds ? least_train_seconds : left;
     return HONE_OK;
 }
@@ -207,6 +213,8 @@ static hone_status settle_level(hone_comparing *run, hone_error *err)
                                 hone_engine_model_hash(run->engine), "train", run->task->train_hash, "test",
                                 run->task->test_hash, "budget", budget, "quick", o->quick, "test_rows",
                                 (json_int_t)o->test_rows, "threads", hone_engine_threads(run->engine));
+    if (subject && train_seeds(run) > 1)
+        json_object_set_new(subject, "seeds", json_integer(train_seeds(run)));
     hone_status status =
         subject ? hone_json_hash(subject, key, err) : hone_fail(err, HONE_NO_MEMORY, "out of memory for a key");
     json_decref(subject);
@@ -389,7 +397,7 @@ static hone_status name_run(hone_comparing *run, hone_error *err)
     char name[65], test[65];
     hone_rows_hash(run->task->select_name.items, run->n_name, name);
     hone_rows_hash(run->task->test.items, run->n_test, test);
-    const hone_effort *e = &run->level.effort;
+    const hone_effort *e = &run->bench.effort;
     json_t *words = json_array();
     for (size_t i = 0; words && i < run->n; i++)
         json_array_append_new(words, json_string(run->types[i]->word));
@@ -397,6 +405,8 @@ static hone_status name_run(hone_comparing *run, hone_error *err)
                               "select_name", name, "test", test, "approaches", words, "level", run->level.name,
                               "epochs", e->epochs, "train_seconds", e->train_seconds, "sets", e->demonstration_sets,
                               "neighbours", e->n_neighbours, "rates", e->n_learning_rates);
+    if (whole && e->seeds > 1)
+        json_object_set_new(whole, "seeds", json_integer(e->seeds));
     hone_status status =
         whole ? hone_json_hash(whole, run->run_key, err) : hone_fail(err, HONE_NO_MEMORY, "out of memory for a key");
     json_decref(whole);
@@ -476,6 +486,7 @@ hone_status hone_comparing_init(hone_comparing *run, hone_error *err)
     if (status != HONE_OK)
         return status;
     run->bench.effort = run->level.effort;
+    run->bench.effort.seeds = train_seeds(run);
     run->n_name = rows_used(run->level.name_rows, task->select_name.n);
     run->n_test = rows_used(run->options->test_rows ? run->options->test_rows : run->level.test_rows, task->test.n);
     status = hone_workbench_init(&run->bench, err);

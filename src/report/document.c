@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "decide/work.h"
+#include "stats/summary.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -117,10 +118,28 @@ static json_t *task_document(const hone_task *t)
         (json_int_t)t->budget_memory_bytes);
 }
 
+/* Trained with several seeds: each one's scores, and which is served. */
+static json_t *seeds_document(const hone_approach_result *a)
+{
+    const hone_seed_results *s = &a->seeds;
+    json_t *runs = s->n > 1 ? json_array() : NULL;
+    if (!runs)
+        return json_null();
+    for (int i = 0; i < s->n; i++)
+        json_array_append_new(runs, json_pack("{s:I, s:o, s:o, s:o}", "seed", (json_int_t)s->seed[i], "select_tune",
+                                              number(s->select_tune[i]), "select_name", number(s->select_name[i]),
+                                              "test", number(a->tested ? s->test[i] : NAN)));
+    return json_pack("{s:o, s:o, s:o, s:I}", "runs", runs, "mean",
+                     number(a->tested ? hone_mean(s->test, (size_t)s->n) : NAN), "standard_deviation",
+                     number(a->tested ? hone_standard_deviation(s->test, (size_t)s->n) : NAN), "kept",
+                     (json_int_t)s->seed[s->kept]);
+}
+
 static json_t *approach_document(const hone_comparison *c, const hone_approach_result *a)
 {
     bool has_latency = a->latency_n > 0;
-    return json_pack(
+    json_t *seeds = seeds_document(a);
+    json_t *document = json_pack(
         "{s:o, s:s, s:o, s:o, s:o, s:b, s:o, s:o, s:I, s:o, s:{s:o, s:o, s:o, s:o}, s:o, s:o, s:o, s:{s:o, s:o, s:I},"
         " s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o}, s:o, s:o, s:o, s:I, s:b}",
         "name", string(a->name), "family", family_name(a->family), "description", string(a->description), "prompt",
@@ -138,6 +157,10 @@ static json_t *approach_document(const hone_comparison *c, const hone_approach_r
         "change_usd", number(a->change_usd), "change_hours", number(a->change_hours), "train_seconds",
         number(a->build_seconds), "train_tokens_per_second", number(a->train_tokens_per_second), "evaluation_seconds",
         number(a->evaluation_seconds), "labels_used", (json_int_t)a->labels_used, "sends_prompt", a->sends_prompt);
+    if (document)
+        json_object_set(document, "seeds", seeds);
+    json_decref(seeds);
+    return document;
 }
 
 static json_t *comparison_document(const hone_comparison *c, const hone_pair *p)

@@ -4,15 +4,19 @@
  *
  *   {"hone", "document": 1, "task": {name, folder, output, metric, labels, rows, hashes, use, prices, ...},
  *    "model": {name, hash, numerics_class, isa}, "machine", "threads", "seed", "quick", "quick_note", "command",
- * "started", "seconds", "peak_rss_bytes", "n_test", "detectable_difference", "winner", "test_openings", "warnings":
- * [...], "approaches": [{"name", "family", "select": {"tune", "name", "p_best", "expected_regret"}, "score", "ci": [lo,
- * hi], "n", "tokens_in", "tokens_out", "latency_ms":
- * {"p50", "p95", "n"}, "cost_per_1k", "setup_usd", "setup": {"labels_usd", "compute_usd", "work_usd", "work_hours",
- * "change_usd", "change_hours"}, "train_seconds", ...}], "comparisons": [{"a", "b", "difference", "ci", "p",
- * "p_adjusted", "only_a", "only_b", "test", "finding"}], "verdict": {"kind", "choose", "headline", "summary",
- * "confidence", "because": [...], "flips_if": [...], "break_even_requests", "break_even_against",
- * "sensitivity": [{"input", "low", "high", "break_even_at_low", "break_even_at_high"}]}, "items": [{"id",
- * "place", "input", "reference", "answers": [{"answer", "raw", "score"} or null, one for each approach]}]}
+ *    "started", "seconds", "peak_rss_bytes", "n_test", "detectable_difference", "winner", "test_openings",
+ *    "warnings": [...],
+ *    "approaches": [{"name", "family", "select": {"tune", "name", "p_best", "expected_regret"}, "score",
+ *      "ci": [lo, hi], "n", "seeds": null or {"runs": [{"seed", "select_tune", "select_name", "test"}], "mean",
+ *      "standard_deviation", "kept"}, "tokens_in", "tokens_out", "latency_ms": {"p50", "p95", "n"}, "cost_per_1k",
+ *      "setup_usd", "setup": {"labels_usd", "compute_usd", "work_usd", "work_hours", "change_usd", "change_hours"},
+ *      "train_seconds", ...}],
+ *    "comparisons": [{"a", "b", "difference", "ci", "p", "p_adjusted", "only_a", "only_b", "test", "finding"}],
+ *    "verdict": {"kind", "choose", "headline", "summary", "confidence", "because": [...], "flips_if": [...],
+ *      "break_even_requests", "break_even_against",
+ *      "sensitivity": [{"input", "low", "high", "break_even_at_low", "break_even_at_high"}]},
+ *    "items": [{"id", "place", "input", "reference", "answers": [{"answer", "raw", "score"} or null, one for each
+ *      approach]}]}
  *
  * What was not measured is null. `raw` is left out where it equals `answer`; `answer` is null where it could not be
  * parsed. Broken UTF-8 becomes U+FFFD. Approaches are referred to by name. */

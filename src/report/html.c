@@ -441,6 +441,34 @@ static void measured(hone_buffer *b, const hone_view *v)
     hone_buffer_puts(b, isfinite(v->seconds) ? ".</p>\n" : "</p>\n");
 }
 
+/* A line a seed: what it scored where its settings were chosen, where the winner was named, and on the test. */
+static void seeds_table(hone_buffer *b, const hone_view_approach *a)
+{
+    static const char *const keys[] = {"select_tune", "select_name", "test"};
+    size_t i;
+    json_t *run;
+    if (!json_is_array(a->seeds))
+        return;
+    hone_buffer_printf(b,
+                       "<p>Trained with %zu seeds; scores are means over them, intervals include their spread "
+                       "(standard deviation %s on the test).</p><table><thead><tr><th scope=\"col\">seed</th>"
+                       "<th scope=\"col\">select (settings)</th><th scope=\"col\">select (winner)</th>"
+                       "<th scope=\"col\">test</th></tr></thead><tbody>",
+                       json_array_size(a->seeds), hone_number_score(a->seeds_deviation).text);
+    json_array_foreach(a->seeds, i, run)
+    {
+        double seed = json_number_value(json_object_get(run, "seed"));
+        hone_buffer_printf(b, "<tr><th scope=\"row\">%.0f%s</th>", seed, seed == a->seed_kept ? ", served" : "");
+        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+            const json_t *score = json_object_get(run, keys[k]);
+            hone_buffer_printf(b, "<td>%s</td>",
+                               hone_number_score(json_is_number(score) ? json_number_value(score) : NAN).text);
+        }
+        hone_buffer_puts(b, "</tr>");
+    }
+    hone_buffer_puts(b, "</tbody></table>");
+}
+
 static void prompts(hone_buffer *b, const hone_view *v)
 {
     hone_buffer_puts(
@@ -456,6 +484,7 @@ static void prompts(hone_buffer *b, const hone_view *v)
             hone_html_text(b, a->description);
             hone_buffer_puts(b, "</p>");
         }
+        seeds_table(b, a);
         if (a->adapter[0]) {
             hone_buffer_puts(b, "<p>adapter: <code>");
             hone_html_text(b, a->adapter);

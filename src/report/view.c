@@ -53,7 +53,7 @@ static int approach_at(const hone_view *v, const json_t *object, const char *key
 
 static void read_approach(const json_t *from, bool dedicated, hone_view_approach *a)
 {
-    const json_t *setup = json_object_get(from, "setup");
+    const json_t *setup = json_object_get(from, "setup"), *seeds = json_object_get(from, "seeds");
     const json_t *select = json_object_get(from, "select"), *latency = json_object_get(from, "latency_ms");
     *a = (hone_view_approach){
         .name = text_at(from, "name"),
@@ -91,6 +91,10 @@ static void read_approach(const json_t *from, bool dedicated, hone_view_approach
         .train_tokens_per_second = number_at(from, "train_tokens_per_second"),
         .evaluation_seconds = number_at(from, "evaluation_seconds"),
         .labels_used = number_at(from, "labels_used"),
+        .seeds = json_object_get(seeds, "runs"),
+        .seeds_mean = number_at(seeds, "mean"),
+        .seeds_deviation = number_at(seeds, "standard_deviation"),
+        .seed_kept = number_at(seeds, "kept"),
     };
     interval_at(from, &a->ci_low, &a->ci_high);
 }

@@ -21,6 +21,8 @@ typedef struct hone_view_approach {
     double operating_per_1k;              /* the one of the two that the task means (use.dedicated) */
     double setup_usd, setup_labels_usd, setup_compute_usd, setup_work_usd, work_hours, change_usd, change_hours;
     double train_seconds, train_tokens_per_second, evaluation_seconds, labels_used;
+    const json_t *seeds; /* "runs" of the document, an array; NULL: trained once or not at all */
+    double seeds_mean, seeds_deviation, seed_kept;
 } hone_view_approach;
 
 typedef struct hone_view_pair {

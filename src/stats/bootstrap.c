@@ -173,6 +173,41 @@ done:
     return status;
 }
 
+hone_seed_error hone_seed_error_of(const double *scores, size_t n)
+{
+    if (n < 2)
+        return (hone_seed_error){0};
+    return (hone_seed_error){hone_standard_deviation(scores, n) / sqrt((double)n), (int)n - 1};
+}
+
+/* Student's t as a normal over the root of a mean of squares. */
+static double draw_t(hone_rng_key key, uint64_t index, int degrees)
+{
+    uint64_t first = index * (uint64_t)(degrees + 1);
+    double squares = 0;
+    for (int k = 1; k <= degrees; k++) {
+        double z = hone_rng_normal(key, first + (uint64_t)k);
+        squares += z * z;
+    }
+    return squares > 0 ? hone_rng_normal(key, first) / sqrt(squares / degrees) : 0;
+}
+
+void hone_bootstrap_add_seed_error(hone_bootstrap *b, hone_seed_error error, uint64_t seed, uint32_t stream)
+{
+    if (error.degrees < 1 || !(error.standard_error > 0))
+        return;
+    double items = hone_bootstrap_standard_error(b), scale = 0;
+    hone_rng_key key = {seed, HONE_RNG_SEED_SPREAD, stream};
+    for (size_t r = 0; r < b->resamples; r++) {
+        b->sorted[r] += error.standard_error * draw_t(key, r, error.degrees);
+        scale = fmax(scale, fabs(b->sorted[r]));
+    }
+    qsort(b->sorted, b->resamples, sizeof b->sorted[0], by_value);
+    double share = items / hypot(items, error.standard_error);
+    b->bias = bias_of(b, scale);
+    b->acceleration *= share * share * share; /* skewness of a sum of which one part is symmetric */
+}
+
 void hone_bootstrap_free(hone_bootstrap *bootstrap)
 {
     free(bootstrap);

@@ -23,6 +23,19 @@ hone_status hone_bootstrap_mean(const double *values, const int64_t *cluster, si
                                 hone_bootstrap **out, hone_error *err);
 void hone_bootstrap_free(hone_bootstrap *bootstrap);
 
+/* What a mean over a few training seeds still leaves open: were they infinitely many, the mean would lie elsewhere by
+ * standard_error * t, t with `degrees` degrees of freedom (seeds - 1). degrees 0: nothing. */
+typedef struct hone_seed_error {
+    double standard_error; /* standard deviation over the seeds / sqrt(seeds) */
+    int degrees;
+} hone_seed_error;
+/* From the scores of the seeds; fewer than two: nothing is known, degrees 0. */
+hone_seed_error hone_seed_error_of(const double *scores, size_t n);
+/* Moves each resample by such an amount of its own, counted by (seed, stream): the interval then covers items and seeds
+ * together, and with items that do not vary it is Student's. The acceleration shrinks as the items' share of the
+ * variance does. */
+void hone_bootstrap_add_seed_error(hone_bootstrap *bootstrap, hone_seed_error error, uint64_t seed, uint32_t stream);
+
 double hone_bootstrap_estimate(const hone_bootstrap *bootstrap);
 /* Standard deviation of the resampled means. */
 double hone_bootstrap_standard_error(const hone_bootstrap *bootstrap);

@@ -1,7 +1,6 @@
 /* comparison.c - one test and one interval for each pair, Holm over the family. */
 #include "stats/comparison.h"
 
-#include "stats/bootstrap.h"
 #include "stats/mcnemar.h"
 #include "stats/multiplicity.h"
 
@@ -17,7 +16,7 @@ typedef struct prepared {
 
 static bool is_exact(const hone_paired_sample *sample)
 {
-    if (sample->cluster)
+    if (sample->cluster || sample->a_seeds.degrees || sample->b_seeds.degrees)
         return false;
     for (size_t i = 0; i < sample->n; i++)
         if ((sample->a[i] != 0 && sample->a[i] != 1) || (sample->b[i] != 0 && sample->b[i] != 1))
@@ -46,6 +45,10 @@ static hone_status prepare(const hone_paired_sample *sample, size_t resamples, u
     hone_status status =
         hone_bootstrap_mean(difference, sample->cluster, sample->n, resamples, seed, &out->bootstrap, err);
     free(difference);
+    if (status == HONE_OK) {
+        hone_bootstrap_add_seed_error(out->bootstrap, sample->a_seeds, seed, 0);
+        hone_bootstrap_add_seed_error(out->bootstrap, sample->b_seeds, seed, 1);
+    }
     return status;
 }
 

@@ -4,11 +4,15 @@
  * comparison excludes 0. Right/wrong scores of unrelated items are tested exactly (mcnemar.h), everything else by the
  * paired BCa bootstrap, by cluster where items share a source. p_adjusted < alpha goes with `differs` and the other way
  * round: where the two could part by rounding or by the coarseness of the resamples, the careful side is taken and both
- * are set to it. */
+ * are set to it.
+ *
+ * Scores that are means over training seeds are judged together with what the seeds leave open (bootstrap.h): the claim
+ * is then about the way of training and not about one adapter. */
 #ifndef HONE_STATS_COMPARISON_H
 #define HONE_STATS_COMPARISON_H
 
 #include "base/status.h"
+#include "stats/bootstrap.h"
 #include "stats/interval.h"
 
 /* Scores of two approaches on the same items, in the same order. */
@@ -16,6 +20,7 @@ typedef struct hone_paired_sample {
     const double *a, *b;    /* [n] */
     const int64_t *cluster; /* [n] ids of the items' sources, or NULL when the items are unrelated */
     size_t n;
+    hone_seed_error a_seeds, b_seeds; /* where a or b are means over training seeds; degrees 0 where they are not */
 } hone_paired_sample;
 
 typedef struct hone_paired_comparison {

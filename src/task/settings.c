@@ -111,6 +111,11 @@ static const field work_fields[] = {
 };
 static const table work_table = {"work", work_fields, COUNT(work_fields)};
 
+static const field train_fields[] = {
+    {"seeds", FIELD_SEED, AT(train_seeds)},
+};
+static const table train_table = {"train", train_fields, COUNT(train_fields)};
+
 static const field task_fields[] = {
     {"name", FIELD_TEXT, AT(name)},
     {"model", FIELD_LIST, AT(models)},
@@ -124,6 +129,7 @@ static const field task_fields[] = {
     {"budget", FIELD_MAP, 0, .map = &budget_table},
     {"prices", FIELD_MAP, 0, .map = &price_table},
     {"work", FIELD_MAP, 0, .map = &work_table},
+    {"train", FIELD_MAP, 0, .map = &train_table},
     {"seed", FIELD_SEED, AT(seed)},
 };
 static const table task_table = {"task", task_fields, COUNT(task_fields)};
@@ -358,6 +364,23 @@ static hone_status check_metric(const reader *r, const hone_yaml_node *root)
                      r->path, (long long)hone_yaml_get(root, "metric")->line, kind, known, out->metric);
 }
 
+hone_status hone_task_check_seeds(uint64_t n, hone_error *err)
+{
+    if (n == 1 || (n >= HONE_TASK_LEAST_SEEDS && n <= HONE_TASK_MOST_SEEDS))
+        return HONE_OK;
+    return hone_fail(err, HONE_BAD_INPUT,
+                     "%llu training seeds; take 1, or %d to %d: fewer tell next to nothing of their spread",
+                     (unsigned long long)n, HONE_TASK_LEAST_SEEDS, HONE_TASK_MOST_SEEDS);
+}
+
+static hone_status check_seeds(const reader *r, const hone_yaml_node *root)
+{
+    hone_status status = hone_task_check_seeds(r->out->train_seeds, r->err);
+    return status == HONE_OK
+               ? status
+               : hone_fail_within(r->err, status, "%s:%lld", r->path, (long long)hone_yaml_get(root, "train")->line);
+}
+
 hone_status hone_settings_read(const char *path, hone_arena *arena, hone_settings *out, hone_error *err)
 {
     hone_yaml_node *root;
@@ -368,6 +391,7 @@ hone_status hone_settings_read(const char *path, hone_arena *arena, hone_setting
         .prices = {0.10, 0.08, 80, .cache_read = 1, .cache_write = 1},
         .work = {none, none, none, none, none},
         .seed = 1,
+        .train_seeds = 1,
     };
     reader r = {path, arena, out, err};
     hone_status status = hone_yaml_read(path, arena, &root, err);
@@ -381,6 +405,8 @@ hone_status hone_settings_read(const char *path, hone_arena *arena, hone_setting
         status = check_labels(&r, root);
     if (status == HONE_OK)
         status = check_metric(&r, root);
+    if (status == HONE_OK)
+        status = check_seeds(&r, root);
     if (status == HONE_OK && !out->data.train) {
         const hone_yaml_node *data = hone_yaml_get(root, "data");
         status =

@@ -31,7 +31,7 @@ typedef struct hone_settings {
     uint64_t budget_memory_bytes;
     hone_task_prices prices;
     hone_task_work work;
-    uint64_t seed;
+    uint64_t seed, train_seeds;
     int64_t labels_line; /* where output.labels stands, for messages */
 } hone_settings;
 

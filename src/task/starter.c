@@ -285,6 +285,7 @@ static void write_yaml(hone_buffer *b, const char *name, const char *train, cons
                         "#   error_cost_usd: 0.40         # of one wrong answer\n"
                         "#   changes_per_year: 4          # how often labels or rules change\n"
                         "# budget: {time: 30m, memory: 4GiB}\n"
+                        "# train: {seeds: 3}                # tune so often, to know how far luck goes\n"
                         "# prices: {compute_hour_usd: 0.10, label_usd: 0.08, engineer_hour_usd: 80}\n"
                         "# work: {prompt_hours: 4, tuning_hours: 4, baseline_hours: 2, deployment_hours: 2, "
                         "change_hours: 1}\n");

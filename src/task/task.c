@@ -121,6 +121,7 @@ static hone_status keep_settings(opener *o)
     task->scenarios = s->scenarios;
     task->n_scenarios = s->n_scenarios;
     task->seed = s->seed;
+    task->train_seeds = (int)s->train_seeds;
     task->use = s->use;
     task->prices = s->prices;
     task->work = s->work;

@@ -81,6 +81,7 @@ typedef struct hone_task {
     size_t n_scenarios;
     const char *schema; /* path of output.schema, NULL when not given */
     uint64_t seed;      /* 1 unless given */
+    int train_seeds;    /* with how many seeds each tuned approach is trained; 1 unless given */
     hone_task_use use;
     hone_task_prices prices;
     hone_task_work work;
@@ -112,6 +113,9 @@ const char *hone_task_ledger_path(const hone_task *task);
 /* Keeps a second hone from working on the task: HONE_BUSY names the process that does. Released by hone_lock_release or
  * the end of the process. Opening and checking a task needs no lock. */
 hone_status hone_task_lock(const hone_task *task, hone_lock *out, hone_error *err);
+/* How many training seeds may be asked for: one, or enough to tell a spread. */
+enum { HONE_TASK_LEAST_SEEDS = 3, HONE_TASK_MOST_SEEDS = 9 };
+hone_status hone_task_check_seeds(uint64_t n, hone_error *err);
 const char *hone_output_kind_name(hone_output_kind kind);
 
 #endif

@@ -68,66 +68,149 @@ static void test_hidden_states_and_log_probabilities_are_those_of_the_independen
 }
 
 typedef struct training {
+    hone_adapter *adapter;
     hone_train_batch *batch;
     hone_kv_pool *pool;
     hone_workspace *ws;
     hone_tape *tape;
     double *gradient;
+    double *gains; /* DoRA's, one layer after another, held where they were; NULL: as the parameters have them */
 } training;
+
+static void begin(training *t, hone_adapter *a)
+{
+    const hone_tape_size size = {.max_rows = N_IDS, .rank = a->rank, .dora = a->dora_base != NULL};
+    const hone_model_config *c = &model->config;
+    *t = (training){.adapter = a, .gradient = calloc(a->n_parameters, sizeof *t->gradient)};
+    assert_int_equal(hone_train_batch_create(N_IDS, 1, &t->batch, NULL), HONE_OK);
+    assert_int_equal(hone_kv_pool_create(t->batch->max_pages, c->n_layers, c->n_kv_heads, c->head_dim, &t->pool, NULL),
+                     HONE_OK);
+    assert_int_equal(hone_workspace_create(model, N_IDS, a->rank, &t->ws, NULL), HONE_OK);
+    assert_int_equal(hone_tape_create_as(model, &size, &t->tape, NULL), HONE_OK);
+}
+
+static void end(training *t)
+{
+    hone_train_batch_free(t->batch);
+    hone_kv_pool_free(t->pool);
+    hone_workspace_free(t->ws);
+    hone_tape_free(t->tape);
+    free(t->gradient), free(t->gains);
+}
+
+/* From the gains to `gains`, or back. */
+static void copy_gains(hone_adapter *a, double *gains, bool back)
+{
+    for (int64_t i = 0; i < model->config.n_layers * HONE_N_LINEARS; gains += a->loras[i++].n_out) {
+        size_t bytes = (size_t)a->loras[i].n_out * sizeof *gains;
+        memcpy(back ? a->loras[i].gain : gains, back ? gains : a->loras[i].gain, bytes);
+    }
+}
 
 static double loss(training *t)
 {
     hone_train_example example = {.ids = ids, .n_ids = N_IDS, .n_prompt = N_PROMPT};
     size_t order = 0;
-    memset(t->gradient, 0, adapter->n_parameters * sizeof *t->gradient);
-    hone_adapter_refresh(ops, adapter);
-    hone_train_batch_fill(t->batch, &example, &order, 1, 0.1, adapter);
+    memset(t->gradient, 0, t->adapter->n_parameters * sizeof *t->gradient);
+    hone_adapter_refresh(ops, t->adapter);
+    if (t->gains)
+        copy_gains(t->adapter, t->gains, true);
+    hone_train_batch_fill(t->batch, &example, &order, 1, 0.1, t->adapter);
     hone_model_forward(model, t->pool, &t->batch->rows, t->ws, t->tape);
     return hone_model_backward(model, t->pool, &t->batch->rows, t->ws, t->tape, t->batch->labels, t->batch->n_labels,
                                t->gradient);
 }
 
-/* A and B of every linear layer of every block, three elements each. */
+/* How far the gradient of a parameter is from the slope of the loss there, relative to 1 + the slope. */
+static double slope_error(training *t, const double *gradient, size_t at, int64_t lora, const char *part)
+{
+    const double h = 1e-5;
+    double kept = t->adapter->parameters[at];
+    t->adapter->parameters[at] = kept + h;
+    double above = loss(t);
+    t->adapter->parameters[at] = kept - h;
+    double slope = (above - loss(t)) / (2 * h), error = fabs(gradient[at] - slope) / (1 + fabs(slope));
+    t->adapter->parameters[at] = kept;
+    if (!(error < 1e-7))
+        fail_msg("block %lld, %s, %s: the gradient is %.12g, the slope %.12g", (long long)(lora / HONE_N_LINEARS),
+                 hone_linear_name((hone_linear)(lora % HONE_N_LINEARS)), part, gradient[at], slope);
+    return error;
+}
+
+/* Three elements of [at, at + n): the first, one in the middle, the last. */
+static double check_part(training *t, const double *gradient, size_t at, size_t n, int64_t lora, const char *part)
+{
+    enum { SAMPLES = 3 };
+    double worst = 0;
+    for (size_t i = 0; i < SAMPLES; i++)
+        worst = fmax(worst, slope_error(t, gradient, at + i * (n - 1) / (SAMPLES - 1), lora, part));
+    return worst;
+}
+
+static double *gradient_of(training *t)
+{
+    double *gradient = calloc(t->adapter->n_parameters, sizeof *gradient);
+    loss(t);
+    memcpy(gradient, t->gradient, t->adapter->n_parameters * sizeof *gradient);
+    return gradient;
+}
+
+/* A and B of every linear layer of every block. */
 static void test_the_gradient_of_every_layer_is_the_slope_of_the_loss(void **state)
 {
     (void)state;
-    enum { SAMPLES = 3 };
     training t;
-    const hone_model_config *c = &model->config;
-    const double h = 1e-5;
     double worst = 0;
-    assert_int_equal(hone_train_batch_create(N_IDS, 1, &t.batch, NULL), HONE_OK);
-    assert_int_equal(hone_kv_pool_create(t.batch->max_pages, c->n_layers, c->n_kv_heads, c->head_dim, &t.pool, NULL),
-                     HONE_OK);
-    assert_int_equal(hone_workspace_create(model, N_IDS, adapter->rank, &t.ws, NULL), HONE_OK);
-    assert_int_equal(hone_tape_create(model, N_IDS, adapter->rank, &t.tape, NULL), HONE_OK);
-    t.gradient = calloc(adapter->n_parameters, sizeof *t.gradient);
-    double *gradient = calloc(adapter->n_parameters, sizeof *gradient);
-    loss(&t);
-    memcpy(gradient, t.gradient, adapter->n_parameters * sizeof *gradient);
-    for (int64_t i = 0; i < c->n_layers * HONE_N_LINEARS * 2 * SAMPLES; i++) {
-        const hone_lora *l = &adapter->loras[i / (2 * SAMPLES)];
-        size_t n = (size_t)(l->rank * (i / SAMPLES % 2 ? l->n_out : l->n_in)),
-               at = (i / SAMPLES % 2 ? l->b_at : l->a_at) + (size_t)(i % SAMPLES) * (n - 1) / (SAMPLES - 1);
-        double kept = adapter->parameters[at];
-        adapter->parameters[at] = kept + h;
-        double above = loss(&t);
-        adapter->parameters[at] = kept - h;
-        double slope = (above - loss(&t)) / (2 * h), error = fabs(gradient[at] - slope) / (1 + fabs(slope));
-        adapter->parameters[at] = kept;
-        if (!(error < 1e-7))
-            fail_msg("block %lld, %s, %s: the gradient is %.12g, the slope %.12g",
-                     (long long)(i / (2 * SAMPLES) / HONE_N_LINEARS),
-                     hone_linear_name((hone_linear)(i / (2 * SAMPLES) % HONE_N_LINEARS)), i / SAMPLES % 2 ? "B" : "A",
-                     gradient[at], slope);
-        worst = fmax(worst, error);
+    begin(&t, adapter);
+    double *gradient = gradient_of(&t);
+    for (int64_t i = 0; i < model->config.n_layers * HONE_N_LINEARS; i++) {
+        const hone_lora *l = &adapter->loras[i];
+        worst = fmax(worst, check_part(&t, gradient, l->a_at, (size_t)(l->rank * l->n_in), i, "A"));
+        worst = fmax(worst, check_part(&t, gradient, l->b_at, (size_t)(l->rank * l->n_out), i, "B"));
     }
     print_message("slopes within %.1e\n", worst);
-    hone_train_batch_free(t.batch);
-    hone_kv_pool_free(t.pool);
-    hone_workspace_free(t.ws);
-    hone_tape_free(t.tape);
-    free(t.gradient), free(gradient);
+    end(&t);
+    free(gradient);
+}
+
+/* DoRA: the lengths of the rows count as constants in the gradient of A and B (Liu et al. 2024, section 4.3), so their
+ * slopes are taken with the gains held; those of the magnitudes are slopes of the loss itself. */
+static void test_the_gradient_of_dora_is_the_slope_of_the_loss(void **state)
+{
+    (void)state;
+    hone_adapter *dora;
+    hone_error err;
+    hone_adapter_choice choice = {.rank = 3, .alpha = 5, .dora_base = model};
+    if (hone_adapter_create_chosen(&model->config, &choice, &dora, &err) != HONE_OK)
+        fail_msg("%s", err.message);
+    size_t n_gains = 0;
+    for (int64_t i = 0; i < model->config.n_layers * HONE_N_LINEARS; i++) {
+        hone_lora *l = &dora->loras[i];
+        for (int64_t k = 0; k < l->rank * (l->n_in + l->n_out); k++) /* A, then B */
+            dora->parameters[l->a_at + (size_t)k] =
+                0.2 * hone_rng_normal((hone_rng_key){4, HONE_RNG_TEST, (uint32_t)i}, (uint64_t)k);
+        for (int64_t o = 0; o < l->n_out; o++)
+            l->magnitude[o] *= 0.8 + 0.1 * (double)(o % 5);
+        n_gains += (size_t)l->n_out;
+    }
+    training t;
+    double worst = 0;
+    begin(&t, dora);
+    double *gradient = gradient_of(&t), *gains = calloc(n_gains, sizeof *gains);
+    copy_gains(dora, gains, false);
+    for (int64_t i = 0; i < model->config.n_layers * HONE_N_LINEARS; i++) {
+        const hone_lora *l = &dora->loras[i];
+        t.gains = gains;
+        worst = fmax(worst, check_part(&t, gradient, l->a_at, (size_t)(l->rank * l->n_in), i, "A"));
+        worst = fmax(worst, check_part(&t, gradient, l->b_at, (size_t)(l->rank * l->n_out), i, "B"));
+        t.gains = NULL;
+        worst = fmax(worst, check_part(&t, gradient, l->magnitude_at, (size_t)l->n_out, i, "m"));
+    }
+    print_message("DoRA: slopes within %.1e\n", worst);
+    free(gains);
+    end(&t);
+    hone_adapter_free(dora);
+    free(gradient);
 }
 
 static int open_model(void **state, const tiny *which)
@@ -170,6 +253,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hidden_states_and_log_probabilities_are_those_of_the_independent_model),
         cmocka_unit_test(test_the_gradient_of_every_layer_is_the_slope_of_the_loss),
+        cmocka_unit_test(test_the_gradient_of_dora_is_the_slope_of_the_loss),
     };
     int failed = cmocka_run_group_tests_name("llama", tests, open_llama, close_all);
     return failed + cmocka_run_group_tests_name("gemma3", tests, open_gemma, close_all);

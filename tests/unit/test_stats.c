@@ -354,6 +354,79 @@ static void test_a_handful_of_equal_differences_is_no_proof(void **state)
     assert_int_equal(hone_bootstrap_mean(d, NULL, 5, 10, 1, &b, &err), HONE_BAD_INPUT);
 }
 
+/* With items that do not vary, what remains is Student's interval of the seeds: t(0.975, 2) = 4.302653, t(0.95, 2) =
+ * 2.919986 (tables). A limit of 10,000 draws lies within a few hundredths of these. */
+static void test_seeds_alone_give_students_interval(void **state)
+{
+    (void)state;
+    const double same[50] = {0}, seeds[] = {-0.01, 0, 0.01};
+    double error = 0.01 / sqrt(3.0);
+    hone_bootstrap *b;
+    hone_seed_error of = hone_seed_error_of(seeds, 3);
+    near(of.standard_error, error, 1e-15);
+    assert_int_equal(of.degrees, 2);
+    assert_int_equal(hone_seed_error_of(seeds, 1).degrees, 0);
+    assert_int_equal(hone_bootstrap_mean(same, NULL, 50, 0, 1, &b, NULL), HONE_OK);
+    hone_bootstrap_add_seed_error(b, of, 1, 0);
+    hone_interval wide = hone_bootstrap_interval(b, 0.05), narrow = hone_bootstrap_interval(b, 0.10);
+    close_to(wide.low, -4.302653 * error, 0.4 * error);
+    close_to(wide.high, 4.302653 * error, 0.4 * error);
+    close_to(narrow.low, -2.919986 * error, 0.2 * error);
+    close_to(narrow.high, 2.919986 * error, 0.2 * error);
+    hone_bootstrap_free(b);
+}
+
+/* Three seeds that spread as much as the items do. An interval that leaves them out covers the truth in about 81 % of
+ * experiments (P(|Z| < 1.96 * 0.0158 / 0.0234)), one with them in 95 %. */
+static void test_an_interval_over_items_and_seeds_covers_what_it_promises(void **state)
+{
+    (void)state;
+    enum { N = 40, SEEDS = 3, EXPERIMENTS = 400 };
+    const double truth = 0.1, over_seeds = 0.03, over_items = 0.1;
+    int with = 0, without = 0;
+    for (uint32_t e = 0; e < EXPERIMENTS; e++) {
+        double items[N], effect[SEEDS], mean = 0;
+        hone_bootstrap *b;
+        for (int s = 0; s < SEEDS; s++)
+            mean +=
+                (effect[s] = over_seeds * hone_rng_normal((hone_rng_key){7, HONE_RNG_TEST, e}, (uint64_t)s)) / SEEDS;
+        for (int i = 0; i < N; i++)
+            items[i] = truth + mean + over_items * hone_rng_normal((hone_rng_key){8, HONE_RNG_TEST, e}, (uint64_t)i);
+        assert_int_equal(hone_bootstrap_mean(items, NULL, N, 1000, e, &b, NULL), HONE_OK);
+        hone_interval ci = hone_bootstrap_interval(b, 0.05);
+        without += ci.low <= truth && truth <= ci.high;
+        hone_bootstrap_add_seed_error(b, hone_seed_error_of(effect, SEEDS), e, 0);
+        ci = hone_bootstrap_interval(b, 0.05);
+        with += ci.low <= truth && truth <= ci.high;
+        hone_bootstrap_free(b);
+    }
+    print_message("covered: %.3f with the seeds, %.3f without\n", with / (double)EXPERIMENTS,
+                  without / (double)EXPERIMENTS);
+    assert_true(with >= 0.93 * EXPERIMENTS && without <= 0.87 * EXPERIMENTS);
+}
+
+/* Five points better on each of 400 items, so clearly better; with seeds that spread by ten points no longer. */
+static void test_a_difference_smaller_than_the_spread_over_seeds_is_not_claimed(void **state)
+{
+    (void)state;
+    enum { N = 400 };
+    double a[N], b[N];
+    const double steady[] = {0.550, 0.551, 0.549}, shaky[] = {0.45, 0.55, 0.65};
+    for (int i = 0; i < N; i++) {
+        b[i] = 0.5;
+        a[i] = 0.55 + (i % 2 ? 0.1 : -0.1);
+    }
+    hone_paired_sample samples[] = {{.a = a, .b = b, .n = N, .a_seeds = hone_seed_error_of(steady, 3)},
+                                    {.a = a, .b = b, .n = N, .a_seeds = hone_seed_error_of(shaky, 3)}};
+    hone_paired_comparison found[2];
+    assert_int_equal(hone_compare_family(&samples[0], 1, 0.05, 0, 1, &found[0], NULL), HONE_OK);
+    assert_int_equal(hone_compare_family(&samples[1], 1, 0.05, 0, 1, &found[1], NULL), HONE_OK);
+    assert_true(found[0].differs && !found[0].exact);
+    assert_false(found[1].differs);
+    near(found[1].difference, 0.05, 1e-12);
+    assert_true(found[1].interval.low < -0.05 && found[1].interval.high > 0.15);
+}
+
 static void test_probability_of_best_and_regret(void **state)
 {
     (void)state;
@@ -457,6 +530,9 @@ int main(void)
         cmocka_unit_test(test_bootstrap_p_is_the_level_at_which_the_interval_reaches_zero),
         cmocka_unit_test(test_bootstrap_repeats_with_its_seed_and_changes_with_another),
         cmocka_unit_test(test_a_handful_of_equal_differences_is_no_proof),
+        cmocka_unit_test(test_seeds_alone_give_students_interval),
+        cmocka_unit_test(test_an_interval_over_items_and_seeds_covers_what_it_promises),
+        cmocka_unit_test(test_a_difference_smaller_than_the_spread_over_seeds_is_not_claimed),
         cmocka_unit_test(test_probability_of_best_and_regret),
         cmocka_unit_test(test_family_claims_and_intervals_never_disagree),
         cmocka_unit_test(test_family_of_one_is_mcnemar),

@@ -4,6 +4,7 @@
  * "By itself": each example in a pass of its own with nothing shared, the path that test_oracle.c compares with PEFT.
  */
 #include "engine/engine.h"
+#include "model/adapter_targets.h"
 #include "numbers.h"
 #include "tiny_model.h"
 #include "train/memory.h"
@@ -21,6 +22,7 @@ enum { MOST = 24, LONGEST = 120, RANK = 4 };
 static hone_engine *engine, *one_thread;
 static const hone_model *model;
 static hone_adapter *adapter;
+static bool dora; /* what `adapter` is */
 
 static int32_t ids[MOST][LONGEST];
 static float weights[MOST][LONGEST];
@@ -81,7 +83,7 @@ static gradient together(const hone_model *m, const hone_train_example *examples
                          bool recompute)
 {
     gradient g = {.values = new_floats((int64_t)adapter->n_parameters)};
-    hone_step_size size = {max_rows, n, RANK, true, recompute};
+    hone_step_size size = {max_rows, n, RANK, true, recompute, .dora = dora};
     hone_train_step *s;
     size_t order[MOST];
     for (size_t i = 0; i < (size_t)n; i++)
@@ -171,6 +173,43 @@ static void test_computing_blocks_again_gives_the_same_bits(void **state)
     size_t all = hone_tape_bytes(model, &size);
     size.recompute = true;
     assert_true(hone_tape_bytes(model, &size) < all);
+}
+
+/* The same with DoRA, whose tape also holds what linear layers gave; its magnitudes have gradients too. */
+static void test_dora_computes_blocks_again_with_the_same_bits(void **state)
+{
+    (void)state;
+    hone_train_example examples[MOST];
+    int n = make_examples(examples);
+    hone_adapter *lora = adapter;
+    hone_adapter_choice choice = {.rank = RANK, .alpha = 8, .dora_base = model};
+    assert_int_equal(hone_adapter_create_chosen(&model->config, &choice, &adapter, NULL), HONE_OK);
+    hone_adapter_init(adapter, 1);
+    for (int i = 0; i < TINY_LAYERS * HONE_N_LINEARS; i++) {
+        hone_lora *l = &adapter->loras[i];
+        fill_normal(l->b_t, l->rank * l->n_out, (uint32_t)i, 0.05);
+        for (int64_t o = 0; o < l->n_out; o++)
+            l->magnitude[o] *= 1 + 0.02f * (float)(o % 5);
+    }
+    hone_adapter_refresh(model->ops, adapter);
+    static const int64_t rows[] = {2000, 200, LONGEST};
+    dora = true;
+    for (size_t i = 0; i < 3; i++) {
+        gradient kept = together(model, examples, n, rows[i], false),
+                 again = together(model, examples, n, rows[i], true);
+        double of_magnitudes = 0;
+        for (int k = 0; k < TINY_LAYERS * HONE_N_LINEARS; k++)
+            for (int64_t o = 0; o < adapter->loras[k].n_out; o++)
+                of_magnitudes += fabs((double)kept.values[adapter->loras[k].magnitude_at + (size_t)o]);
+        assert_true(of_magnitudes > 0);
+        assert_true(same_bits(kept.values, again.values, (int64_t)adapter->n_parameters));
+        assert_true(kept.sum.loss == again.sum.loss);
+        free(kept.values);
+        free(again.values);
+    }
+    dora = false;
+    hone_adapter_free(adapter);
+    adapter = lora;
 }
 
 static void test_a_step_has_the_same_bits_with_any_number_of_threads(void **state)
@@ -374,6 +413,7 @@ int main(void)
         cmocka_unit_test(test_each_shared_token_is_one_row),
         cmocka_unit_test(test_a_shared_beginning_is_computed_once_a_step_not_once_a_pass),
         cmocka_unit_test(test_computing_blocks_again_gives_the_same_bits),
+        cmocka_unit_test(test_dora_computes_blocks_again_with_the_same_bits),
         cmocka_unit_test(test_a_step_has_the_same_bits_with_any_number_of_threads),
         cmocka_unit_test(test_failure_packed_examples_attend_to_each_other),
         cmocka_unit_test(test_failure_accumulation_loss_wrong),

@@ -136,6 +136,7 @@ static void test_every_key_of_the_task_file_is_read(void **state)
              "         input_million_usd: 0.5, output_million_usd: 2, cache_hit_rate: 0.8, cache_read: 0.1, "
              "cache_write: 1.25}\n"
              "work: {prompt_hours: 1, tuning_hours: 2.5, baseline_hours: 3, deployment_hours: 0, change_hours: 5}\n"
+             "train: {seeds: 5}\n"
              "seed: 18446744073709551615\n");
     write_rows("train.jsonl", 0, 100, 2);
     hone_task *task = open_good();
@@ -168,6 +169,7 @@ static void test_every_key_of_the_task_file_is_read(void **state)
     assert_true(task->work.prompt_hours == 1 && task->work.tuning_hours == 2.5 && task->work.baseline_hours == 3 &&
                 task->work.deployment_hours == 0 && task->work.change_hours == 5);
     assert_true(task->seed == UINT64_MAX);
+    assert_int_equal(task->train_seeds, 5);
     assert_string_equal(task->train.items[0].group,
                         json_string_value(json_object_get(task->train.items[0].fields, "who")));
     hone_task_close(task);
@@ -225,6 +227,11 @@ static void test_wrong_settings_are_named_with_line_and_fix(void **state)
         {"data: {train: train.jsonl}\nuse: {dedicated: maybe}\n", "needs true or false, not \"maybe\""},
         {"data: {train: train.jsonl}\nbudget: {time: soon}\n", "needs a time such as 90s or 30m, not \"soon\""},
         {"data: {train: train.jsonl}\nbudget: {memory: 4 gallons}\n", "needs a size such as 512MiB or 4GiB"},
+        {"data: {train: train.jsonl}\ntrain: {seeds: 2}\n",
+         "task.yaml:2: 2 training seeds; take 1, or 3 to 9: fewer tell next to nothing of their spread"},
+        {"data: {train: train.jsonl}\ntrain: {seeds: 10}\n", "task.yaml:2: 10 training seeds"},
+        {"data: {train: train.jsonl}\ntrain: {seeds: few}\n", "\"seeds\" in train needs a whole number from 0"},
+        {"data: {train: train.jsonl}\ntrain: rows.jsonl\n", "\"train\" in task needs a map"},
         {"data: {train: train.jsonl}\nseed: -1\n", "\"seed\" in task needs a whole number from 0, not \"-1\""},
         {"data: {train: train.jsonl}\nmetric: f1\n",
          "task.yaml:2: \"metric\" of a task of kind label is one of: accuracy; not \"f1\""},
