@@ -159,6 +159,7 @@ static double *gradient_of(training *t)
 static void test_the_gradient_of_every_layer_is_the_slope_of_the_loss(void **state)
 {
     (void)state;
+    enum { SAMPLES = 3 };
     training t;
     double worst = 0;
     begin(&t, adapter);
