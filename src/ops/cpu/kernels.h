@@ -206,7 +206,7 @@ struct hone_ops {
 /* ---- weight_bf16.c: the class bf16 ---- */
 enum {
     HONE_PAIR_ROWS = 64,      /* that ops->pairs has room for at least */
-    HONE_PAIR_ROW_BLOCK = 512 /* rows of one task: x[512][256] pairs stay in the second-level cache */
+    HONE_PAIR_ROW_BLOCK = 160 /* rows of one task: few enough that the last task to end is short */
 };
 /* Room for HONE_PAIR_ROWS rows of n numbers, and for a million pairs in any case; nothing in the class f32. */
 hone_status hone_ops_reserve_pairs(hone_ops *ops, int64_t n, hone_error *err);
