@@ -23,7 +23,7 @@ Common to all commands:
 - `-m MODEL` is a name of the catalogue (`hone model list`) or the path of a GGUF file or of a Hugging Face folder.
 - Times are written `90s`, `30m`, `2h`; sizes `512MiB`, `4GiB`.
 - Environment: `HONE_HOME` is where models and the count of test openings are kept (default: `hone` in the XDG cache folder);
-  `HONE_CPU=scalar|avx2` caps the instruction set; `HONE_CATALOGUE` names another catalogue file; `NO_COLOR` turns colours off.
+  `HONE_CPU=scalar|avx2|avx512|avx512_bf16` caps the instruction set; `HONE_CATALOGUE` names another catalogue file; `NO_COLOR` turns colours off.
 
 HEAD
     echo '```text'

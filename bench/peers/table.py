@@ -1,6 +1,6 @@
 """One Markdown table of what bench/run measured: hone, llama.cpp by type, PyTorch (with PEFT and TRL).
 
-Usage: table.py FOLDER   (hone.json, hone_task.json where the real task ran, peers.jsonl)
+Usage: table.py FOLDER   (hone.json, hone_bf16.json where the processor has it, hone_task.json where the real task ran, peers.jsonl)
 """
 import datetime
 import importlib.metadata
@@ -76,6 +76,10 @@ def main():
     peers = load(sys.argv[1], "peers.jsonl") or []
     if bench:
         print_speed(bench, task, peers)
+    bf16 = load(sys.argv[1], "hone_bf16.json")
+    if bf16:
+        print()
+        print_speed(bf16, None, peers)
     print_side_by_side(peers)
 
 
@@ -104,7 +108,9 @@ def print_speed(bench, task, peers):
         memory[column] = max(memory.get(column, 0), line["peak_rss_bytes"])
 
     threads = f"{bench['threads']} thread" + ("s" if bench["threads"] > 1 else "")
-    print(f"{processor()}, {threads}, {bench['isa']}, FMA peak {bench['fma_peak_gflops']:.0f} GFLOP/s; "
+    print(f"{processor()}, {threads}, {bench['isa']}, numerics class "
+          f"{bench['numerics_class']}, FMA peak {bench['fma_peak_gflops']:.0f} GFLOP/s"
+          f"{', bf16 peak %.0f GFLOP/s' % bench['bf16_peak_gflops'] if 'bf16_peak_gflops' in bench else ''}; "
           f"{datetime.date.today()}; hone {commit()}; {versions()}\n")
     works = [("prefill", "prefill 512")]
     works += [(f"decode {n}", f"decode 128, {n} together" if n > 1 else "decode 128") for n in DECODES]

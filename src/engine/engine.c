@@ -161,11 +161,11 @@ hone_engine_memory hone_engine_get_memory(const hone_engine *engine)
 {
     const hone_model_config *c = &engine->model->config;
     size_t page = hone_kv_page_bytes(c->n_layers, c->n_kv_heads, c->head_dim);
-    return (hone_engine_memory){.model = engine->model->weight_bytes + hone_rope_table_bytes(engine->model->rope) +
-                                         hone_rope_table_bytes(engine->model->local_rope) +
-                                         (size_t)hone_tokenizer_size(engine->tokenizer) * VOCABULARY_ENTRY_BYTES,
-                                .working = (size_t)hone_kv_pool_pages(engine->pool) * page +
-                                           hone_workspace_bytes(engine->workspace)};
+    return (hone_engine_memory){
+        .model = engine->model->weight_bytes + hone_ops_rounding_bytes(engine->ops) +
+                 hone_rope_table_bytes(engine->model->rope) + hone_rope_table_bytes(engine->model->local_rope) +
+                 (size_t)hone_tokenizer_size(engine->tokenizer) * VOCABULARY_ENTRY_BYTES,
+        .working = (size_t)hone_kv_pool_pages(engine->pool) * page + hone_workspace_bytes(engine->workspace)};
 }
 
 hone_status hone_engine_unfreeze(hone_engine *engine, const bool *layers, hone_error *err)

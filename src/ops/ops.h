@@ -34,6 +34,8 @@ bool hone_numerics_parse(const char *name, hone_numerics *out);
 hone_status hone_ops_create(int n_threads, hone_ops **out, hone_error *err);
 hone_status hone_ops_create_as(hone_numerics numerics, int n_threads, hone_ops **out, hone_error *err);
 hone_numerics hone_ops_numerics(const hone_ops *ops);
+/* Memory for rounded activations, class bf16; grows when weights are packed. */
+size_t hone_ops_rounding_bytes(const hone_ops *ops);
 /* Has this device the instruction for products of bfloat16? Without it the class bf16 gives the same bits, slowly. */
 bool hone_ops_has_bf16(const hone_ops *ops);
 /* The same kernels on the calling thread alone, for what a piece of work on the threads of `ops` computes by itself:

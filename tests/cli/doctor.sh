@@ -42,6 +42,8 @@ HONE_CPU=scalar doctor --json
 expect "scalar: exit code" 0 $?
 expect "scalar kernels" '"scalar"' "$(field kernels)"
 says "scalar" "HONE_CPU=scalar caps the kernels"
+HONE_CPU=scalar doctor
+says "scalar, for people" "no bfloat16 products: --numerics bf16 works, but slower than f32"
 HONE_CPU=fast doctor
 expect "no such kernels: exit code" 2 $?
 

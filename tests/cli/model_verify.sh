@@ -27,6 +27,13 @@ says "layers" "block 1"
 run verify "$model" --numerics --json
 expect "JSON: exit code" 0 $?
 says "JSON" '"good": true'
+run verify "$model" --numerics bf16
+expect "numerics bf16: exit code" 0 $?
+says "numerics bf16" "numerics class bf16 ("
+says "numerics bf16" "tolerance: relative L2 3e-02"
+HONE_CPU=scalar run verify "$model" --numerics bf16 --json
+says "scalar, bf16: the class" '"numerics_class": "bf16"'
+says "scalar, bf16: good" '"good": true'
 
 # The catalogue knows another hash; a weight that is no number (the last tensor is a norm or matrix near the end).
 mkdir -p "$HONE_HOME/models"

@@ -419,7 +419,7 @@ static void end_bf16(void)
     model->ops = ops = f32;
 }
 
-/* For scale: llama.cpp with Q4_1, which rounds activations to 8 bits, is off by 0.08 on average. */
+/* For scale: llama.cpp, which rounds activations to 8 bits, is off by 0.08 on average. */
 static void test_log_probabilities_in_bf16_are_within_their_tolerance_of_transformers(void **state)
 {
     (void)state;

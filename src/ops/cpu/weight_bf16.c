@@ -42,6 +42,11 @@ hone_status hone_ops_reserve_pairs(hone_ops *ops, int64_t n, hone_error *err)
     return HONE_OK;
 }
 
+size_t hone_ops_rounding_bytes(const hone_ops *ops)
+{
+    return ops->n_pairs * sizeof *ops->pairs;
+}
+
 /* ---- rounding ---- */
 typedef struct round_run {
     const hone_kernels *kernels;
