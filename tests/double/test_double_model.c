@@ -14,24 +14,26 @@
 
 #include "unit/temporary.h"
 
-enum { N_IDS = 75, N_PROMPT = 40 };
+enum { N_IDS = 75 }; /* at most */
 
 typedef struct tiny {
     const char *name;
     hone_status (*write)(const char *path, hone_error *err);
+    int n_ids, n_prompt;
 } tiny;
-static const tiny models[] = {{"llama", tiny_model_write}, {"gemma3", tiny_gemma_write}};
+static const tiny models[] = {{"llama", tiny_model_write, N_IDS, 40}, {"gemma3", tiny_gemma_write, 45, 30}};
 
 static hone_gguf file;
 static hone_ops *ops;
 static hone_model *model;
 static hone_adapter *adapter;
 static int32_t ids[N_IDS];
+static int n_ids, n_prompt;
 
 static void run_trace(const char *folder, hone_trace *out)
 {
     hone_error err;
-    hone_trace_source source = {.file = &file, .adapter = folder, .ids = ids, .n_ids = N_IDS, .n_threads = 2};
+    hone_trace_source source = {.file = &file, .adapter = folder, .ids = ids, .n_ids = n_ids, .n_threads = 2};
     if (hone_trace_run_double(&source, NULL, out, &err) != HONE_OK)
         fail_msg("%s", err.message);
 }
@@ -47,12 +49,12 @@ static void test_hidden_states_and_log_probabilities_are_those_of_the_independen
         if (adapted)
             assert_int_equal(hone_adapter_load(model, temporary_path("adapter"), &saved, NULL), HONE_OK);
         exact_model m = {&file, &model->config, saved, saved ? saved->parameters : NULL};
-        double *x = exact_array(N_IDS * TINY_EMBD), logprobs[N_IDS], worst = 0, worst_logprob = 0;
-        exact_forward(&m, ids, N_IDS, x);
-        exact_logprobs(&m, x, N_IDS - 1, ids + 1, logprobs);
-        for (int i = 0; i < N_IDS * TINY_EMBD; i++)
-            worst = fmax(worst, fabs(t.hidden[model->config.n_layers * N_IDS * TINY_EMBD + i] - x[i]));
-        for (int i = 0; i < N_IDS - 1; i++) {
+        double *x = exact_array(n_ids * TINY_EMBD), logprobs[N_IDS], worst = 0, worst_logprob = 0;
+        exact_forward(&m, ids, n_ids, x);
+        exact_logprobs(&m, x, n_ids - 1, ids + 1, logprobs);
+        for (int i = 0; i < n_ids * TINY_EMBD; i++)
+            worst = fmax(worst, fabs(t.hidden[model->config.n_layers * n_ids * TINY_EMBD + i] - x[i]));
+        for (int i = 0; i < n_ids - 1; i++) {
             double lse, logprob;
             hone_op_log_softmax_stats(ops, 1, TINY_VOCAB, t.logits + i * TINY_VOCAB, ids + i + 1, &lse, &logprob);
             worst_logprob = fmax(worst_logprob, fabs(logprob - logprobs[i]));
@@ -79,13 +81,13 @@ typedef struct training {
 
 static void begin(training *t, hone_adapter *a)
 {
-    const hone_tape_size size = {.max_rows = N_IDS, .rank = a->rank, .dora = a->dora_base != NULL};
+    const hone_tape_size size = {.max_rows = n_ids, .rank = a->rank, .dora = a->dora_base != NULL};
     const hone_model_config *c = &model->config;
     *t = (training){.adapter = a, .gradient = calloc(a->n_parameters, sizeof *t->gradient)};
-    assert_int_equal(hone_train_batch_create(N_IDS, 1, &t->batch, NULL), HONE_OK);
+    assert_int_equal(hone_train_batch_create(n_ids, 1, &t->batch, NULL), HONE_OK);
     assert_int_equal(hone_kv_pool_create(t->batch->max_pages, c->n_layers, c->n_kv_heads, c->head_dim, &t->pool, NULL),
                      HONE_OK);
-    assert_int_equal(hone_workspace_create(model, N_IDS, a->rank, &t->ws, NULL), HONE_OK);
+    assert_int_equal(hone_workspace_create(model, n_ids, a->rank, &t->ws, NULL), HONE_OK);
     assert_int_equal(hone_tape_create_as(model, &size, &t->tape, NULL), HONE_OK);
 }
 
@@ -109,7 +111,7 @@ static void copy_gains(hone_adapter *a, double *gains, bool back)
 
 static double loss(training *t)
 {
-    hone_train_example example = {.ids = ids, .n_ids = N_IDS, .n_prompt = N_PROMPT};
+    hone_train_example example = {.ids = ids, .n_ids = n_ids, .n_prompt = n_prompt};
     size_t order = 0;
     memset(t->gradient, 0, t->adapter->n_parameters * sizeof *t->gradient);
     hone_adapter_refresh(ops, t->adapter);
@@ -218,6 +220,8 @@ static void test_the_gradient_of_dora_is_the_slope_of_the_loss(void **state)
 static int open_model(void **state, const tiny *which)
 {
     hone_error err;
+    n_ids = which->n_ids;
+    n_prompt = which->n_prompt;
     hone_adapter_choice choice = {.rank = 3, .alpha = 5};
     if (temporary_begin(state) != 0 || which->write(temporary_path("tiny.gguf"), &err) != HONE_OK ||
         hone_gguf_open(temporary_path("tiny.gguf"), &file, &err) != HONE_OK ||
@@ -226,7 +230,7 @@ static int open_model(void **state, const tiny *which)
         return -1;
     for (size_t i = 0; i < adapter->n_parameters; i++)
         adapter->parameters[i] = 0.2 * hone_rng_normal((hone_rng_key){1, HONE_RNG_TEST, 1}, i);
-    for (int i = 0; i < N_IDS; i++)
+    for (int i = 0; i < n_ids; i++)
         ids[i] = (int32_t)hone_rng_below((hone_rng_key){2, HONE_RNG_TEST, 3}, (uint64_t)i, TINY_VOCAB);
     return 0;
 }

@@ -134,10 +134,10 @@ static const struct layout {
                {"more heads than the few-row kernels take, of one key head", {40, 3}, 2, false, 16, 1, 16},
                {"a prefix shorter than a page, every head its own keys", {5, 3, 12, 15, 16}, 5, true, 2, 2, 48},
                {"a window of one position", {37}, 1, false, 2, 1, 16, 1},
-               {"a window within a page", {150, 3}, 2, false, 4, 1, 16, 7},
-               {"a window of a block", {291}, 1, false, 2, 1, 32, 128},
-               {"a window that begins in any block", {430}, 1, false, 4, 1, 16, 150},
-               {"a window over a shared prefix", {140, 9, 130, 1}, 4, true, 4, 1, 16, 100},
+               {"a window within a page", {150, 3}, 2, false, 2, 1, 16, 7},
+               {"a window of a block", {261}, 1, false, 2, 1, 16, 128},
+               {"a window that begins in any block", {300}, 1, false, 2, 1, 16, 150},
+               {"a window over a shared prefix", {140, 9, 130, 1}, 4, true, 2, 1, 16, 50},
                {"a window wider than the sequence", {37}, 1, false, 4, 2, 16, 38}};
 enum { N_LAYOUTS = sizeof layouts / sizeof *layouts };
 
