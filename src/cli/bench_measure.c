@@ -185,7 +185,7 @@ static hone_status measure_train(hone_engine *engine, const int32_t *ids, hone_b
     if (status == HONE_OK)
         status = hone_kv_pool_create(batch->max_pages, c->n_layers, c->n_kv_heads, c->head_dim, &pool, err);
     if (status == HONE_OK)
-        status = hone_workspace_create(model, rows, TRAIN_RANK, &ws, err);
+        status = hone_workspace_create_as(model, rows, TRAIN_RANK, hone_training_logit_rows(model, rows), &ws, err);
     if (status == HONE_OK)
         status = hone_tape_create(model, rows, TRAIN_RANK, &tape, err);
     size_t n = adapter ? adapter->n_parameters : 0;

@@ -85,11 +85,11 @@ static double output_backward(const backward *b, hone_label *labels, int64_t n_l
 {
     const hone_model_config *c = &b->model->config;
     hone_ops *ops = b->model->ops;
-    double loss = 0, lse[HONE_LOGIT_ROWS], logprob[HONE_LOGIT_ROWS];
-    hone_real weight[HONE_LOGIT_ROWS], rrms[HONE_LOGIT_ROWS];
-    int32_t rows[HONE_LOGIT_ROWS], targets[HONE_LOGIT_ROWS];
+    double loss = 0, lse[HONE_MOST_LOGIT_ROWS], logprob[HONE_MOST_LOGIT_ROWS];
+    hone_real weight[HONE_MOST_LOGIT_ROWS], rrms[HONE_MOST_LOGIT_ROWS];
+    int32_t rows[HONE_MOST_LOGIT_ROWS], targets[HONE_MOST_LOGIT_ROWS];
     memset(b->tape->dx, 0, (size_t)(b->n * c->n_embd) * sizeof(hone_real));
-    int64_t at_once = b->ws->max_rows < HONE_LOGIT_ROWS ? b->ws->max_rows : HONE_LOGIT_ROWS;
+    int64_t at_once = b->ws->max_rows < b->ws->logit_rows ? b->ws->max_rows : b->ws->logit_rows;
     for (int64_t start = 0; start < n_labels; start += at_once) {
         int64_t m = n_labels - start < at_once ? n_labels - start : at_once;
         for (int64_t i = 0; i < m; i++) {
@@ -106,8 +106,11 @@ static double output_backward(const backward *b, hone_label *labels, int64_t n_l
         hone_op_cross_entropy_backward(ops, m, c->n_vocab, logits, targets, lse, weight);
         hone_real *d_normed = b->ws->projected; /* free at this point */
         bool whole = b->tuned && b->tuned->whole;
-        if (whole) /* ws->hidden still holds the rows that met the output matrix */
-            hone_op_linear_weight_gradient(ops, m, c->n_vocab, c->n_embd, b->ws->hidden, logits,
+        /* ws->hidden still holds the rows that met the output matrix. In lots of a fixed size: the order of a sum over
+         * rows must not hang on how many logits are there at once. */
+        for (int64_t i = 0; whole && i < m; i += HONE_LOGIT_ROWS)
+            hone_op_linear_weight_gradient(ops, m - i < HONE_LOGIT_ROWS ? m - i : HONE_LOGIT_ROWS, c->n_vocab,
+                                           c->n_embd, b->ws->hidden + i * c->n_embd, logits + i * c->n_vocab,
                                            b->gradient + b->tuned->output_at);
         hone_op_linear_backward(ops, b->model->output, m, logits, c->n_vocab, d_normed, c->n_embd, false);
         for (int64_t i = 0; i < m; i++) {

@@ -38,28 +38,48 @@ static void layout_workspace(hone_workspace *ws, carver *c)
     ws->up = carve(c, rows, m->n_ff);
     ws->activated = carve(c, rows, m->n_ff);
     ws->low = carve(c, HONE_SHARING_INPUT * rows, ws->max_rank);
-    ws->hidden = carve(c, HONE_LOGIT_ROWS, m->n_embd);
-    ws->logits = carve(c, HONE_LOGIT_ROWS, m->n_vocab);
+    ws->hidden = carve(c, ws->logit_rows, m->n_embd);
+    ws->logits = carve(c, ws->logit_rows, m->n_vocab);
 }
 
-size_t hone_workspace_bytes_for(const hone_model *model, int64_t max_rows, int max_rank)
+int64_t hone_training_logit_rows(const hone_model *model, int64_t max_rows)
 {
-    hone_workspace ws = {.model = model, .max_rows = max_rows, .max_rank = max_rank};
+    enum { MOST_BYTES = 40 << 20, PASS_ROWS_EACH = 3 }; /* a lot for every three rows of a pass */
+    int64_t by_memory = MOST_BYTES / (int64_t)sizeof(float) / model->config.n_vocab;
+    int64_t rows = max_rows / PASS_ROWS_EACH < by_memory ? max_rows / PASS_ROWS_EACH : by_memory;
+    rows = rows < HONE_MOST_LOGIT_ROWS ? rows : HONE_MOST_LOGIT_ROWS;
+    return rows > HONE_LOGIT_ROWS ? rows / HONE_LOGIT_ROWS * HONE_LOGIT_ROWS : HONE_LOGIT_ROWS;
+}
+
+size_t hone_workspace_bytes_as(const hone_model *model, int64_t max_rows, int max_rank, int64_t logit_rows)
+{
+    hone_workspace ws = {.model = model, .max_rows = max_rows, .logit_rows = logit_rows, .max_rank = max_rank};
     carver c = {NULL, 0};
     layout_workspace(&ws, &c);
     return c.at * sizeof(hone_real);
 }
 
+size_t hone_workspace_bytes_for(const hone_model *model, int64_t max_rows, int max_rank)
+{
+    return hone_workspace_bytes_as(model, max_rows, max_rank, HONE_LOGIT_ROWS);
+}
+
 hone_status hone_workspace_create(const hone_model *model, int64_t max_rows, int max_rank, hone_workspace **out,
                                   hone_error *err)
+{
+    return hone_workspace_create_as(model, max_rows, max_rank, HONE_LOGIT_ROWS, out, err);
+}
+
+hone_status hone_workspace_create_as(const hone_model *model, int64_t max_rows, int max_rank, int64_t logit_rows,
+                                     hone_workspace **out, hone_error *err)
 {
     *out = NULL;
     hone_workspace *ws = calloc(1, sizeof *ws);
     if (!ws)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
-    *ws = (hone_workspace){.model = model, .max_rows = max_rows, .max_rank = max_rank};
+    *ws = (hone_workspace){.model = model, .max_rows = max_rows, .logit_rows = logit_rows, .max_rank = max_rank};
     carver c = {NULL, 0};
-    ws->bytes = hone_workspace_bytes_for(model, max_rows, max_rank);
+    ws->bytes = hone_workspace_bytes_as(model, max_rows, max_rank, logit_rows);
     ws->memory = hone_large_map(ws->bytes);
     if (!ws->memory) {
         size_t bytes = ws->bytes;

@@ -39,11 +39,18 @@ size_t hone_kv_gradient_floats(const hone_model *model, int64_t n_rows);
 typedef struct hone_workspace hone_workspace;
 hone_status hone_workspace_create(const hone_model *model, int64_t max_rows, int max_rank, hone_workspace **out,
                                   hone_error *err);
+/* The same with logits for other than HONE_LOGIT_ROWS rows at once, up to HONE_MOST_LOGIT_ROWS. */
+hone_status hone_workspace_create_as(const hone_model *model, int64_t max_rows, int max_rank, int64_t logit_rows,
+                                     hone_workspace **out, hone_error *err);
+/* How many training takes: the output matrix is expanded twice for each lot of labelled rows, so as many as pay, within
+ * what a vocabulary and passes of max_rows rows leave. The bits do not depend on it. */
+int64_t hone_training_logit_rows(const hone_model *model, int64_t max_rows);
 void hone_workspace_free(hone_workspace *ws);
 int64_t hone_workspace_max_rows(const hone_workspace *ws);
 size_t hone_workspace_bytes(const hone_workspace *ws);
 /* What one for so many rows would take. */
 size_t hone_workspace_bytes_for(const hone_model *model, int64_t max_rows, int max_rank);
+size_t hone_workspace_bytes_as(const hone_model *model, int64_t max_rows, int max_rank, int64_t logit_rows);
 
 /* What the forward pass of a training step leaves for the backward pass. */
 typedef struct hone_tape hone_tape;
@@ -68,8 +75,9 @@ size_t hone_tape_bytes(const hone_model *model, const hone_tape_size *size);
 const hone_real *hone_model_forward(const hone_model *model, hone_kv_pool *pool, const hone_batch *batch,
                                     hone_workspace *ws, hone_tape *tape);
 
-enum { HONE_LOGIT_ROWS = 64 }; /* rows of logits computed at once */
-/* Logits [n, n_vocab] of the rows named (n <= HONE_LOGIT_ROWS) of the last forward's hidden state; in the workspace. */
+enum { HONE_LOGIT_ROWS = 64, HONE_MOST_LOGIT_ROWS = 192 }; /* rows of logits computed at once */
+/* Logits [n, n_vocab] of the rows named (n no more than the workspace was made for) of the last forward's hidden state;
+ * in the workspace. */
 hone_real *hone_model_logits(const hone_model *model, hone_workspace *ws, const int32_t *rows, int64_t n);
 
 typedef struct hone_label { /* row `row` should predict token `target`; its loss counts `weight` times */

@@ -8,14 +8,14 @@ enum { HONE_SHARING_INPUT = 3 }; /* linear layers that read the same input: q, k
 
 struct hone_workspace {
     const hone_model *model;
-    int64_t max_rows;
+    int64_t max_rows, logit_rows;
     int max_rank;
     size_t bytes;
     hone_real *memory;
     hone_real *x, *normed, *q, *k, *v, *attended, *projected, *gate, *up, *activated; /* [max_rows, ...] */
     hone_real *low;    /* [HONE_SHARING_INPUT, max_rows, max_rank]: A x of each linear layer that reads x */
-    hone_real *hidden; /* [HONE_LOGIT_ROWS, n_embd] */
-    hone_real *logits; /* [HONE_LOGIT_ROWS, n_vocab] */
+    hone_real *hidden; /* [logit_rows, n_embd] */
+    hone_real *logits; /* [logit_rows, n_vocab] */
 };
 
 typedef struct hone_layer_tape {

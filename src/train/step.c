@@ -44,7 +44,8 @@ size_t hone_train_step_bytes(const hone_model *model, const hone_step_size *s)
     const hone_model_config *c = &model->config;
     hone_tape_size tape = tape_size(s);
     size_t bytes = (size_t)n_pages(s) * hone_kv_page_bytes(c->n_layers, c->n_kv_heads, c->head_dim) +
-                   hone_workspace_bytes_for(model, s->max_rows, s->rank) + hone_tape_bytes(model, &tape) +
+                   hone_workspace_bytes_as(model, s->max_rows, s->rank, hone_training_logit_rows(model, s->max_rows)) +
+                   hone_tape_bytes(model, &tape) +
                    hone_train_batch_bytes(s->max_rows, s->max_examples) * (s->parts ? 2 : 1) +
                    (size_t)s->max_examples * (sizeof(int64_t) + sizeof(sortable) + sizeof(double));
     return bytes + (s->parts ? hone_kv_gradient_floats(model, s->max_rows) * sizeof(hone_real) : 0);
@@ -67,7 +68,8 @@ hone_status hone_train_step_create(const hone_model *model, const hone_step_size
     if (status == HONE_OK)
         status = hone_kv_pool_create(n_pages(size), c->n_layers, c->n_kv_heads, c->head_dim, &s->pool, err);
     if (status == HONE_OK)
-        status = hone_workspace_create(model, size->max_rows, size->rank, &s->workspace, err);
+        status = hone_workspace_create_as(model, size->max_rows, size->rank,
+                                          hone_training_logit_rows(model, size->max_rows), &s->workspace, err);
     if (status == HONE_OK)
         status = hone_tape_create_as(model, &tape, &s->tape, err);
     if (status == HONE_OK && (!(s->common = calloc((size_t)size->max_examples, sizeof *s->common)) ||

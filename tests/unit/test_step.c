@@ -322,8 +322,9 @@ static void test_failure_accumulation_loss_wrong(void **state)
     free(whole), free(parts), free(means);
 }
 
-/* Logits of 8,192 rows of a 49,152-token vocabulary would take 1.6 GB; memory for 64 rows of them is there, however
- * many rows a pass has, and none of it in what the backward pass keeps. */
+/* Logits of 8,192 rows of a 49,152-token vocabulary would take 1.6 GB; memory for 64 rows of them is there, in training
+ * for up to 192 and no more than 40 MiB, however many rows a pass has, and none of it in what the backward pass keeps.
+ */
 static void test_failure_evaluation_stores_all_logits(void **state)
 {
     (void)state;
@@ -332,6 +333,9 @@ static void test_failure_evaluation_stores_all_logits(void **state)
     for (int64_t rows = 128; rows <= 8192; rows *= 8) {
         assert_int_equal(hone_workspace_bytes_for(&larger, rows, RANK) - hone_workspace_bytes_for(model, rows, RANK),
                          HONE_LOGIT_ROWS * 49152 * sizeof(float));
+        int64_t at_once = hone_training_logit_rows(&larger, rows);
+        assert_true(at_once >= HONE_LOGIT_ROWS && at_once <= HONE_MOST_LOGIT_ROWS &&
+                    at_once * larger.config.n_vocab * 4 <= 40 << 20);
         hone_tape_size size = {.max_rows = rows, .rank = RANK};
         assert_int_equal(hone_tape_bytes(&larger, &size), hone_tape_bytes(model, &size));
     }

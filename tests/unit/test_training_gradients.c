@@ -26,6 +26,8 @@ static hone_adapter *adapter;
 static int32_t ids[N_EXAMPLES][PREFIX + MOST_OWN];
 static hone_train_example examples[N_EXAMPLES];
 
+static int64_t logit_rows = HONE_LOGIT_ROWS; /* of the computations that follow */
+
 typedef struct result {
     hone_real *gradient;
     double loss;
@@ -47,7 +49,7 @@ static result compute(int64_t at_a_time, bool share)
     assert_int_equal(hone_train_batch_create(MAX_ROWS, at_a_time, &batch, NULL), HONE_OK);
     assert_int_equal(hone_kv_pool_create(batch->max_pages, c->n_layers, c->n_kv_heads, c->head_dim, &pool, NULL),
                      HONE_OK);
-    assert_int_equal(hone_workspace_create(model, MAX_ROWS, adapter->rank, &ws, NULL), HONE_OK);
+    assert_int_equal(hone_workspace_create_as(model, MAX_ROWS, adapter->rank, logit_rows, &ws, NULL), HONE_OK);
     assert_int_equal(hone_tape_create(model, MAX_ROWS, adapter->rank, &tape, NULL), HONE_OK);
     batch->share_prefix = share;
     for (int64_t done = 0; done < N_EXAMPLES;) {
@@ -105,6 +107,23 @@ static void test_accumulating_4_times_4_equals_16_at_once(void **state)
     }
 }
 
+/* How many rows meet the output matrix at once is a matter of memory and time alone. */
+static void test_the_rows_of_logits_at_once_change_no_bit(void **state)
+{
+    (void)state;
+    result few = compute(N_EXAMPLES, true);
+    logit_rows = HONE_MOST_LOGIT_ROWS;
+    result many = compute(N_EXAMPLES, true);
+    logit_rows = HONE_LOGIT_ROWS;
+    assert_memory_equal(few.gradient, many.gradient, adapter->n_parameters * sizeof *few.gradient);
+    assert_true(few.loss == many.loss);
+    free(few.gradient), free(many.gradient);
+    size_t n_labels = 0;
+    for (int e = 0; e < N_EXAMPLES; e++)
+        n_labels += examples[e].n_ids - examples[e].n_prompt;
+    assert_true(n_labels > HONE_LOGIT_ROWS); /* so that there was a difference */
+}
+
 static int open_model(void **state, hone_status (*write)(const char *path, hone_error *err))
 {
     hone_error err;
@@ -152,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_shared_prefix_gives_the_gradient_of_the_plain_path),
         cmocka_unit_test(test_accumulating_4_times_4_equals_16_at_once),
+        cmocka_unit_test(test_the_rows_of_logits_at_once_change_no_bit),
     };
     int failed = cmocka_run_group_tests_name("llama", tests, open_llama, close_all);
     return failed + cmocka_run_group_tests_name("gemma3", tests, open_gemma, close_all);
