@@ -9,10 +9,10 @@
 #include "base/text.h"
 #include "cli/model_argument.h"
 #include "cli/progress_bar.h"
+#include "cli/train_data.h"
 #include "metric/metric.h"
 #include "stats/bootstrap.h"
 #include "stats/comparison.h"
-#include "train/examples.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,8 +71,7 @@ static hone_status find_metric(eval *e)
 static hone_status read_rows(eval *e, const char *path, hone_conversations *rows, hone_encoded_examples *examples)
 {
     hone_example_options options = {.train_on = HONE_TRAIN_ON_LAST, .too_long = HONE_TOO_LONG_ERROR};
-    hone_status status = hone_conversations_read(path, e->o->system, rows, e->err);
-    return status == HONE_OK ? hone_examples_encode(e->engine, path, rows, &options, examples, e->err) : status;
+    return hone_cli_read_examples(e->engine, path, e->o->system, &options, rows, examples, e->err);
 }
 
 static int by_text(const void *a, const void *b)

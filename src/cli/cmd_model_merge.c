@@ -2,13 +2,11 @@
  * convert`: the same without an adapter. */
 #include "base/file.h"
 #include "base/text.h"
-#include "catalogue/models.h"
 #include "cli/commands.h"
 #include "cli/model_argument.h"
 #include "cli/model_format.h"
 #include "cli/progress_bar.h"
 #include "cli/sample_text.h"
-#include "model/adapter_find.h"
 #include "model/folder_write.h"
 #include "model/merge.h"
 #include "model/model_file.h"
@@ -103,27 +101,17 @@ static hone_status merge(const settings *s, const char *path, const hone_gguf *f
     return status;
 }
 
-/* The written file against base + adapter, on the sample text. */
+/* What was written against base + adapter, on the sample text. */
 static hone_status measure(const settings *s, const hone_gguf *base, hone_trace_difference *out, hone_error *err)
 {
     hone_model_file merged = {0};
     hone_token_list ids = {0};
-    hone_trace a = {0}, b = {0};
     hone_status status = hone_sample_encode(base, hone_sample_text, HONE_SAMPLE_TOKENS, &ids, err);
     if (status == HONE_OK)
         status = hone_model_file_open(s->out, &merged, err);
-    hone_trace_source source = {
-        .file = base, .adapter = s->adapter, .ids = ids.data, .n_ids = (int64_t)ids.n, .n_threads = (int)s->threads};
+    const hone_sample_side written = {.file = &merged.gguf}, from = {.file = base, .adapter = s->adapter};
     if (status == HONE_OK)
-        status = hone_trace_run(&source, hone_progress_bar(), &b, err);
-    source.file = &merged.gguf;
-    source.adapter = NULL;
-    if (status == HONE_OK)
-        status = hone_trace_run(&source, hone_progress_bar(), &a, err);
-    if (status == HONE_OK)
-        status = hone_trace_compare(&a, &b, ids.data, out, err);
-    hone_trace_clear(&a);
-    hone_trace_clear(&b);
+        status = hone_sample_compare(&written, &from, &ids, (int)s->threads, hone_progress_bar(), out, err);
     hone_token_list_clear(&ids);
     hone_model_file_close(&merged);
     return status;
@@ -183,9 +171,8 @@ static int run(const hone_command *command, bool needs_adapter, int argc, char *
     char *path = NULL, *folder = NULL;
     hone_status status = check_settings(&s, &arguments, needs_adapter, &output, &err);
     if (status == HONE_OK)
-        status = hone_model_resolve(s.model, &path, &err);
-    if (status == HONE_OK && s.adapter && (status = hone_adapter_find(s.adapter, &folder, &err)) == HONE_OK)
-        s.adapter = folder;
+        status = hone_cli_find_files(s.model, s.adapter, &path, &folder, &err);
+    s.adapter = folder;
     if (status == HONE_OK)
         status = hone_model_file_open(path, &file, &err);
     if (status == HONE_OK)

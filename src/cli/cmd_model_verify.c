@@ -4,7 +4,6 @@
 #include "cli/model_argument.h"
 #include "cli/progress_bar.h"
 #include "cli/sample_text.h"
-#include "model/adapter_find.h"
 #include "model/model.h"
 #include "model/model_file.h"
 #include "model/trace.h"
@@ -69,29 +68,18 @@ static hone_status find_expected(const settings *s, hone_model_catalogue **catal
 static hone_status compare_numerics(const hone_gguf *file, const settings *s, findings *f, hone_error *err)
 {
     hone_token_list ids = {0};
-    hone_trace single = {0}, exact = {0};
     hone_ops *ops = NULL;
+    const hone_sample_side single = {.file = file, .adapter = s->adapter, .numerics = s->numerics},
+                           exact = {.file = file, .adapter = s->adapter, .exact = true};
     hone_status status = hone_sample_encode(file, s->text, (size_t)s->tokens, &ids, err);
-    hone_trace_source source = {.file = file,
-                                .adapter = s->adapter,
-                                .ids = ids.data,
-                                .n_ids = (int64_t)ids.n,
-                                .n_threads = (int)s->threads,
-                                .numerics = s->numerics};
-    f->n_ids = source.n_ids;
+    f->n_ids = (int64_t)ids.n;
     if (status == HONE_OK && (status = hone_ops_create_as(s->numerics, 1, &ops, err)) == HONE_OK)
         f->isa = hone_ops_isa(ops); /* a static text */
     hone_ops_free(ops);
     if (status == HONE_OK)
-        status = hone_trace_run(&source, hone_progress_bar(), &single, err);
-    if (status == HONE_OK)
-        status = hone_trace_run_double(&source, hone_progress_bar(), &exact, err);
-    if (status == HONE_OK)
-        status = hone_trace_compare(&single, &exact, ids.data, &f->numerics, err);
+        status = hone_sample_compare(&single, &exact, &ids, (int)s->threads, hone_progress_bar(), &f->numerics, err);
     f->tolerance = hone_trace_tolerance_of(s->numerics);
     f->numerics_good = status == HONE_OK && hone_trace_within_tolerance(&f->numerics, &f->tolerance);
-    hone_trace_clear(&single);
-    hone_trace_clear(&exact);
     hone_token_list_clear(&ids);
     return status;
 }
@@ -257,10 +245,9 @@ static int run(int argc, char **argv)
     if (status == HONE_OK) {
         s.model = arguments.items[0];
         s.text = arguments.n == 2 ? arguments.items[1] : s.text;
-        status = hone_model_resolve(s.model, &path, &err);
-    }
-    if (status == HONE_OK && s.adapter && (status = hone_adapter_find(s.adapter, &folder, &err)) == HONE_OK)
+        status = hone_cli_find_files(s.model, s.adapter, &path, &folder, &err);
         s.adapter = folder;
+    }
     if (status == HONE_OK)
         status = verify(&s, path, &f, &err);
     if (status == HONE_OK)

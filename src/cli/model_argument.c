@@ -2,6 +2,7 @@
 #include "cli/model_argument.h"
 
 #include "catalogue/models.h"
+#include "model/adapter_find.h"
 #include "model/model.h"
 
 #include <stdio.h>
@@ -42,4 +43,11 @@ hone_status hone_cli_open_engine(const char *model, int64_t threads, uint64_t ca
         hone_cli_warn_about_numerics(*out);
     free(path);
     return status;
+}
+
+hone_status hone_cli_find_files(const char *model, const char *adapter, char **path, char **folder, hone_error *err)
+{
+    *path = *folder = NULL;
+    hone_status status = hone_model_resolve(model, path, err);
+    return status == HONE_OK && adapter ? hone_adapter_find(adapter, folder, err) : status;
 }

@@ -23,4 +23,8 @@ void hone_cli_warn_about_numerics(hone_engine *engine);
 hone_status hone_cli_open_engine(const char *model, int64_t threads, uint64_t cache_bytes, const char *numerics,
                                  hone_engine **out, hone_error *err);
 
+/* The paths of a model and of an adapter (NULL: none) by their names, for commands that read files and need no engine.
+ * *path and *folder are the caller's to free; *folder is NULL without an adapter. */
+hone_status hone_cli_find_files(const char *model, const char *adapter, char **path, char **folder, hone_error *err);
+
 #endif

@@ -26,6 +26,14 @@ static void print_notes(const hone_train_data *d, const char *path)
             fprintf(stderr, "%s: %zu %s\n", path, counts[i].n, counts[i].what);
 }
 
+hone_status hone_cli_read_examples(hone_engine *engine, const char *path, const char *system,
+                                   const hone_example_options *options, hone_conversations *rows,
+                                   hone_encoded_examples *examples, hone_error *err)
+{
+    hone_status status = hone_conversations_read(path, system, rows, err);
+    return status == HONE_OK ? hone_examples_encode(engine, path, rows, options, examples, err) : status;
+}
+
 static hone_status read_data(hone_engine *engine, const hone_train_data_options *o, const char *path,
                              hone_train_data *d, hone_error *err)
 {
@@ -34,13 +42,11 @@ static hone_status read_data(hone_engine *engine, const hone_train_data_options 
         return hone_fail(err, HONE_BAD_INPUT, "--train-on %s; it can be all, last or each", o->train_on);
     if (!hone_too_long_parse(o->too_long, &options.too_long))
         return hone_fail(err, HONE_BAD_INPUT, "--too-long %s; it can be error, truncate, split or drop", o->too_long);
-    hone_status status = hone_conversations_read(path, o->system, &d->rows, err);
+    hone_status status = hone_cli_read_examples(engine, path, o->system, &options, &d->rows, &d->examples, err);
     if (status == HONE_OK)
         status = hone_conversations_note_repeats(path, &d->rows, err);
     if (status == HONE_OK)
         status = hone_conversations_note_near(path, &d->rows, err);
-    if (status == HONE_OK)
-        status = hone_examples_encode(engine, path, &d->rows, &options, &d->examples, err);
     if (status == HONE_OK)
         print_notes(d, path);
     return status;

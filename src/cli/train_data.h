@@ -4,6 +4,12 @@
 
 #include "train/examples.h"
 
+/* The rows of a file and the examples made of them: what `hone train` and `hone eval` both begin with. Both are cleared
+ * by the caller, also after an error. */
+hone_status hone_cli_read_examples(hone_engine *engine, const char *path, const char *system,
+                                   const hone_example_options *options, hone_conversations *rows,
+                                   hone_encoded_examples *examples, hone_error *err);
+
 typedef struct hone_train_data_options {
     const char *system, *train_on, *too_long, *balance;
     bool no_select;
