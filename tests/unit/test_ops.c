@@ -265,6 +265,13 @@ static void test_many_wide_rows_have_the_bits_of_each_alone_in_bf16(void **state
         hone_op_linear(bf16_by_threads[1], &one, 1, 1);
         assert_true(same_bits(alone, y + t * 3, 3));
     }
+    free_matrix(&m);
+    m = new_matrix(&formats[0], N_IN, 3, 1); /* and gradients of as many outputs */
+    hone_op_linear_backward(bf16_by_threads[2], m.w, ROWS, x, N_IN, y, 3, false);
+    for (int64_t t = 0; t < ROWS; t++) {
+        hone_op_linear_backward(bf16_by_threads[1], m.w, 1, x + t * N_IN, N_IN, alone, 3, false);
+        assert_true(same_bits(alone, y + t * 3, 3));
+    }
     free(x);
     free_matrix(&m);
 }

@@ -210,7 +210,7 @@ hone_status hone_weight_pack(hone_ops *ops, hone_dtype dtype, int64_t n_out, int
     if (bytes / row_bytes < (size_t)n_out)
         return hone_fail(err, HONE_BAD_FORMAT, "a weight matrix of %lld x %lld needs %zu bytes, not %zu",
                          (long long)n_out, (long long)n_in, row_bytes * (size_t)n_out, bytes);
-    hone_status status = hone_ops_reserve_pairs(ops, n_in > n_out ? n_in : n_out, err);
+    hone_status status = hone_ops_reserve_pairs(ops, n_in, err);
     if (status != HONE_OK)
         return status;
     hone_weight *w = calloc(1, sizeof *w);

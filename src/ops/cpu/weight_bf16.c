@@ -165,7 +165,8 @@ typedef struct backward_run {
     hone_ops *ops;
     const hone_weight *w;
     int64_t n_rows, rows_per_block, n_blocks;
-    const hone_pair *dy;
+    int64_t out0, out1;  /* the outputs that dy has */
+    const hone_pair *dy; /* [n_rows][(out1 - out0 + 1) / 2] */
     hone_real *dx;
     int64_t dx_stride;
     bool add;
@@ -176,21 +177,21 @@ static void backward_piece(void *context, int64_t piece, int thread)
     const backward_run *run = context;
     const hone_weight *w = run->w;
     const hone_kernels *kernels = &run->ops->kernels;
-    int64_t block = piece % run->n_blocks, group = piece / run->n_blocks, dy_row = pairs_of(w->n_out);
+    int64_t block = piece % run->n_blocks, group = piece / run->n_blocks, dy_row = pairs_of(run->out1 - run->out0);
     int64_t row0 = block * run->rows_per_block, rows = min64(run->rows_per_block, run->n_rows - row0);
     int64_t in0 = group * BACKWARD_GROUP * HONE_PANEL, in1 = min64(in0 + BACKWARD_GROUP * HONE_PANEL, w->n_in);
     enum { PANEL_PAIRS = HONE_K_CHUNK / 2 * HONE_PANEL }; /* of 16 inputs: [chunk / 2][16] */
     hone_pair *pairs = (hone_pair *)(void *)(run->ops->scratch + (size_t)thread * HONE_SCRATCH_FLOATS);
     hone_real expanded[BACKWARD_GROUP * HONE_PANEL * HONE_PANEL] __attribute__((aligned(64))) = {0};
-    for (int64_t o0 = 0; o0 < w->n_out; o0 += HONE_K_CHUNK) {
-        int64_t o1 = min64(o0 + HONE_K_CHUNK, w->n_out);
+    for (int64_t o0 = run->out0; o0 < run->out1; o0 += HONE_K_CHUNK) {
+        int64_t o1 = min64(o0 + HONE_K_CHUNK, run->out1);
         for (int64_t o = o0; o < o1; o += HONE_PANEL) {
             kernels->expand[w->packing](w->data + (size_t)(o / HONE_PANEL) * w->panel_bytes, in0, in1, expanded);
             for (int64_t i = 0; in0 + i < in1; i += HONE_PANEL)
                 kernels->pair_transpose16(expanded + i * HONE_PANEL,
                                           pairs + i / HONE_PANEL * PANEL_PAIRS + (o - o0) / 2 * HONE_PANEL);
         }
-        const hone_pair *dy = run->dy + row0 * dy_row + o0 / 2;
+        const hone_pair *dy = run->dy + row0 * dy_row + (o0 - run->out0) / 2;
         bool add = run->add || o0 > 0;
         for (int64_t i = in0; i < in1; i += HONE_PANEL) {
             const hone_pair *b = pairs + (i - in0) / HONE_PANEL * PANEL_PAIRS;
@@ -203,21 +204,27 @@ static void backward_piece(void *context, int64_t piece, int thread)
     }
 }
 
+/* Rows all at once, or each of them would have W expanded again; where they do not fit, outputs in parts of whole
+ * chunks, whose sums are added in order anyway. */
 void hone_pair_linear_backward(hone_ops *ops, const hone_weight *w, int64_t n_rows, const hone_real *dy,
                                int64_t dy_stride, hone_real *dx, int64_t dx_stride, bool add)
 {
-    int64_t at_once = (int64_t)ops->n_pairs / pairs_of(w->n_out);
-    for (int64_t row = 0; row < n_rows; row += at_once) {
-        backward_run run = {.ops = ops,
-                            .w = w,
-                            .n_rows = min64(at_once, n_rows - row),
-                            .dy = ops->pairs,
-                            .dx = dx + row * dx_stride,
-                            .dx_stride = dx_stride,
-                            .add = add};
-        round_rows(ops, run.n_rows, w->n_out, dy + row * dy_stride, dy_stride, ops->pairs);
-        hone_split_rows(run.n_rows, HONE_PAIR_ROW_BLOCK, HONE_PAIR_TILE_ROWS, &run.rows_per_block, &run.n_blocks);
-        int64_t groups = (w->n_in + BACKWARD_GROUP * HONE_PANEL - 1) / (BACKWARD_GROUP * HONE_PANEL);
-        hone_thread_pool_run(ops->pool, groups * run.n_blocks, backward_piece, &run);
-    }
+    int64_t n_pairs = (int64_t)ops->n_pairs, at_once = min64(n_rows, n_pairs / (HONE_K_CHUNK / 2));
+    int64_t outputs = n_pairs / at_once / (HONE_K_CHUNK / 2) * HONE_K_CHUNK;
+    for (int64_t row = 0; row < n_rows; row += at_once)
+        for (int64_t o = 0; o < w->n_out; o += outputs) {
+            backward_run run = {.ops = ops,
+                                .w = w,
+                                .n_rows = min64(at_once, n_rows - row),
+                                .out0 = o,
+                                .out1 = min64(o + outputs, w->n_out),
+                                .dy = ops->pairs,
+                                .dx = dx + row * dx_stride,
+                                .dx_stride = dx_stride,
+                                .add = add};
+            round_rows(ops, run.n_rows, run.out1 - o, dy + row * dy_stride + o, dy_stride, ops->pairs);
+            hone_split_rows(run.n_rows, HONE_PAIR_ROW_BLOCK, HONE_PAIR_TILE_ROWS, &run.rows_per_block, &run.n_blocks);
+            int64_t groups = (w->n_in + BACKWARD_GROUP * HONE_PANEL - 1) / (BACKWARD_GROUP * HONE_PANEL);
+            hone_thread_pool_run(ops->pool, groups * run.n_blocks, backward_piece, &run);
+        }
 }
