@@ -10,7 +10,7 @@ static uint16_t half_at(const unsigned char *p)
     return h;
 }
 
-/* What input i of an output is multiplied by, and what is added. */
+/* What inputs i to i + 15 of an output are multiplied by, and what is added. */
 static void scales_of(hone_packing packing, const unsigned char *head, const unsigned char *block, int lane, int i,
                       hone_real *scale, hone_real *add)
 {
@@ -39,19 +39,24 @@ static uint32_t value_of(int bits, const unsigned char *words, int lane, int i)
     return (low >> i % 8 * 4 & 15) | (bits > 4 ? (high >> shift & (bits == 6 ? 3 : 1)) << 4 : 0);
 }
 
+static void expand_block(hone_packing packing, const unsigned char *head, const unsigned char *block, hone_real *out)
+{
+    hone_block_form f = hone_block_form_of(packing);
+    for (int lane = 0; lane < HONE_PANEL; lane++)
+        for (int i0 = 0; i0 < HONE_BLOCK_INPUTS; i0 += 16) {
+            hone_real scale, add;
+            scales_of(packing, head, block, lane, i0, &scale, &add);
+            for (int i = i0; i < i0 + 16; i++)
+                out[i * HONE_PANEL + lane] =
+                    real_fma((hone_real)value_of(f.bits, block + f.scale_bytes, lane, i), scale, add);
+        }
+}
+
 static void expand(hone_packing packing, const unsigned char *panel, int64_t k0, int64_t k1, hone_real *out)
 {
     hone_block_form f = hone_block_form_of(packing);
-    for (int64_t k = k0; k < k1; k++) {
-        int64_t b = k / HONE_BLOCK_INPUTS;
-        int i = (int)(k % HONE_BLOCK_INPUTS);
-        const unsigned char *head = panel + hone_head_at(f, b), *block = panel + hone_block_at(f, b);
-        for (int lane = 0; lane < HONE_PANEL; lane++) {
-            hone_real scale, add;
-            scales_of(packing, head, block, lane, i, &scale, &add);
-            *out++ = real_fma((hone_real)value_of(f.bits, block + f.scale_bytes, lane, i), scale, add);
-        }
-    }
+    for (int64_t b = k0 / HONE_BLOCK_INPUTS; b < k1 / HONE_BLOCK_INPUTS; b++, out += HONE_BLOCK_INPUTS * HONE_PANEL)
+        expand_block(packing, panel + hone_head_at(f, b), panel + hone_block_at(f, b), out);
 }
 
 #define EXPAND(name, packing)                                                                                          \
