@@ -122,8 +122,8 @@ grep -q 'finished adapter of another run' err || fail "another run's folder is r
 grep -q 'same in 64 of 64 places' out.txt || fail "the merged folder says something else"
 "$hone" model merge -m tiny.gguf --adapter done -o merged --format hf > out.txt 2> err
 [ $? -eq 2 ] && grep -q 'is there already' err || fail "a folder was overwritten"
-"$hone" model merge -m tiny.gguf -o none.gguf > out.txt 2> err
-[ $? -eq 2 ] && grep -q 'hone model convert' err || fail "merging nothing"
+"$hone" model merge -m tiny.gguf > out.txt 2> err
+[ $? -eq 2 ] && grep -q 'hone model convert' err || fail "merging to nowhere"
 "$hone" model convert -m merged -o back.gguf --type f16 > out.txt 2> err || fail "a folder to a file"
 "$hone" model convert -m back.gguf -o again --format hf --type bf16 > out.txt 2> err || fail "a file to a folder"
 
