@@ -26,7 +26,7 @@ static int run_convert(int argc, char **argv);
 
 const hone_command hone_command_model_merge = {
     .name = "model merge",
-    .usage = "-m MODEL --adapter ADAPTER -o OUTPUT [--format gguf|hf] [--type f16|f32|bf16|q8_0]",
+    .usage = "-m MODEL [--adapter ADAPTER] -o OUTPUT [--format gguf|hf] [--type f16|f32|bf16|q8_0]",
     .summary = "fold an adapter into its base and write one model",
     .details =
         "A GGUF file, which hone and llama.cpp load, or with --format hf a Hugging Face folder, which transformers\n"
@@ -48,12 +48,12 @@ typedef struct settings {
     int64_t threads;
 } settings;
 
-static hone_status check_settings(const settings *s, const hone_arguments *arguments, bool needs_adapter,
+static hone_status check_settings(const settings *s, const hone_arguments *arguments, bool takes_adapter,
                                   hone_tuned_output *output, hone_error *err)
 {
-    if (arguments->n > 0 || !s->model || !s->out || (needs_adapter && !s->adapter))
+    if (arguments->n > 0 || !s->model || !s->out)
         return hone_fail(err, HONE_BAD_INPUT,
-                         needs_adapter
+                         takes_adapter
                              ? "name the model, the adapter and what to write, as in: hone model merge -m "
                                "smollm2-135m --adapter my-adapter -o merged.gguf (hone model convert goes "
                                "without adapter)"
@@ -147,7 +147,7 @@ static void print_result(const settings *s, int64_t bytes, const hone_trace_diff
            d->logprob_worst, (long long)d->n_best, (long long)d->n_rows);
 }
 
-static int run(const hone_command *command, bool needs_adapter, int argc, char **argv)
+static int run(const hone_command *command, bool takes_adapter, int argc, char **argv)
 {
     settings s = {.type = "f16"};
     const hone_option options[] = {
@@ -160,7 +160,7 @@ static int run(const hone_command *command, bool needs_adapter, int argc, char *
         {"adapter", 0, HONE_OPTION_TEXT, &s.adapter, "ADAPTER", HONE_ADAPTER_HELP},
     };
     hone_arguments arguments;
-    size_t n_options = sizeof options / sizeof *options - !needs_adapter;
+    size_t n_options = sizeof options / sizeof *options - !takes_adapter;
     int code = hone_options_begin(command, options, n_options, argc, argv, &arguments);
     if (code >= 0)
         return code;
@@ -169,7 +169,7 @@ static int run(const hone_command *command, bool needs_adapter, int argc, char *
     hone_model_file file = {0};
     hone_trace_difference difference = {0};
     char *path = NULL, *folder = NULL;
-    hone_status status = check_settings(&s, &arguments, needs_adapter, &output, &err);
+    hone_status status = check_settings(&s, &arguments, takes_adapter, &output, &err);
     if (status == HONE_OK)
         status = hone_cli_find_files(s.model, s.adapter, &path, &folder, &err);
     s.adapter = folder;

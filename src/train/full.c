@@ -11,6 +11,7 @@
 #include "model/tuned.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #define RESULT_FILE "model.gguf"
 
@@ -54,11 +55,27 @@ static hone_status save_full(const hone_trainable *t, const char *folder, hone_e
     return status;
 }
 
-/* What cannot be written in the end is refused in the beginning. */
-static hone_status check_output(const hone_trainable *t, hone_error *err)
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* What cannot be written in the end is refused in the beginning; nor is a model written over the one it is made from.
+ */
+static hone_status check_output(const hone_trainable *t, const char *folder, hone_error *err)
 {
     hone_model_file source = {0};
-    hone_status status = hone_model_file_open(hone_engine_model_path(t->engine), &source, err);
+    char *path = hone_path_join(folder, t->output.folder ? "" : RESULT_FILE);
+    hone_status status = path ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    if (status == HONE_OK && is_same_file(path, hone_engine_model_path(t->engine)))
+        status = hone_fail(err, HONE_BAD_INPUT,
+                           "%s: the tuned model would overwrite the one that it is made from; choose another folder "
+                           "with -o",
+                           path);
+    free(path);
+    if (status == HONE_OK)
+        status = hone_model_file_open(hone_engine_model_path(t->engine), &source, err);
     if (status == HONE_OK)
         status = hone_model_check_output(&source.gguf, base_folder(t), &t->output, err);
     hone_model_file_close(&source);
@@ -97,7 +114,7 @@ hone_status hone_trainable_create_full(hone_trainable *t, const hone_train_optio
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
     hone_status status = hone_layers_choose(o->layers, o->frozen, n_layers, t->layers, &n_chosen, err);
     if (status == HONE_OK)
-        status = check_output(t, err);
+        status = check_output(t, o->folder ? o->folder : "", err);
     if (status != HONE_OK)
         return status;
     while (!t->layers[lowest])

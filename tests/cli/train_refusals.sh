@@ -122,8 +122,8 @@ grep -q 'finished adapter of another run' err || fail "another run's folder is r
 grep -q 'same in 64 of 64 places' out.txt || fail "the merged folder says something else"
 "$hone" model merge -m tiny.gguf --adapter done -o merged --format hf > out.txt 2> err
 [ $? -eq 2 ] && grep -q 'is there already' err || fail "a folder was overwritten"
-"$hone" model merge -m tiny.gguf -o none.gguf > out.txt 2> err
-[ $? -eq 2 ] && grep -q 'hone model convert' err || fail "merging nothing"
+"$hone" model merge -m tiny.gguf > out.txt 2> err
+[ $? -eq 2 ] && grep -q 'hone model convert' err || fail "merging to nowhere"
 "$hone" model convert -m merged -o back.gguf --type f16 > out.txt 2> err || fail "a folder to a file"
 "$hone" model convert -m back.gguf -o again --format hf --type bf16 > out.txt 2> err || fail "a file to a folder"
 
@@ -134,6 +134,14 @@ echo hello | "$hone" run -m full -n 4 > out.txt 2> err || fail "running the tune
 "$hone" train -m full rows.jsonl --no-select -o full2 -e 1 --full --format hf > out.txt 2> err || fail "tuning a tuned folder"
 "$hone" train -m full rows.jsonl --no-select -o full3 -e 1 --full > out.txt 2> err || fail "tuning a folder to a file"
 echo hello | "$hone" run -m full3/model.gguf -n 4 > out.txt 2> err || fail "running the tuned file"
+for pair in 'full hf full' 'full3/model.gguf gguf full3'; do
+    # shellcheck disable=SC2086
+    set -- $pair
+    before=$(sha256sum full/model.safetensors full3/model.gguf)
+    "$hone" train -m "$1" rows.jsonl --no-select -o "$3" -e 2 --full --format "$2" > out.txt 2> err
+    [ $? -eq 2 ] && grep -q 'would overwrite the one that it is made from' err || fail "$1 over itself"
+    [ "$before" = "$(sha256sum full/model.safetensors full3/model.gguf)" ] || fail "$1 was overwritten"
+done
 (trap '' XFSZ; ulimit -f 100; exec "$hone" train -m tiny.gguf rows.jsonl --no-select -o nodisk -e 1 --full --format hf) > out.txt 2> err
 [ $? -eq 3 ] || fail "a full disk"
 grep -q 'cannot write' err || fail "the full disk is not named"

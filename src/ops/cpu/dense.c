@@ -37,20 +37,6 @@ static void edge_columns(const matmul_run *run, int64_t row0, int64_t row1, int6
     }
 }
 
-/* Whether a panel of B is copied together first: its rows lie far apart, and every tile of rows would fetch each of
- * them again, since rows a power of two or a few multiples of it apart share few sets of the cache. */
-static bool is_gathered(const matmul_run *run, int64_t rows, int64_t k)
-{
-    return run->b_k > HONE_PANEL && rows > HONE_TILE_ROWS && k > HONE_PANEL;
-}
-
-static const hone_real *gather_panel(const matmul_run *run, int64_t j, int64_t k0, int64_t k1, hone_real *scratch)
-{
-    for (int64_t p = k0; p < k1; p++)
-        memcpy(scratch + (p - k0) * HONE_PANEL, run->b + p * run->b_k + j, HONE_PANEL * sizeof(hone_real));
-    return scratch;
-}
-
 static void matmul_piece(void *context, int64_t piece, int thread)
 {
     const matmul_run *run = context;
@@ -62,13 +48,10 @@ static void matmul_piece(void *context, int64_t piece, int thread)
         for (int64_t j = col0; j < col1; j += HONE_PANEL) {
             if (j + HONE_PANEL > run->n)
                 edge_columns(run, row0, row1, j, k0, k1, scratch);
-            else {
-                bool gathered = is_gathered(run, row1 - row0, k1 - k0);
-                const hone_real *b = gathered ? gather_panel(run, j, k0, k1, scratch) : run->b + k0 * run->b_k + j;
+            else
                 hone_tile_rows(&run->ops->kernels, row1 - row0, k1 - k0, run->a + row0 * run->a_row + k0 * run->a_k,
-                               run->a_row, run->a_k, b, gathered ? HONE_PANEL : run->b_k,
+                               run->a_row, run->a_k, run->b + k0 * run->b_k + j, run->b_k,
                                run->c + row0 * run->c_row + j, run->c_row, run->add || k0 > 0);
-            }
         }
     }
 }
