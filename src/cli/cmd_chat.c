@@ -123,7 +123,9 @@ static int run(int argc, char **argv)
         HONE_NUMERICS_OPTION(&o.numerics),
         {"threads", 't', HONE_OPTION_INTEGER, &o.threads, "N", "threads (default: all processors)"},
     };
-    size_t n_options = 5;
+    size_t n_options = 0;
+    while (options[n_options].name)
+        n_options++;
     hone_cli_sampling_begin(&chat.sampling, options, &n_options);
     hone_arguments arguments;
     int code = hone_options_begin(&hone_command_chat, options, n_options, argc, argv, &arguments);
