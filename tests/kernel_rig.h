@@ -170,4 +170,40 @@ static inline int free_buffers(void **state)
     return 0;
 }
 
+/* ---- every kernel of every set against its scalar twin ---- */
+typedef struct kernel_check {
+    const char *name;
+    void (*check)(const hone_kernels *kernels);
+} kernel_check;
+
+typedef struct pairing {
+    const instruction_set *set;
+    const kernel_check *check;
+    char name[96];
+} pairing;
+
+static inline void test_kernel_has_the_bits_of_its_scalar_twin(void **state)
+{
+    const pairing *p = *state;
+    if (!p->set->present()) {
+        print_message("skipped: this processor has no %s\n", p->set->name);
+        skip();
+    }
+    hone_kernels table;
+    p->set->fill(&table);
+    p->check->check(&table);
+}
+
+/* Room for these tests in the caller's arrays: n_sets * n_checks each. */
+static inline void pair_kernels(const instruction_set *sets, size_t n_sets, const kernel_check *checks, size_t n_checks,
+                                pairing *pairings, struct CMUnitTest *tests)
+{
+    for (size_t n = 0; n < n_sets * n_checks; n++) {
+        pairing *p = &pairings[n];
+        *p = (pairing){.set = &sets[n / n_checks], .check = &checks[n % n_checks]};
+        snprintf(p->name, sizeof p->name, "%s: %s has the bits of its scalar twin", p->set->name, p->check->name);
+        tests[n] = (struct CMUnitTest){p->name, test_kernel_has_the_bits_of_its_scalar_twin, NULL, NULL, p};
+    }
+}
+
 #endif

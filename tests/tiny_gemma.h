@@ -26,7 +26,7 @@ static inline hone_status tiny_gemma_write(const char *path, hone_error *err)
                  {"attn_output", Q5_1, 64, 128}, {"ffn_gate", Q5_0, 256, 64},       {"ffn_up", Q5_0, 256, 64},
                  {"ffn_down", Q4_K, 64, 256}};
     gguf_writer w = {0};
-    tiny_tensors t = {0};
+    gguf_tensors t = {0};
     char name[64];
     gguf_add_string(&w, "general.architecture", "gemma3");
     gguf_add_u32(&w, "gemma3.block_count", TINY_GEMMA_LAYERS);
@@ -39,8 +39,8 @@ static inline hone_status tiny_gemma_write(const char *path, hone_error *err)
     gguf_add_u32(&w, "gemma3.attention.value_length", TINY_GEMMA_HEAD_DIM);
     gguf_add_u32(&w, "gemma3.attention.sliding_window", TINY_GEMMA_WINDOW);
     gguf_add_u32(&w, "gemma3.attention.sliding_window_pattern", 2);
-    tiny_add_float(&w, "gemma3.rope.freq_base", 1e6f);
-    tiny_add_float(&w, "gemma3.attention.layer_norm_rms_epsilon", 1e-6f);
+    gguf_add_f32(&w, "gemma3.rope.freq_base", 1e6f);
+    gguf_add_f32(&w, "gemma3.attention.layer_norm_rms_epsilon", 1e-6f);
     tiny_vocabulary(&w, NULL, false);
     tiny_add(&t, "token_embd.weight", Q8_0, TINY_VOCAB, TINY_GEMMA_EMBD, 0);
     tiny_add(&t, "output_norm.weight", 0, 1, TINY_GEMMA_EMBD, 2);
@@ -51,7 +51,7 @@ static inline hone_status tiny_gemma_write(const char *path, hone_error *err)
             tiny_add(&t, name, parts[i].format == Q4_K ? Q4_K + l : parts[i].format, parts[i].n_out, parts[i].n_in,
                      norm ? 1 : 0);
         }
-    return tiny_write_file(&w, &t, path, err);
+    return gguf_write_model(&w, &t, path, err);
 }
 
 #endif

@@ -21,34 +21,19 @@ enum {
     TINY_CONTEXT = 256
 };
 
-typedef struct tiny_tensors {
-    hone_buffer directory, data;
-    uint64_t n;
-} tiny_tensors;
-
-static inline void tiny_add(tiny_tensors *t, const char *name, int which_format, int64_t n_out, int64_t n_in,
+static inline void tiny_add(gguf_tensors *t, const char *name, int which_format, int64_t n_out, int64_t n_in,
                             double gain)
 {
     const format *f = &formats[which_format];
     size_t bytes;
     unsigned char *rows = new_rows(f, n_out, n_in, 100 + (uint32_t)t->n, &bytes);
-    uint32_t n_dims = n_out > 0 ? 2 : 1, type = (uint32_t)f->dtype;
-    uint64_t ne[2] = {(uint64_t)n_in, (uint64_t)n_out}, offset = t->data.length;
     for (size_t i = 0; gain > 0 && i < bytes / 4; i++) { /* F32 only: a norm's weights around `gain` */
         float v = (float)(gain + 0.1 * hone_rng_normal((hone_rng_key){2, HONE_RNG_TEST, (uint32_t)t->n}, i));
         memcpy(rows + 4 * i, &v, 4);
     }
-    gguf_write_string(&t->directory, name);
-    if (gain > 0)
-        n_dims = 1;
-    hone_buffer_append(&t->directory, &n_dims, 4);
-    hone_buffer_append(&t->directory, ne, 8 * n_dims);
-    hone_buffer_append(&t->directory, &type, 4);
-    hone_buffer_append(&t->directory, &offset, 8);
+    gguf_begin_tensor(t, name, (uint32_t)f->dtype, gain > 0 ? 1 : 2, (uint64_t)n_in, (uint64_t)n_out);
     hone_buffer_append(&t->data, rows, bytes);
-    while (t->data.length % 32)
-        hone_buffer_putc(&t->data, 0);
-    t->n++;
+    gguf_end_tensor(t);
     free(rows);
 }
 
@@ -88,34 +73,6 @@ static inline void tiny_vocabulary(gguf_writer *w, const char *chat_template, bo
                           "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}");
 }
 
-static inline hone_status tiny_write_file(gguf_writer *w, tiny_tensors *t, const char *path, hone_error *err)
-{
-    hone_buffer file = {0};
-    uint32_t version = 3;
-    hone_buffer_append(&file, "GGUF", 4);
-    hone_buffer_append(&file, &version, 4);
-    hone_buffer_append(&file, &t->n, 8);
-    hone_buffer_append(&file, &w->n_values, 8);
-    hone_buffer_append(&file, w->values.data, w->values.length);
-    hone_buffer_append(&file, t->directory.data, t->directory.length);
-    while (file.length % 32)
-        hone_buffer_putc(&file, 0);
-    hone_buffer_append(&file, t->data.data, t->data.length);
-    hone_status status = file.failed ? hone_fail(err, HONE_NO_MEMORY, "out of memory")
-                                     : hone_file_write_atomic(path, file.data, file.length, err);
-    hone_buffer_clear(&file);
-    hone_buffer_clear(&w->values);
-    hone_buffer_clear(&t->directory);
-    hone_buffer_clear(&t->data);
-    return status;
-}
-
-static inline void tiny_add_float(gguf_writer *w, const char *key, float value)
-{
-    gguf_write_key(w, key, HONE_GGUF_F32);
-    hone_buffer_append(&w->values, &value, 4);
-}
-
 /* chat_template NULL: one like ChatML. */
 static inline hone_status tiny_model_write_as(const char *path, const char *chat_template, bool add_bos,
                                               hone_error *err)
@@ -124,7 +81,7 @@ static inline hone_status tiny_model_write_as(const char *path, const char *chat
                                           "ffn_gate", "ffn_up", "ffn_down"};
     static const int shapes[7][2] = {{64, 64}, {32, 64}, {32, 64}, {64, 64}, {96, 64}, {96, 64}, {64, 96}};
     gguf_writer w = {0};
-    tiny_tensors t = {0};
+    gguf_tensors t = {0};
     char name[64];
     gguf_add_string(&w, "general.architecture", "llama");
     gguf_add_u32(&w, "llama.block_count", TINY_LAYERS);
@@ -133,8 +90,8 @@ static inline hone_status tiny_model_write_as(const char *path, const char *chat
     gguf_add_u32(&w, "llama.feed_forward_length", TINY_FF);
     gguf_add_u32(&w, "llama.attention.head_count", TINY_HEADS);
     gguf_add_u32(&w, "llama.attention.head_count_kv", TINY_KV_HEADS);
-    tiny_add_float(&w, "llama.rope.freq_base", 10000);
-    tiny_add_float(&w, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
+    gguf_add_f32(&w, "llama.rope.freq_base", 10000);
+    gguf_add_f32(&w, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
     tiny_vocabulary(&w, chat_template, add_bos);
     tiny_add(&t, "token_embd.weight", 3, TINY_VOCAB, TINY_EMBD, 0);
     tiny_add(&t, "output_norm.weight", 0, 1, TINY_EMBD, 2); /* so that answers differ clearly */
@@ -148,7 +105,7 @@ static inline hone_status tiny_model_write_as(const char *path, const char *chat
             tiny_add(&t, name, (i + l * 3) % N_TINY_FORMATS, shapes[i][0], shapes[i][1], 0);
         }
     }
-    return tiny_write_file(&w, &t, path, err);
+    return gguf_write_model(&w, &t, path, err);
 }
 
 static inline hone_status tiny_model_write(const char *path, hone_error *err)

@@ -386,11 +386,6 @@ static void check_encoder(const hone_kernels *kernels)
     }
 }
 
-typedef struct kernel_check {
-    const char *name;
-    void (*check)(const hone_kernels *kernels);
-} kernel_check;
-
 static const kernel_check checks[] = {{"tile", check_tile},
                                       {"expand", check_expand},
                                       {"expand_tile", check_expand_tile},
@@ -411,24 +406,6 @@ static const kernel_check checks[] = {{"tile", check_tile},
                                       {"layer norm and gelu", check_encoder}};
 
 enum { N_SETS = sizeof sets / sizeof *sets, N_CHECKS = sizeof checks / sizeof *checks };
-
-typedef struct pairing {
-    const instruction_set *set;
-    const kernel_check *check;
-    char name[64];
-} pairing;
-
-static void test_kernel_has_the_bits_of_its_scalar_twin(void **state)
-{
-    const pairing *p = *state;
-    if (!p->set->present()) {
-        print_message("skipped: this processor has no %s\n", p->set->name);
-        skip();
-    }
-    hone_kernels table;
-    p->set->fill(&table);
-    p->check->check(&table);
-}
 
 /* ---- what the scalar kernels must be ---- */
 static void test_tile_is_a_sum_in_increasing_k_of_fused_products(void **state)
@@ -739,15 +716,7 @@ int main(void)
     };
     enum { N_CLAIMS = sizeof claims / sizeof *claims };
     struct CMUnitTest tests[N_SETS * N_CHECKS + N_CLAIMS];
-    size_t n = 0;
-    for (size_t s = 0; s < N_SETS; s++)
-        for (size_t c = 0; c < N_CHECKS; c++, n++) {
-            pairings[n] = (pairing){.set = &sets[s], .check = &checks[c]};
-            snprintf(pairings[n].name, sizeof pairings[n].name, "%s: %s has the bits of its scalar twin", sets[s].name,
-                     checks[c].name);
-            tests[n] = (struct CMUnitTest){pairings[n].name, test_kernel_has_the_bits_of_its_scalar_twin, NULL, NULL,
-                                           &pairings[n]};
-        }
-    memcpy(tests + n, claims, sizeof claims);
+    pair_kernels(sets, N_SETS, checks, N_CHECKS, pairings, tests);
+    memcpy(tests + N_SETS * N_CHECKS, claims, sizeof claims);
     return cmocka_run_group_tests(tests, create_buffers, free_buffers);
 }

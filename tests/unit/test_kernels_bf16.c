@@ -170,33 +170,12 @@ static void check_gemv(const hone_kernels *kernels)
             }
 }
 
-static const struct kernel_check {
-    const char *name;
-    void (*check)(const hone_kernels *kernels);
-} checks[] = {{"tile", check_tile},        {"rounding", check_rounding},
-              {"weaving", check_weaving},  {"transpose", check_transpose},
-              {"expansion", check_expand}, {"expansion in a tile", check_expand_tile},
-              {"gemv", check_gemv}};
+static const kernel_check checks[] = {{"tile", check_tile},        {"rounding", check_rounding},
+                                      {"weaving", check_weaving},  {"transpose", check_transpose},
+                                      {"expansion", check_expand}, {"expansion in a tile", check_expand_tile},
+                                      {"gemv", check_gemv}};
 
 enum { N_SETS = sizeof sets / sizeof *sets, N_CHECKS = sizeof checks / sizeof *checks };
-
-typedef struct pairing {
-    const instruction_set *set;
-    const struct kernel_check *check;
-    char name[96];
-} pairing;
-
-static void test_kernel_has_the_bits_of_its_scalar_twin(void **state)
-{
-    const pairing *p = *state;
-    if (!p->set->present()) {
-        print_message("skipped: this processor has no %s\n", p->set->name);
-        skip();
-    }
-    hone_kernels table;
-    p->set->fill(&table);
-    p->check->check(&table);
-}
 
 /* ---- what the twin must be ---- */
 static hone_pair pair(float even, float odd)
@@ -280,15 +259,7 @@ int main(void)
     };
     enum { N_CLAIMS = sizeof claims / sizeof *claims };
     struct CMUnitTest tests[N_SETS * N_CHECKS + N_CLAIMS];
-    size_t n = 0;
-    for (size_t s = 0; s < N_SETS; s++)
-        for (size_t c = 0; c < N_CHECKS; c++, n++) {
-            pairings[n] = (pairing){.set = &sets[s], .check = &checks[c]};
-            snprintf(pairings[n].name, sizeof pairings[n].name, "%s: %s has the bits of its scalar twin", sets[s].name,
-                     checks[c].name);
-            tests[n] = (struct CMUnitTest){pairings[n].name, test_kernel_has_the_bits_of_its_scalar_twin, NULL, NULL,
-                                           &pairings[n]};
-        }
-    memcpy(tests + n, claims, sizeof claims);
+    pair_kernels(sets, N_SETS, checks, N_CHECKS, pairings, tests);
+    memcpy(tests + N_SETS * N_CHECKS, claims, sizeof claims);
     return cmocka_run_group_tests(tests, create_buffers, free_buffers);
 }
