@@ -146,9 +146,19 @@ static void count(hone_worker *w, int more_waiting, int more_active, uint64_t *o
     pthread_mutex_unlock(&w->lock);
 }
 
-/* The answer is over: with its response, or with a failure. */
-static void finish(hone_worker *w, hone_call *call, hone_answer *a, hone_status status, const hone_error *err)
+static uint64_t *outcome_of(hone_worker *w, hone_status status)
 {
+    return status == HONE_OK          ? &w->counts.finished
+           : status == HONE_CANCELLED ? &w->counts.cancelled
+                                      : &w->counts.failed;
+}
+
+/* The answer is over: with its response, or with a failure. It is counted before its maker hears of it, so that whoever
+ * has an answer and asks for the counts finds it there. */
+static void finish(hone_worker *w, hone_call *call, hone_answer *a, hone_status status, const hone_error *err,
+                   int more_waiting, int more_active)
+{
+    count(w, more_waiting, more_active, outcome_of(w, status));
     if (a->ticket) {
         hone_engine_close_ticket(w->engine, a->ticket);
         a->ticket = NULL;
@@ -170,13 +180,6 @@ static void finish(hone_worker *w, hone_call *call, hone_answer *a, hone_status 
         signal_event(call);
 }
 
-static uint64_t *outcome_of(hone_worker *w, hone_status status)
-{
-    return status == HONE_OK          ? &w->counts.finished
-           : status == HONE_CANCELLED ? &w->counts.cancelled
-                                      : &w->counts.failed;
-}
-
 /* Answers that wait become tickets, oldest call first. */
 static void begin_answers(hone_worker *w)
 {
@@ -190,8 +193,7 @@ static void begin_answers(hone_worker *w)
                 count(w, -1, 1, NULL);
             } else {
                 a->ticket = NULL;
-                count(w, -1, 0, outcome_of(w, status));
-                finish(w, call, a, status, &err);
+                finish(w, call, a, status, &err, -1, 0);
             }
         }
 }
@@ -214,8 +216,7 @@ static void end_call(hone_worker *w, hone_call *call, hone_status status, const 
         if (a->done)
             continue;
         bool begun = i < call->n_begun;
-        finish(w, call, a, status, err);
-        count(w, begun ? 0 : -1, begun ? -1 : 0, outcome_of(w, status));
+        finish(w, call, a, status, err, begun ? 0 : -1, begun ? -1 : 0);
     }
     call->n_begun = call->n_answers;
 }
@@ -231,10 +232,9 @@ static void look_over_calls(hone_worker *w)
             hone_answer *a = &call->answers[i];
             if (!a->ticket)
                 continue;
-            if (hone_ticket_is_done(a->ticket)) {
-                finish(w, call, a, HONE_OK, NULL);
-                count(w, 0, -1, &w->counts.finished);
-            } else if (call->streams)
+            if (hone_ticket_is_done(a->ticket))
+                finish(w, call, a, HONE_OK, NULL, 0, -1);
+            else if (call->streams)
                 publish(call, a);
         }
         if (call->n_done < call->n_answers) {

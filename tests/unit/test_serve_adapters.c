@@ -158,16 +158,21 @@ static void *ask(void *context)
     return NULL;
 }
 
+static int64_t sequences_under_way(void)
+{
+    json_t *document = serving_get(here.port, "/health", 200);
+    int64_t active = json_integer_value(json_object_get(document, "active"));
+    json_decref(document);
+    return active;
+}
+
 /* Waits until the server works on the request; false where it was answered before that was seen. */
 static bool is_under_way(const long_request *r)
 {
-    int64_t active = 0;
-    while (active == 0 && !r->answered) {
-        json_t *document = serving_get(here.port, "/health", 200);
-        active = json_integer_value(json_object_get(document, "active"));
-        json_decref(document);
-    }
-    return active > 0;
+    while (!r->answered)
+        if (sequences_under_way() > 0)
+            return true;
+    return false;
 }
 
 static json_t *choices_of(const http_answer *answer)
