@@ -290,7 +290,7 @@ static void recall_row(void *context, const hone_ledger_outcome *o)
 {
     recall *r = context;
     if (o->position < 0 || (size_t)o->position >= r->n || r->have[o->position] ||
-        strcmp(o->row_id, r->rows[o->position].id) != 0)
+        strcmp(o->row_id, hone_row_content(&r->rows[o->position])) != 0)
         return;
     hone_answer *answer = &r->out[o->position];
     *answer = (hone_answer){.answer = o->answer ? hone_arena_strdup(r->arena, o->answer) : NULL,
@@ -314,7 +314,7 @@ static hone_status remember(hone_ledger *ledger, const char *key, const hone_row
         return status;
     for (size_t i = 0; i < n && status == HONE_OK; i++) {
         const hone_answer *a = &answers[i];
-        hone_ledger_outcome o = {.row_id = rows[positions[i]].id,
+        hone_ledger_outcome o = {.row_id = hone_row_content(&rows[positions[i]]),
                                  .position = (int64_t)positions[i],
                                  .answer = a->answer,
                                  .raw = a->raw,

@@ -67,7 +67,7 @@ static hone_status set_candidate(hone_approach *a, int candidate, hone_error *er
     a->n_demonstrations = s->n;
     json_t *ids = json_array();
     for (size_t i = 0; ids && i < s->n; i++)
-        json_array_append_new(ids, json_string(s->rows[i]->id));
+        json_array_append_new(ids, json_string(hone_row_content(s->rows[i])));
     if (!ids || json_object_set_new(a->settings, "demonstrations", ids) != 0 ||
         json_object_set_new(a->settings, "labels", json_boolean(s->labels)) != 0)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for settings");

@@ -35,7 +35,7 @@ void hone_rows_hash(const hone_row *rows, size_t n, char hex[65])
         return;
     }
     for (size_t i = 0; i < n; i++)
-        hone_sha256_update(h, rows[i].id, sizeof rows[i].id - 1);
+        hone_sha256_update(h, hone_row_content(&rows[i]), sizeof rows[i].id - 1);
     hone_sha256_finish(h, hex);
 }
 

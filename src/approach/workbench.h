@@ -62,7 +62,7 @@ void hone_workbench_clear(hone_workbench *bench);
 /* The key of a piece of work: identity, subject ("tuned"), its settings (may be NULL) and purpose ("test"). */
 hone_status hone_workbench_key(const hone_workbench *bench, const char *subject, const json_t *settings,
                                const char *purpose, char key[65], hone_error *err);
-/* SHA-256 over the rows' ids in order. */
+/* SHA-256 over what answers to the rows can depend on (hone_row_content), in order. */
 void hone_rows_hash(const hone_row *rows, size_t n, char hex[65]);
 /* SHA-256 of a JSON value in canonical form (sorted keys, no blanks). */
 hone_status hone_json_hash(const json_t *value, char hex[65], hone_error *err);

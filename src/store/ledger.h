@@ -27,7 +27,7 @@ hone_status hone_ledger_put_part(hone_ledger *ledger, const char *key, const jso
 
 /* One approach's answer to one row, under the part's key. */
 typedef struct hone_ledger_outcome {
-    const char *row_id; /* hone_row.id */
+    const char *row_id; /* hone_row_content */
     int64_t position;   /* row's place in its split, so that rows with equal ids stay apart */
     const char *answer; /* as parsed; NULL when unparseable */
     const char *raw;    /* as generated */

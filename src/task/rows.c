@@ -324,6 +324,22 @@ static hone_status read_group(row_reader *r, int64_t line, json_t *fields, hone_
     return row->group ? HONE_OK : no_memory(r);
 }
 
+/* Of the id (the input and output may be parts of a field, trimmed) and of all fields in one order. */
+static hone_status identify_fields(const row_reader *r, hone_row *row)
+{
+    char hex[65];
+    char *text = json_dumps(row->fields, JSON_COMPACT | JSON_SORT_KEYS);
+    hone_sha256 *hash = text ? hone_sha256_create() : NULL;
+    if (hash) {
+        hone_sha256_update(hash, row->id, sizeof row->id);
+        hone_sha256_update(hash, text, strlen(text));
+        hone_sha256_finish(hash, hex);
+        row->content = hone_arena_strndup(r->arena, hex, sizeof row->id - 1);
+    }
+    free(text);
+    return row->content ? HONE_OK : no_memory(r);
+}
+
 static hone_status identify(const row_reader *r, hone_row *row)
 {
     char hex[65];
@@ -335,7 +351,7 @@ static hone_status identify(const row_reader *r, hone_row *row)
     hone_sha256_finish(hash, hex);
     memcpy(row->id, hex, 32);
     row->id[32] = 0;
-    return HONE_OK;
+    return r->options->fields_matter ? identify_fields(r, row) : HONE_OK;
 }
 
 /* Takes the reference to `fields`. */

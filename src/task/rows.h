@@ -13,6 +13,7 @@ typedef struct hone_row_options {
     const char *input_field, *output_field; /* both or neither (NULL) */
     const char *group_field;                /* NULL: none */
     hone_output_kind kind;                  /* label and choice: outputs are trimmed; number and json: checked */
+    bool fields_matter;                     /* prompts may show any field: rows get their content */
     bool skip_empty;       /* leave rows with an empty input or output out, counted, instead of failing */
     const char *skip_hint; /* how to ask for that, such as "use --skip-empty" */
 } hone_row_options;

@@ -152,6 +152,7 @@ static hone_status read_pool(opener *o, const char *name, const char *key, pool 
                                        : NULL,
         .group_field = s->data.group_by,
         .kind = task->output_kind,
+        .fields_matter = task->context && strstr(task->context, "{{"),
         .skip_empty = s->data.skip_empty,
         .skip_hint = "set skip_empty: true under data in task.yaml",
     };
@@ -542,23 +543,6 @@ static void hash_ids(hone_sha256 *hash, const hone_rows *rows, bool sorted, char
     hone_sha256_update(hash, "|", 1);
 }
 
-static hone_status hash_fields(opener *o, char hex[65])
-{
-    const hone_rows *all[] = {&o->task->train, &o->task->select_tune, &o->task->select_name, &o->task->test};
-    hone_sha256 *hash = hone_sha256_create();
-    if (!hash)
-        return no_memory(o);
-    for (int p = 0; p < 4; p++)
-        for (size_t i = 0; i < all[p]->n; i++) {
-            char *text = json_dumps(all[p]->items[i].fields, JSON_COMPACT | JSON_SORT_KEYS);
-            if (text)
-                hone_sha256_update(hash, text, strlen(text) + 1);
-            free(text);
-        }
-    hone_sha256_finish(hash, hex);
-    return HONE_OK;
-}
-
 static hone_status hash_rows(opener *o)
 {
     hone_task *task = o->task;
@@ -582,7 +566,7 @@ static hone_status hash_rows(opener *o)
             hash_ids(hash, jobs[i].more, jobs[i].sorted, scratch);
         hone_sha256_finish(hash, jobs[i].hex);
     }
-    return hash_fields(o, task->fields_hash);
+    return HONE_OK;
 }
 
 /* How many labels stand in test (or were listed) without a row left in train. */

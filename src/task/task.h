@@ -27,9 +27,17 @@ typedef struct hone_row {
     const char *group; /* NULL unless data.group_by */
     const char *file;  /* where it stands, for messages */
     int64_t line;
-    char id[33];          /* first 32 hex digits of sha256(input NUL output) */
-    const json_t *fields; /* the whole JSON object of the row, for {{fields}} in prompts; borrowed from the task */
+    char id[33];              /* first 32 hex digits of sha256(input NUL output) */
+    const char *content;      /* likewise of every field, where prompt.context may use them; NULL: id says it all */
+    const char *answer_field; /* the field that gave the output; NULL: not known */
+    const json_t *fields;     /* the whole JSON object of the row, for {{fields}} in prompts; borrowed from the task */
 } hone_row;
+
+/* 32 hex digits of all that an answer to the row can depend on: what remembered work is known by. */
+static inline const char *hone_row_content(const hone_row *row)
+{
+    return row->content ? row->content : row->id;
+}
 
 typedef struct hone_rows {
     hone_row *items;
@@ -95,7 +103,6 @@ typedef struct hone_task {
     char train_hash[65],
         test_hash[65];           /* of the rows' inputs and outputs, order-independent for train, file order for test */
     char select_hash[65];        /* of both halves of select, each order-independent */
-    char fields_hash[65];        /* of every field of every row, for work that depends on {{fields}} */
     size_t n_dropped_duplicates; /* train rows equal to a test row, dropped */
     size_t n_near_duplicates;    /* train rows equal to a test row after normalisation, kept and reported */
     hone_task_leak *leaks;       /* [n_dropped_duplicates + n_near_duplicates], in file order */

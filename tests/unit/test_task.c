@@ -620,6 +620,58 @@ static void test_a_given_test_stays_in_file_order_and_a_given_select_is_halved(v
     hone_task_close(task);
 }
 
+static const hone_row *row_at_line(const hone_task *task, int64_t line)
+{
+    const hone_rows *all[] = {&task->train, &task->select_tune, &task->select_name};
+    for (int s = 0; s < 3; s++)
+        for (size_t i = 0; i < all[s]->n; i++)
+            if (all[s]->items[i].line == line)
+                return &all[s]->items[i];
+    fail_msg("no row at line %lld", (long long)line);
+    return NULL;
+}
+
+/* Lines 2k + 1 and 2k + 2 differ in their hint alone. */
+static void write_hinted_rows(const char *hint)
+{
+    hone_buffer b = {0};
+    for (int i = 0; i < 80; i++)
+        hone_buffer_printf(&b, "{\"input\": \"question %d\", \"output\": \"%s\", \"hint\": \"%s %d\"}\n", i / 2,
+                           i % 4 < 2 ? "label 0" : "label 1", hint, i % 2);
+    temporary_bytes("train.jsonl", b.data, b.length);
+    hone_buffer_clear(&b);
+}
+
+static void test_a_field_that_prompts_may_show_is_part_of_a_rows_content(void **state)
+{
+    (void)state;
+    new_task(with_test_yaml);
+    write_rows("test.jsonl", 500, 30, 2);
+    write_hinted_rows("see");
+    hone_task *task = open_good();
+    assert_string_equal(hone_row_content(row_at_line(task, 1)), row_at_line(task, 1)->id);
+    assert_string_equal(hone_row_content(row_at_line(task, 2)), row_at_line(task, 1)->id);
+    hone_task_close(task);
+    new_task(
+        "data: {train: train.jsonl, test: test.jsonl}\noutput: {kind: label}\nprompt: {context: \"Hint: {{hint}}\"}\n");
+    write_rows("test.jsonl", 500, 30, 2);
+    write_hinted_rows("see");
+    task = open_good();
+    char first[33];
+    snprintf(first, sizeof first, "%s", hone_row_content(row_at_line(task, 1)));
+    assert_string_equal(row_at_line(task, 1)->id, row_at_line(task, 2)->id);
+    assert_string_not_equal(first, hone_row_content(row_at_line(task, 2)));
+    hone_task_close(task);
+    write_hinted_rows("see");
+    task = open_good();
+    assert_string_equal(first, hone_row_content(row_at_line(task, 1)));
+    hone_task_close(task);
+    write_hinted_rows("look");
+    task = open_good();
+    assert_string_not_equal(first, hone_row_content(row_at_line(task, 1)));
+    hone_task_close(task);
+}
+
 static void test_hashes_follow_the_content_not_the_order_of_train(void **state)
 {
     (void)state;
@@ -928,6 +980,7 @@ int main(void)
         cmocka_unit_test(test_added_rows_and_another_order_move_none),
         cmocka_unit_test(test_rows_of_a_group_and_rows_that_read_alike_stay_together),
         cmocka_unit_test(test_a_given_test_stays_in_file_order_and_a_given_select_is_halved),
+        cmocka_unit_test(test_a_field_that_prompts_may_show_is_part_of_a_rows_content),
         cmocka_unit_test(test_hashes_follow_the_content_not_the_order_of_train),
         cmocka_unit_test(test_rows_of_the_test_are_dropped_from_train_and_near_ones_counted),
         cmocka_unit_test(test_folding_ignores_case_space_and_punctuation_only),

@@ -1,0 +1,69 @@
+#!/bin/sh
+# hone compare after a change: what a result depends on is computed anew and counts as another look at the test, what it does not
+# depend on is found again. Each changed folder must come to what a fresh folder with the same content comes to.
+# Usage: compare_changes.sh HONE
+hone=$1
+make_model="$(dirname "$hone")/tests/tiny_model_file"
+[ -x "$make_model" ] || { echo "skipped: tiny_model_file is not built"; exit 77; }
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+fail() { echo "FAILED: $*"; tail -5 "$work"/*.log 2> /dev/null; exit 1; }
+"$make_model" "$work/tiny.gguf" || fail "writing the model"
+
+# Three labels; the word of the input does not decide, the hint (a further field) does where HINT is right.
+make_task() { # FOLDER HINT MORE-YAML
+    mkdir -p "$1"
+    awk -v folder="$1" -v hint="$2" 'BEGIN {
+        split("aa bb cc", label, " ")
+        for (i = 0; i < 90; i++)
+            print row(i) > (folder "/train.jsonl")
+        for (i = 0; i < 30; i++)
+            print row(i + 500) > (folder "/test.jsonl")
+    }
+    function row(i) {
+        l = label[i % 3 + 1]
+        return sprintf("{\"input\": \"%d x\", \"output\": \"%s\", \"hint\": \"%s\"}", i, l, hint == "right" ? l : label[(i * 7 + 2) % 3 + 1])
+    }'
+    printf 'name: letters\ndata: {train: train.jsonl, test: test.jsonl}\noutput: {kind: label}\n%s\n' "$3" > "$1/task.yaml"
+}
+compare() { # TASK HOME OUT OPTIONS...
+    task=$1 home=$2 out=$3
+    shift 3
+    HONE_HOME=$home "$hone" compare "$task" -m "$work/tiny.gguf" --quick --threads 1 --json "$@" > "$out" 2> "$out.log"
+}
+# What must not depend on time: names, scores, answers, comparisons.
+essence() {
+    grep -E '^ *"(name|score|select_name|select_tune|n|a|b|difference|p|p_adjusted|finding|kind|choose|winner|answer|raw|tokens_in)":' "$1"
+}
+same() { # A B WHAT
+    essence "$1" > "$work/a.txt"
+    essence "$2" > "$work/b.txt"
+    [ "$(wc -l < "$work/a.txt")" -ge 50 ] || fail "$3: the result holds less than expected"
+    diff "$work/a.txt" "$work/b.txt" > "$work/diff.log" || fail "$3: not what a fresh folder comes to"
+}
+openings() { # OUT N WHAT
+    grep -q "\"test_openings\": $2,*\$" "$1" || fail "$3: $(grep test_openings "$1"), not $2"
+}
+
+# A field that the context shows is part of what an answer depends on, and of what a tuned adapter was made from.
+context='prompt: {instruction: A, context: "{{hint}}"}'
+make_task "$work/hint" wrong "$context"
+make_task "$work/fresh" right "$context"
+compare "$work/hint" "$work/home" "$work/before.json" --approaches zero-shot,few-shot,tuned-prompt || fail "the first run"
+openings "$work/before.json" 1 "the first run"
+make_task "$work/hint" right "$context"
+compare "$work/hint" "$work/home" "$work/after.json" --approaches zero-shot,few-shot,tuned-prompt || fail "the run with other hints"
+compare "$work/fresh" "$work/home_fresh" "$work/fresh.json" --approaches zero-shot,few-shot,tuned-prompt || fail "the fresh run"
+same "$work/after.json" "$work/fresh.json" "other hints"
+essence "$work/before.json" > "$work/a.txt"
+cmp -s "$work/a.txt" "$work/b.txt" && fail "the hints make no difference, so nothing was tested"
+openings "$work/after.json" 2 "other hints"
+
+# One that no prompt shows is not: the same command finds everything done.
+make_task "$work/unused" wrong 'prompt: {instruction: A}'
+compare "$work/unused" "$work/home" "$work/unused.json" --approaches zero-shot || fail "hints that no prompt shows"
+make_task "$work/unused" right 'prompt: {instruction: A}'
+n=$(grep -o '"test_openings": [0-9]*' "$work/unused.json" | grep -o '[0-9]*')
+compare "$work/unused" "$work/home" "$work/again.json" --approaches zero-shot || fail "other hints that no prompt shows"
+openings "$work/again.json" "$n" "hints that no prompt shows"
+echo "changes are noticed"
