@@ -224,6 +224,7 @@ static hone_status compare(const settings *s, const char *const *names, size_t n
                                     .train_seeds = (int)s->seeds,
                                     .model_name = model,
                                     .command = command,
+                                    .costs = hone_decide_costs,
                                     .progress = hone_progress_bar(),
                                     .planned = s->json ? NULL : show_plan,
                                     .finished = s->json ? NULL : show_result};

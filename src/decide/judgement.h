@@ -50,6 +50,7 @@ typedef enum hone_open_question { /* why there is not enough data */
                                   HONE_OPEN_NOTHING_TESTED,
                                   HONE_OPEN_NO_LEADER,  /* select names nobody */
                                   HONE_OPEN_DIFFERENCE, /* a cheaper approach may be as good, or much worse */
+                                  HONE_OPEN_UNPLANNED,  /* a cheaper one of use was not compared with the leader */
                                   HONE_OPEN_DEARER,     /* a dearer one may be much better */
                                   HONE_OPEN_REFUTED, /* the test does not confirm what select named; another did better
                                                         there */

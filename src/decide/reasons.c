@@ -151,7 +151,7 @@ static void because_of_comparisons(hone_judgement *j)
         cheaper_better += less && shown;
     }
     if (j->chosen == j->leader && cheaper > 0 && cheaper == cheaper_better)
-        because(j, cheaper == 1 ? "the approach that costs less is shown to be worse"
+        because(j, cheaper == 1 ? "the one compared approach that costs less is shown to be worse"
                    : cheaper == 2
                        ? "both compared approaches that cost less are shown to be worse"
                        : hone_words(j, "all %zu compared approaches that cost less are shown to be worse", cheaper));

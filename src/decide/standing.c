@@ -8,8 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Timings wobble and prices are guesses: costs within 5 % of each other are the same. */
-static const double same_cost = 0.05;
 static const double hours_of_a_month = 730;
 
 hone_seed_error hone_standing_seed_error(const hone_approach_result *a)
@@ -93,7 +91,8 @@ static hone_cost_inputs inputs_of(const hone_judgement *j, const hone_approach_r
     in.labels = a->labels_used > 0 ? (double)a->labels_used : 0;
     in.label_usd = known(prices->label_usd);
     in.training_seconds = known(a->build_seconds);
-    in.evaluation_seconds = known(a->evaluation_seconds);
+    in.evaluation_seconds =
+        known(a->expected_evaluation_seconds > 0 ? a->expected_evaluation_seconds : a->evaluation_seconds);
     hone_work work = hone_work_of(&j->c->task->work, a->family, a->sends_prompt);
     in.engineer_hour_usd = known(prices->engineer_hour_usd);
     in.prompt_hours = work.prompt;
@@ -116,6 +115,14 @@ static void publish_setup(hone_approach_result *a, const hone_standing *s, const
     a->change_usd = s->setup_known ? c->change_usd : NAN;
     a->work_hours = work->prompt + work->building + work->deployment;
     a->change_hours = work->change;
+}
+
+/* Without timings: what a request makes the machine compute. NAN when that is not known either. */
+static double computed_tokens(const hone_approach_result *a)
+{
+    return is_amount(a->tokens_in) && is_amount(a->tokens_out)
+               ? a->tokens_in - 0.9 * known(a->tokens_static) + a->tokens_out
+               : NAN;
 }
 
 hone_status hone_standing_costs(hone_judgement *j, hone_error *err)
@@ -144,6 +151,11 @@ hone_status hone_standing_costs(hone_judgement *j, hone_error *err)
         a->cost_per_1k_usd = busy_known ? 1000 * s->cost.marginal_usd : NAN;
         a->cost_per_1k_provisioned_usd =
             busy_known && isfinite(s->cost.provisioned_usd) ? 1000 * s->cost.provisioned_usd : NAN;
+        a->running_cost = (hone_running_cost){.usd = s->running_usd,
+                                              .setup_usd = s->setup_known ? s->stated_setup_usd : NAN,
+                                              .marginal_usd = s->cost.marginal_usd,
+                                              .tokens = computed_tokens(a),
+                                              .classical = a->family == HONE_FAMILY_BASELINE};
         publish_setup(a, s, &work);
     }
     return HONE_OK;
@@ -155,45 +167,9 @@ bool hone_standing_in_play(const hone_judgement *j, int index)
     return s->scores && !s->too_slow && !s->too_late && !s->below_minimum && !s->guesses;
 }
 
-/* A request's costs this close are equal: less than a report shows ($0.00001 per 1,000), and within the noise of timing
- * what takes microseconds. */
-static const double negligible_usd = 1e-8;
-
-static int compare_amounts(double x, double y)
-{
-    if (!isfinite(x) || !isfinite(y) || fabs(x - y) <= same_cost * fmax(fabs(x), fabs(y)))
-        return 0;
-    return x < y ? -1 : 1;
-}
-
-static int compare_requests(double x, double y)
-{
-    return fabs(x - y) < negligible_usd ? 0 : compare_amounts(x, y);
-}
-
-/* Without timings: what a request makes the machine compute. NAN when that is not known either. */
-static double computed_tokens(const hone_approach_result *a)
-{
-    return is_amount(a->tokens_in) && is_amount(a->tokens_out)
-               ? a->tokens_in - 0.9 * known(a->tokens_static) + a->tokens_out
-               : NAN;
-}
-
 int hone_standing_cheaper(const hone_judgement *j, int x, int y)
 {
-    const hone_standing *s = &j->standing[x], *t = &j->standing[y];
-    const hone_approach_result *a = &j->c->approaches[x], *b = &j->c->approaches[y];
-    bool classical_a = a->family == HONE_FAMILY_BASELINE, classical_b = b->family == HONE_FAMILY_BASELINE;
-    if (!isfinite(s->running_usd) || !isfinite(t->running_usd)) {
-        if (classical_a != classical_b)
-            return classical_a ? -1 : 1;
-        return compare_amounts(computed_tokens(a), computed_tokens(b));
-    }
-    int order = compare_requests(s->running_usd, t->running_usd);
-    if (order == 0 && s->setup_known && t->setup_known)
-        order = compare_amounts(s->stated_setup_usd, t->stated_setup_usd);
-    /* A machine that is kept anyway: the approach that leaves it idle is still the cheaper one. */
-    return order ? order : compare_requests(s->cost.marginal_usd, t->cost.marginal_usd);
+    return hone_running_cost_order(&j->c->approaches[x].running_cost, &j->c->approaches[y].running_cost);
 }
 
 /* What guessing scores: the majority baseline, or one of the labels at random. */

@@ -144,6 +144,18 @@ static const char *summary_of_difference(hone_judgement *j)
                       rows_needed(j, "show a difference of 5 points"), now);
 }
 
+static const char *summary_of_unplanned(hone_judgement *j)
+{
+    const char *costs = hone_words_costs(j, j->other, j->leader);
+    return hone_words(
+        j,
+        "%s. %s costs less%s%s%s and scores %s, but the two were not among the comparisons planned before "
+        "the test was opened, so nothing is shown of them. Compare again on test rows that nobody has "
+        "looked at. For now take %s, %s.",
+        scores(j, j->leader), hone_words_sentence_name(j, j->other), costs[0] ? " (" : "", costs, costs[0] ? ")" : "",
+        hone_words_score(j, j->other), hone_words_name(j, j->leader), rank_of_leader(j));
+}
+
 static const char *summary_of_dearer(hone_judgement *j)
 {
     hone_judged pair;
@@ -233,6 +245,8 @@ static const char *summary_of_not_enough(hone_judgement *j)
     switch (j->open) {
     case HONE_OPEN_DIFFERENCE:
         return summary_of_difference(j);
+    case HONE_OPEN_UNPLANNED:
+        return summary_of_unplanned(j);
     case HONE_OPEN_DEARER:
         return summary_of_dearer(j);
     case HONE_OPEN_REFUTED:

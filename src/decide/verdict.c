@@ -105,6 +105,18 @@ static int open_dearer(const hone_judgement *j)
     return worst;
 }
 
+/* One that costs less than the leader, would be of use, and was not compared with it; the best on select. -1: none. */
+static int unplanned_cheaper(const hone_judgement *j)
+{
+    int best = -1;
+    hone_judged pair;
+    for (size_t i = 0; i < j->c->n_approaches; i++)
+        if ((int)i != j->leader && j->standing[i].eligible && hone_standing_cheaper(j, (int)i, j->leader) < 0 &&
+            !hone_pairs_find(j, j->leader, (int)i, &pair) && (best < 0 || leads_more(j, (int)i, best)))
+            best = (int)i;
+    return best;
+}
+
 static bool something_is_worse(const hone_judgement *j)
 {
     hone_judged pair;
@@ -199,7 +211,8 @@ static void decide_without_confirmation(hone_judgement *j)
 
 static void decide_with_leader(hone_judgement *j)
 {
-    int refuting = find_refuting(j), sound = cheapest(j, true), any = cheapest(j, false), dearer;
+    int refuting = find_refuting(j), sound = cheapest(j, true), any = cheapest(j, false);
+    int unplanned = unplanned_cheaper(j), dearer;
     j->refuted = is_refuted(j);
     if (refuting >= 0) {
         not_enough(j, HONE_OPEN_REFUTED, refuting);
@@ -212,6 +225,8 @@ static void decide_with_leader(hone_judgement *j)
         not_enough(j, HONE_OPEN_MINIMUM, -1);
     } else if (any >= 0) {
         not_enough(j, HONE_OPEN_DIFFERENCE, any);
+    } else if (unplanned >= 0) {
+        not_enough(j, HONE_OPEN_UNPLANNED, unplanned);
     } else if (!something_is_worse(j) && (dearer = open_dearer(j)) >= 0) {
         not_enough(j, HONE_OPEN_DEARER, dearer);
     } else {
@@ -255,16 +270,30 @@ static void publish(hone_judgement *j, const char *confidence)
     v->n_flips_if = j->flips_if.n;
 }
 
-hone_status hone_decide(hone_comparison *c, hone_error *err)
+static hone_status begin(hone_comparison *c, hone_judgement *j, hone_error *err)
 {
     hone_status status = check(c, err);
     if (status != HONE_OK)
         return status;
-    hone_judgement j = {.c = c, .use = &c->task->use, .leader = -1, .chosen = -1, .other = -1};
+    *j = (hone_judgement){.c = c, .use = &c->task->use, .leader = -1, .chosen = -1, .other = -1};
+    j->standing = hone_arena_array(c->arena, c->n_approaches + 1, sizeof *j->standing);
+    return j->standing ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory for a verdict");
+}
+
+hone_status hone_decide_costs(hone_comparison *c, hone_error *err)
+{
+    hone_judgement j;
+    hone_status status = begin(c, &j, err);
+    return status == HONE_OK ? hone_standing_costs(&j, err) : status;
+}
+
+hone_status hone_decide(hone_comparison *c, hone_error *err)
+{
+    hone_judgement j;
+    hone_status status = begin(c, &j, err);
+    if (status != HONE_OK)
+        return status;
     c->verdict = (hone_verdict){.choose = -1, .break_even_requests = NAN, .break_even_against = -1};
-    j.standing = hone_arena_array(c->arena, c->n_approaches + 1, sizeof *j.standing);
-    if (!j.standing)
-        return hone_fail(err, HONE_NO_MEMORY, "out of memory for a verdict");
     status = hone_pairs_judge_planned(&j, err);
     if (status == HONE_OK)
         status = hone_standing_scores(&j, err);

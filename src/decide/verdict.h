@@ -12,7 +12,8 @@
  *   3. Among the approaches that cost less than the leader and that the planned comparisons do not show to be worse,
  * the cheapest is taken: CHEAPER, or BASELINE for a classical one. But only where the interval excludes that it gives
  * up more than 10 points, otherwise NOT_ENOUGH_DATA. So "no difference shown" never means "too few rows to look".
- *   4. If every cheaper one is shown to be worse: CHOOSE the leader (BASELINE for a classical one).
+ *   4. If every cheaper one is shown to be worse: CHOOSE the leader (BASELINE for a classical one). Where one of them
+ *      passes rule 1 and was not among the planned comparisons, nothing is shown of it: NOT_ENOUGH_DATA.
  * "Costs less" is running cost: operating plus, where changes_per_year and requests_per_month are known, what every
  * change of the task costs again. Hours of people's work count there only where task.yaml states them (work.h). The
  * cost of errors is shown beside it and decides nothing. */
@@ -20,6 +21,10 @@
 #define HONE_DECIDE_VERDICT_H
 
 #include "evidence/comparison.h"
+
+/* Fills the cost fields of the approaches from what select has shown, running_cost among them: what hone_compare plans
+ * by. HONE_BAD_INPUT, HONE_NO_MEMORY. */
+hone_status hone_decide_costs(hone_comparison *c, hone_error *err);
 
 /* Fills, in *c: scores and intervals that are missing, the cost fields of the approaches, the pairs, the verdict. All
  * texts live in c->arena. What was not measured (NAN) stays so and is said. The same comparison gives the same verdict.

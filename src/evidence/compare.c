@@ -124,6 +124,7 @@ static hone_status run_select(hone_comparing *run, size_t index, hone_error *err
     r->latency_n = measured.n;
     r->strict_format_rate = measured.strict_format_rate;
     r->busy_seconds_per_request = t.seconds / (double)run->n_name;
+    r->expected_evaluation_seconds = r->evaluation_seconds * (double)(run->n_name + run->n_test) / (double)run->n_name;
     r->build_seconds = a->build_seconds;
     r->train_tokens_per_second = a->train_tokens_per_second;
     r->labels_used = a->labels_used;
@@ -134,44 +135,67 @@ static hone_status run_select(hone_comparing *run, size_t index, hone_error *err
     return HONE_OK;
 }
 
+/* Costs in computed tokens, and in money where the caller can say that. */
+static hone_status settle_costs(hone_comparison *c, hone_comparing *run, hone_error *err)
+{
+    for (size_t i = 0; i < run->n; i++) {
+        hone_approach_result *r = &c->approaches[i];
+        r->running_cost = (hone_running_cost){
+            .usd = NAN,
+            .setup_usd = NAN,
+            .marginal_usd = NAN,
+            .tokens = run->types[i]->messages ? hone_request_cost(r->tokens_in, r->tokens_static, r->tokens_out)
+                                              : hone_approach_request_work(run->approaches[i], r->tokens_in),
+            .classical = run->types[i]->family == HONE_APPROACH_BASELINE};
+    }
+    return run->options->costs ? run->options->costs(c, err) : HONE_OK;
+}
+
+static hone_status plan_pairs(hone_comparing *run, json_t **part, hone_error *err)
+{
+    hone_comparison *c = run->c;
+    const hone_task_use *use = &run->task->use;
+    hone_candidate candidates[HONE_MAX_APPROACHES];
+    int against[HONE_MAX_APPROACHES];
+    hone_status status = settle_costs(c, run, err);
+    if (status != HONE_OK)
+        return status;
+    for (size_t i = 0; i < run->n; i++) {
+        const hone_approach_result *r = &c->approaches[i];
+        candidates[i] = (hone_candidate){.beyond_limits = hone_is_too_slow(use, r->latency_p95_ms) ||
+                                                          hone_is_too_late(use, r->build_seconds),
+                                         .select_score = r->select_name_score,
+                                         .family = run->types[i]->family,
+                                         .cost = r->running_cost};
+    }
+    int winner = hone_plan_winner(candidates, run->n);
+    size_t n = hone_plan_pairs(candidates, run->n, winner, against);
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < n; i++)
+        json_array_append_new(list, json_integer(against[i]));
+    *part = json_pack("{s:i, s:o?}", "winner", winner, "against", list);
+    return *part && list ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory for the planned comparisons");
+}
+
 /* Winner and pairs: computed once, remembered before the test is opened. */
 static hone_status settle_pairs(hone_comparing *run, hone_error *err)
 {
     hone_comparison *c = run->c;
-    hone_candidate candidates[HONE_MAX_APPROACHES];
-    int against[HONE_MAX_APPROACHES];
     char key[96];
     json_t *part = NULL;
     snprintf(key, sizeof key, "pairs:%s", run->run_key);
     hone_status status = hone_ledger_get_part(run->ledger, key, &part, err);
+    if (status == HONE_OK && !part) {
+        status = plan_pairs(run, &part, err);
+        if (status == HONE_OK)
+            status = hone_ledger_put_part(run->ledger, key, part, err);
+    }
     if (status != HONE_OK)
-        return status;
+        goto done;
     c->pairs = hone_arena_array(c->arena, HONE_MAX_APPROACHES, sizeof *c->pairs);
     if (!c->pairs) {
         status = hone_fail(err, HONE_NO_MEMORY, "out of memory for the planned comparisons");
         goto done;
-    }
-    if (!part) {
-        for (size_t i = 0; i < run->n; i++) {
-            const hone_approach_result *r = &c->approaches[i];
-            const hone_task_use *use = &run->task->use;
-            candidates[i] = (hone_candidate){
-                .beyond_limits = hone_is_too_slow(use, r->latency_p95_ms) || hone_is_too_late(use, r->build_seconds),
-                .select_score = r->select_name_score,
-                .family = run->types[i]->family,
-                .cost = run->types[i]->messages ? hone_request_cost(r->tokens_in, r->tokens_static, r->tokens_out)
-                                                : hone_approach_request_work(run->approaches[i], r->tokens_in)};
-        }
-        int winner = hone_plan_winner(candidates, run->n);
-        size_t n = hone_plan_pairs(candidates, run->n, winner, against);
-        json_t *list = json_array();
-        for (size_t i = 0; list && i < n; i++)
-            json_array_append_new(list, json_integer(against[i]));
-        part = json_pack("{s:i, s:o?}", "winner", winner, "against", list);
-        status = part && list ? hone_ledger_put_part(run->ledger, key, part, err)
-                              : hone_fail(err, HONE_NO_MEMORY, "out of memory for the planned comparisons");
-        if (status != HONE_OK)
-            goto done;
     }
     c->winner = (int)json_integer_value(json_object_get(part, "winner"));
     const json_t *list = json_object_get(part, "against");
@@ -225,13 +249,8 @@ static hone_status run_test(hone_comparing *run, size_t index, hone_error *err)
                                                       &r->score, &seconds, r->seeds.test, run->options->progress, err);
     if (status != HONE_OK)
         return status;
-    totals t = add_up(answers, n);
     r->tested = true;
     r->outcomes = keep_outcomes(run, answers, n, n);
-    r->tokens_in = t.tokens_in / (double)n;
-    r->tokens_out = t.tokens_out / (double)n;
-    r->busy_seconds_per_request =
-        (r->evaluation_seconds + seconds) / (double)((run->n_name + n) * (a->n_seeds ? a->n_seeds : 1));
     r->evaluation_seconds += seconds;
     if (!r->outcomes)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for results");

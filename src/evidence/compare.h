@@ -24,6 +24,9 @@ typedef struct hone_compare_options {
     const char *model_name; /* as the user named it */
     const char *command;    /* the one command that reproduces it */
     hone_progress *progress;
+    /* Fills the running_cost of every approach from what select has shown (hone_decide_costs); what costs less is
+     * planned by it. NULL: what costs less computes fewer tokens. */
+    hone_status (*costs)(hone_comparison *c, hone_error *err);
     void *context;                                            /* for the two calls below, each of which may be NULL */
     void (*planned)(void *context, const hone_comparison *c); /* before anything runs */
     void (*finished)(void *context, const hone_approach_result *result,

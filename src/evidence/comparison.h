@@ -1,10 +1,12 @@
 /* comparison.h - what a comparison found: the structure that evidence fills, decide judges and report shows.
  *
- * Everything is owned by the comparison's arena. Scores are in 0..1. NAN means "not measured". */
+ * Everything is owned by the comparison's arena. Scores are in 0..1. NAN means "not measured". The test gives scores
+ * alone: what requests cost is measured on select, so that the plan and the verdict see the same costs. */
 #ifndef HONE_EVIDENCE_COMPARISON_H
 #define HONE_EVIDENCE_COMPARISON_H
 
 #include "base/arena.h"
+#include "evidence/running_cost.h"
 #include "task/task.h"
 
 typedef enum hone_family { HONE_FAMILY_BASELINE, HONE_FAMILY_PROMPT, HONE_FAMILY_TUNED } hone_family;
@@ -42,17 +44,19 @@ typedef struct hone_approach_result {
     hone_outcome *outcomes;        /* [n_test], same order for every approach; NULL when not tested */
     double score, ci_low, ci_high; /* 95 % on test */
     double strict_format_rate;     /* share of answers that parsed strictly */
-    /* cost, measured */
+    /* cost, measured on select */
     double tokens_in, tokens_out, tokens_static; /* means a request; static = prefix equal for all rows (cacheable) */
     double latency_p50_ms, latency_p95_ms;       /* one request at a time, prefix cache warm */
     int64_t latency_n;
     double busy_seconds_per_request; /* in batches, for the marginal price */
     double build_seconds;            /* training, fitting, searching */
     double train_tokens_per_second;
-    double evaluation_seconds;
-    int64_t labels_used; /* labelled rows it needs */
-    bool sends_prompt;   /* somebody writes a prompt for it */
+    double evaluation_seconds;          /* spent so far, on select and test */
+    double expected_evaluation_seconds; /* on all rows at the pace of select; 0: evaluation_seconds stands for it */
+    int64_t labels_used;                /* labelled rows it needs */
+    bool sends_prompt;                  /* somebody writes a prompt for it */
     /* derived by decide */
+    hone_running_cost running_cost;
     double select_p_best, select_regret; /* share of resamples of select in which it is the best; what naming it is
                                             expected to lose there against the best (a share of 1) */
     double cost_per_1k_usd, cost_per_1k_provisioned_usd;

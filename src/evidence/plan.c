@@ -148,11 +148,17 @@ bool hone_is_too_late(const hone_task_use *use, double build_seconds)
     return use->deadline_days > 0 && build_seconds > 86400.0 * use->deadline_days;
 }
 
-static bool goes_before(const hone_candidate *x, const hone_candidate *y)
+/* Within the limits first, then by the score on select. */
+static bool is_better(const hone_candidate *x, const hone_candidate *y)
 {
     if (x->beyond_limits != y->beyond_limits)
         return y->beyond_limits;
-    return x->select_score > y->select_score || (x->select_score == y->select_score && x->cost < y->cost);
+    return x->select_score > y->select_score;
+}
+
+static bool goes_before(const hone_candidate *x, const hone_candidate *y)
+{
+    return is_better(x, y) || (!is_better(y, x) && hone_running_cost_order(&x->cost, &y->cost) < 0);
 }
 
 int hone_plan_winner(const hone_candidate *candidates, size_t n)
@@ -170,7 +176,7 @@ static int best_other(const hone_candidate *candidates, size_t n, int winner, bo
     int best = -1;
     for (size_t i = 0; i < n; i++)
         if ((int)i != winner && (candidates[i].family == HONE_APPROACH_BASELINE) == baseline &&
-            (best < 0 || candidates[i].select_score > candidates[best].select_score))
+            (best < 0 || is_better(&candidates[i], &candidates[best])))
             best = (int)i;
     return best;
 }
@@ -184,7 +190,8 @@ size_t hone_plan_pairs(const hone_candidate *candidates, size_t n, int winner, i
     bool only_baselines = true;
     for (size_t i = 0; i < n; i++) {
         const hone_candidate *c = &candidates[i];
-        if ((int)i == winner || c->beyond_limits || (c->cost >= candidates[winner].cost && (int)i != baseline))
+        bool cheaper = hone_running_cost_order(&c->cost, &candidates[winner].cost) < 0;
+        if ((int)i == winner || c->beyond_limits || (!cheaper && (int)i != baseline))
             continue;
         only_baselines = only_baselines && c->family == HONE_APPROACH_BASELINE;
         against[n_pairs++] = (int)i;

@@ -6,6 +6,7 @@
 #define HONE_EVIDENCE_PLAN_H
 
 #include "approach/approach.h"
+#include "evidence/running_cost.h"
 
 /* A level of thoroughness. */
 typedef struct hone_level {
@@ -43,14 +44,13 @@ size_t hone_level_choose(size_t first, const hone_work_facts *facts, double budg
 /* One approach as select has shown it. */
 typedef struct hone_candidate {
     double select_score; /* on select_name */
-    double cost;         /* a request in operation, in computed tokens (hone_request_cost) */
+    hone_running_cost cost;
     hone_approach_family family;
     bool beyond_limits; /* breaks use.latency_p95_ms or use.deadline_days, as measured on select */
 } hone_candidate;
 
 /* A request's operating cost in computed tokens: what must be computed, plus the static prefix read from the cache at a
- * tenth (EVIDENCE, Cost: kappa 0.1). The same on any machine, so the plan does not hang on a timing. 0 without a model.
- */
+ * tenth (EVIDENCE, Cost: kappa 0.1). 0 without a model. */
 double hone_request_cost(double tokens_in, double tokens_static, double tokens_out);
 
 /* Whether a request, or building the approach, takes longer than the task allows. What is not asked (NAN or 0) or was
@@ -62,8 +62,9 @@ bool hone_is_too_late(const hone_task_use *use, double build_seconds);
  * when there are none. */
 int hone_plan_winner(const hone_candidate *candidates, size_t n);
 /* Whom the winner is tested against: every cheaper approach and the best baseline, those beyond the limits left out;
- * where that leaves only baselines, the best of all others too, so that the verdict can say what the larger effort
- * would have brought. The verdict makes no other comparisons. against: [n]. Returns how many. */
+ * where that leaves only baselines, the best of all others too (beyond the limits only where no other is within), so
+ * that the verdict can say what the larger effort would have brought. The verdict makes no other comparisons. against:
+ * [n]. Returns how many. */
 size_t hone_plan_pairs(const hone_candidate *candidates, size_t n, int winner, int *against);
 
 #endif

@@ -8,9 +8,22 @@
 
 #include <cmocka.h>
 
-static const hone_candidate majority = {0.1, 0, HONE_APPROACH_BASELINE}, neighbour = {0.6, 0, HONE_APPROACH_BASELINE},
-                            logistic = {0.78, 0, HONE_APPROACH_BASELINE}, zero_shot = {0.2, 50, HONE_APPROACH_PROMPT},
-                            retrieved = {0.7, 300, HONE_APPROACH_PROMPT}, tuned = {0.85, 40, HONE_APPROACH_TUNED};
+/* What a request costs is not known in money here: computed tokens decide, and a classical approach is the cheaper one.
+ */
+#define TOKENS(n)                                                                                                      \
+    {                                                                                                                  \
+        .usd = NAN, .setup_usd = NAN, .marginal_usd = NAN, .tokens = (n)                                               \
+    }
+#define CLASSICAL                                                                                                      \
+    {                                                                                                                  \
+        .usd = NAN, .setup_usd = NAN, .marginal_usd = NAN, .classical = true                                           \
+    }
+static const hone_candidate majority = {0.1, CLASSICAL, HONE_APPROACH_BASELINE},
+                            neighbour = {0.6, CLASSICAL, HONE_APPROACH_BASELINE},
+                            logistic = {0.78, CLASSICAL, HONE_APPROACH_BASELINE},
+                            zero_shot = {0.2, TOKENS(50), HONE_APPROACH_PROMPT},
+                            retrieved = {0.7, TOKENS(300), HONE_APPROACH_PROMPT},
+                            tuned = {0.85, TOKENS(40), HONE_APPROACH_TUNED};
 
 static void test_winner_is_the_best_on_select_and_the_cheaper_of_equals(void **state)
 {
@@ -28,7 +41,7 @@ static void test_winner_meets_every_cheaper_approach_and_the_best_baseline_only(
     /* retrieved costs more than tuned, so it is no rival: the winner is better on select and cheaper. */
     hone_candidate c[] = {majority, neighbour, logistic, zero_shot, retrieved, tuned};
     int against[6];
-    c[3].cost = 30;
+    c[3].cost.tokens = 30;
     size_t n = hone_plan_pairs(c, 6, 5, against);
     assert_int_equal(n, 4);
     assert_int_equal(against[0], 0);
@@ -63,6 +76,59 @@ static void test_what_breaks_a_limit_of_time_is_not_named_and_is_no_rival(void *
     for (int i = 0; i < 4; i++)
         c[i].beyond_limits = true;
     assert_int_equal(hone_plan_winner(c, 4), 3);
+}
+
+/* Tuned costs 40 tokens a request and a new training every month, few-shot 140 tokens: in money few-shot is the cheaper
+ * one, and the winner must meet it. */
+static void test_what_costs_less_is_planned_by_money_where_that_is_known(void **state)
+{
+    (void)state;
+    hone_candidate c[] = {logistic, retrieved, zero_shot, tuned};
+    const double usd[] = {0.00001, 0.0170, 0.2000, 0.1440};
+    int against[4];
+    for (int i = 0; i < 4; i++)
+        c[i].cost.usd = usd[i];
+    assert_int_equal(hone_plan_pairs(c, 4, 3, against), 2);
+    assert_int_equal(against[0], 0);
+    assert_int_equal(against[1], 1);
+}
+
+/* By hand: 0.96 is within 5 % of 1, so setting up decides; where that is level too, the time a request takes. */
+static void test_the_order_of_costs_looks_further_only_where_they_are_level(void **state)
+{
+    (void)state;
+    hone_running_cost x = {0.96, 10, 2, NAN, false}, y = {1, 5, 1, NAN, false};
+    assert_true(hone_running_cost_order(&x, &y) > 0 && hone_running_cost_order(&y, &x) < 0);
+    y.setup_usd = 10.2;
+    assert_true(hone_running_cost_order(&x, &y) > 0);
+    y.marginal_usd = 2.05;
+    assert_int_equal(hone_running_cost_order(&x, &y), 0);
+    x.usd = 0.94;
+    assert_true(hone_running_cost_order(&x, &y) < 0);
+    x.usd = NAN; /* not known in money: tokens, and what asks no model before all */
+    x.tokens = 200, y.tokens = 100;
+    assert_true(hone_running_cost_order(&x, &y) > 0);
+    x.classical = true;
+    assert_true(hone_running_cost_order(&x, &y) < 0);
+}
+
+/* The best baseline and the best of the others break the limit of time: the best of those within it are met. */
+static void test_the_best_baseline_and_the_best_other_are_those_within_the_limits(void **state)
+{
+    (void)state;
+    hone_candidate slow_baseline = logistic, slow_tuned = tuned;
+    slow_baseline.select_score = 0.85;
+    slow_tuned.select_score = 0.84;
+    slow_baseline.beyond_limits = slow_tuned.beyond_limits = true;
+    hone_candidate c[] = {majority, neighbour, logistic, slow_baseline, zero_shot, slow_tuned};
+    int against[6];
+    assert_int_equal(hone_plan_winner(c, 6), 2);
+    assert_int_equal(hone_plan_pairs(c, 6, 2, against), 2);
+    assert_int_equal(against[0], 1); /* not slow_baseline, which is out */
+    assert_int_equal(against[1], 4); /* not slow_tuned */
+    c[4].beyond_limits = true; /* nothing but baselines is within: the best of the others shows what the limit costs */
+    assert_int_equal(hone_plan_pairs(c, 6, 2, against), 2);
+    assert_int_equal(against[1], 5);
 }
 
 static void test_what_is_not_asked_or_not_measured_breaks_no_limit(void **state)
@@ -128,6 +194,9 @@ int main(void)
         cmocka_unit_test(test_winner_meets_every_cheaper_approach_and_the_best_baseline_only),
         cmocka_unit_test(test_a_winning_baseline_meets_the_best_of_the_others),
         cmocka_unit_test(test_what_breaks_a_limit_of_time_is_not_named_and_is_no_rival),
+        cmocka_unit_test(test_what_costs_less_is_planned_by_money_where_that_is_known),
+        cmocka_unit_test(test_the_order_of_costs_looks_further_only_where_they_are_level),
+        cmocka_unit_test(test_the_best_baseline_and_the_best_other_are_those_within_the_limits),
         cmocka_unit_test(test_what_is_not_asked_or_not_measured_breaks_no_limit),
         cmocka_unit_test(test_a_lone_approach_has_no_pairs),
         cmocka_unit_test(test_a_cached_prefix_costs_a_tenth),

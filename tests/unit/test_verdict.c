@@ -1,6 +1,7 @@
 /* test_verdict.c - claims about verdicts. The comparisons are built by hand (tests/comparison_builder.h); expected
  * numbers are counts and hand calculations, written out beside them. */
 #include "comparison_builder.h"
+#include "evidence/plan.h"
 
 #include "base/rng.h"
 
@@ -402,13 +403,15 @@ static void test_the_locked_test_never_picks(void **state)
 {
     (void)state;
     built b;
-    built_sketch(&b); /* not planned against, all rows right, and cheaper: still no choice, and the doubt is said */
+    built_sketch(&b); /* not planned against, all rows right, and cheaper: no choice, neither of it nor of the leader */
     answers(&b, LOGISTIC, 0, 1000);
     built_plan(&b, TUNED, (const int[]){MAJORITY, RETRIEVED}, 2);
     decide(&b);
-    assert_int_equal(b.c.verdict.choose, TUNED);
+    assert_int_equal(b.c.verdict.kind, HONE_VERDICT_NOT_ENOUGH_DATA);
+    assert_int_equal(b.c.verdict.choose, -1);
     assert_int_equal(b.c.n_pairs, 2);
-    BECAUSE(b, "not every cheaper approach was among the comparisons planned");
+    assert_has(b.c.verdict.summary, "The logistic regression costs less");
+    assert_has(b.c.verdict.summary, "not among the comparisons planned before the test was opened");
     built_end(&b);
     built_sketch(&b); /* the winner fails the minimum, one that costs more reaches it: a lead, and no choice */
     answers(&b, TUNED, 0, 400);
@@ -703,10 +706,57 @@ static void test_one_approach_and_no_pairs_is_never_certain(void **state)
     built_sketch(&b); /* several, none planned: none is made after the test was seen, and that is said */
     b.c.n_pairs = 0;
     decide(&b);
-    assert_int_equal(b.c.verdict.choose, TUNED);
+    assert_int_equal(b.c.verdict.kind, HONE_VERDICT_NOT_ENOUGH_DATA); /* the regression costs less and beats guessing */
+    assert_int_equal(b.c.verdict.choose, -1);
     assert_int_equal(b.c.n_pairs, 0);
     assert_string_equal(b.c.verdict.confidence, "low");
-    BECAUSE(b, "it was compared with nothing else");
+    built_end(&b);
+}
+
+/* A new training every month for 1,000 requests: tuned pays for 1,800 labels (144 USD), few-shot for 208 (16.64 USD),
+ * so few-shot costs $17 per 1,000 requests and tuned $144, though a request of few-shot takes more tokens. By the costs
+ * that the verdict rests on few-shot is planned; one the verdict calls cheaper is never left out. */
+static void test_what_the_verdict_calls_cheaper_is_planned(void **state)
+{
+    (void)state;
+    enum { FEW_SHOT = 2, RETRIEVED_HERE, TUNED_HERE, N };
+    static const hone_approach_family families[] = {HONE_APPROACH_BASELINE, HONE_APPROACH_BASELINE,
+                                                    HONE_APPROACH_PROMPT, HONE_APPROACH_PROMPT, HONE_APPROACH_TUNED};
+    built b;
+    hone_error err;
+    hone_candidate candidates[N];
+    int against[N];
+    built_begin(&b, 600);
+    b.task.use.requests_per_month = 1000;
+    b.task.use.changes_per_year = b.task.use.horizon_months = 12;
+    built_add(&b, (built_approach){"majority", HONE_FAMILY_BASELINE, 0, 30, .05, 2e-6, .001, 1600});
+    built_add(&b, (built_approach){"TF-IDF + logistic regression", HONE_FAMILY_BASELINE, 0, 360, .60, 2e-5, 1, 1600});
+    built_add(&b, (built_approach){"few-shot", HONE_FAMILY_PROMPT, 10, 480, .780, .20, 60, 208});
+    built_add(&b, (built_approach){"retrieved few-shot", HONE_FAMILY_PROMPT, 0, 400, .785, .30, 60, 1600});
+    built_add(&b, (built_approach){"tuned", HONE_FAMILY_TUNED, 0, 480, .80, .05, 2000, 1800});
+    b.approaches[FEW_SHOT].tokens_in = 600;
+    b.approaches[TUNED_HERE].tokens_in = 60;
+    assert_int_equal(hone_decide_costs(&b.c, &err), HONE_OK);
+    assert_float_equal(1000 * b.approaches[FEW_SHOT].running_cost.usd, 16.64, 0.05);
+    assert_float_equal(1000 * b.approaches[TUNED_HERE].running_cost.usd, 144, 0.1);
+    for (int i = 0; i < N; i++)
+        candidates[i] = (hone_candidate){.select_score = b.approaches[i].select_name_score,
+                                         .family = families[i],
+                                         .cost = b.approaches[i].running_cost};
+    assert_int_equal(hone_plan_winner(candidates, N), TUNED_HERE);
+    assert_int_equal(hone_plan_pairs(candidates, N, TUNED_HERE, against), 4); /* all others cost less */
+    built_plan(&b, TUNED_HERE, (const int[]){0, 1}, 2);                       /* as if they had not been planned */
+    decide(&b);
+    assert_int_equal(b.c.verdict.kind, HONE_VERDICT_NOT_ENOUGH_DATA);
+    built_plan(&b, TUNED_HERE, (const int[]){0, 1, FEW_SHOT}, 3);
+    answers(&b, RETRIEVED_HERE, 0, 20); /* not of use, so its absence is no gap */
+    decide(&b);
+    assert_int_equal(b.c.verdict.choose, TUNED_HERE); /* ten rows only tuned, none only few-shot: p = 2/1024 */
+    BECAUSE(b, "all 3 compared approaches that cost less are shown to be worse");
+    built_plan(&b, TUNED_HERE, (const int[]){FEW_SHOT}, 1);
+    answers(&b, 1, 0, 20);
+    decide(&b);
+    BECAUSE(b, "the one compared approach that costs less is shown to be worse");
     built_end(&b);
 }
 
@@ -1092,6 +1142,7 @@ int main(void)
         cmocka_unit_test(test_microseconds_do_not_make_one_baseline_the_cheaper),
         cmocka_unit_test(test_the_cost_of_errors_is_shown_and_decides_nothing),
         cmocka_unit_test(test_one_approach_and_no_pairs_is_never_certain),
+        cmocka_unit_test(test_what_the_verdict_calls_cheaper_is_planned),
         cmocka_unit_test(test_luck_on_select_is_the_share_of_resamples),
         cmocka_unit_test(test_a_verdict_speaks_of_the_effort_that_was_spent),
         cmocka_unit_test(test_doubts_lower_the_confidence),
