@@ -4,6 +4,7 @@
 #include "approach/embeddings.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "evidence/keys.h"
 #include "evidence/measure.h"
 #include "evidence/setup.h"
 #include "stats/power.h"
@@ -181,10 +182,11 @@ static hone_status plan_pairs(hone_comparing *run, json_t **part, hone_error *er
 static hone_status settle_pairs(hone_comparing *run, hone_error *err)
 {
     hone_comparison *c = run->c;
-    char key[96];
+    char key[65];
     json_t *part = NULL;
-    snprintf(key, sizeof key, "pairs:%s", run->run_key);
-    hone_status status = hone_ledger_get_part(run->ledger, key, &part, err);
+    hone_status status = hone_plan_key(run, key, err);
+    if (status == HONE_OK)
+        status = hone_ledger_get_part(run->ledger, key, &part, err);
     if (status == HONE_OK && !part) {
         status = plan_pairs(run, &part, err);
         if (status == HONE_OK)
@@ -263,8 +265,11 @@ static hone_status run_test(hone_comparing *run, size_t index, hone_error *err)
 
 static hone_status open_test(hone_comparing *run, hone_error *err)
 {
-    return hone_ledger_open_test(run->ledger, run->task->test_hash, run->run_key, "compare", &run->c->test_openings,
-                                 err);
+    char key[65];
+    hone_status status = hone_opening_key(run, key, err);
+    return status == HONE_OK
+               ? hone_ledger_open_test(run->ledger, run->task->test_hash, key, "compare", &run->c->test_openings, err)
+               : status;
 }
 
 static hone_status begin_run(hone_comparing *run, int64_t *run_id, hone_error *err)

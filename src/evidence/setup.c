@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "catalogue/models.h"
+#include "evidence/keys.h"
 #include "evidence/measure.h"
 #include "stats/power.h"
 
@@ -176,15 +177,12 @@ static hone_status gather_facts(hone_comparing *run, hone_work_facts *out, hone_
     return status;
 }
 
+/* Needs a workbench at the first level. */
 static hone_status plan_with_budget(hone_comparing *run, double budget, hone_error *err)
 {
     hone_work_facts facts;
     double training;
-    run->bench.effort = hone_levels[0].effort;
-    hone_status status = hone_workbench_init(&run->bench, err);
-    if (status == HONE_OK)
-        status = gather_facts(run, &facts, err);
-    hone_workbench_clear(&run->bench);
+    hone_status status = gather_facts(run, &facts, err);
     if (status != HONE_OK)
         return status;
     size_t first = run->options->quick ? hone_level_quick() : 0;
@@ -196,28 +194,12 @@ static hone_status plan_with_budget(hone_comparing *run, double budget, hone_err
     return HONE_OK;
 }
 
-/* The level, as planned now or remembered from the run that is being continued. */
-static hone_status settle_level(hone_comparing *run, hone_error *err)
+/* The level that fits the budget, planned now or remembered. */
+static hone_status settle_level_by_budget(hone_comparing *run, double budget, hone_error *err)
 {
-    const hone_compare_options *o = run->options;
-    double budget = o->budget_seconds > 0 ? o->budget_seconds : o->quick ? 0 : run->task->budget_seconds;
-    if (budget <= 0 || !run->engine) {
-        run->level = hone_levels[o->quick ? hone_level_quick() : 0];
-        if (o->quick)
-            run->level.effort.train_seconds = quick_train_seconds;
-        return HONE_OK;
-    }
     char key[65];
-    json_t *part = NULL,
-           *subject = json_pack("{s:s, s:s, s:s, s:s, s:f, s:b, s:I, s:i}", "part", "plan", "model",
-                                hone_engine_model_hash(run->engine), "train", run->task->train_hash, "test",
-                                run->task->test_hash, "budget", budget, "quick", o->quick, "test_rows",
-                                (json_int_t)o->test_rows, "threads", hone_engine_threads(run->engine));
-    if (subject && train_seeds(run) > 1)
-        json_object_set_new(subject, "seeds", json_integer(train_seeds(run)));
-    hone_status status =
-        subject ? hone_json_hash(subject, key, err) : hone_fail(err, HONE_NO_MEMORY, "out of memory for a key");
-    json_decref(subject);
+    json_t *part = NULL;
+    hone_status status = hone_budget_key(run, budget, key, err);
     if (status == HONE_OK)
         status = hone_ledger_get_part(run->ledger, key, &part, err);
     if (status != HONE_OK)
@@ -239,6 +221,26 @@ static hone_status settle_level(hone_comparing *run, hone_error *err)
     status = part ? hone_ledger_put_part(run->ledger, key, part, err)
                   : hone_fail(err, HONE_NO_MEMORY, "out of memory for a plan");
     json_decref(part);
+    return status;
+}
+
+/* The level, as planned now or remembered from the run that is being continued. */
+static hone_status settle_level(hone_comparing *run, hone_error *err)
+{
+    const hone_compare_options *o = run->options;
+    double budget = o->budget_seconds > 0 ? o->budget_seconds : o->quick ? 0 : run->task->budget_seconds;
+    if (budget <= 0 || !run->engine) {
+        run->level = hone_levels[o->quick ? hone_level_quick() : 0];
+        if (o->quick)
+            run->level.effort.train_seconds = quick_train_seconds;
+        return HONE_OK;
+    }
+    run->bench.effort = hone_levels[0].effort;
+    run->bench.effort.seeds = train_seeds(run);
+    hone_status status = hone_workbench_init(&run->bench, err);
+    if (status == HONE_OK)
+        status = settle_level_by_budget(run, budget, err);
+    hone_workbench_clear(&run->bench);
     return status;
 }
 
@@ -392,27 +394,6 @@ static hone_status check_all_lengths(hone_comparing *run, hone_error *err)
     return status == HONE_OK ? check_lengths(run, run->task->test.items, run->n_test, err) : status;
 }
 
-static hone_status name_run(hone_comparing *run, hone_error *err)
-{
-    char name[65], test[65];
-    hone_rows_hash(run->task->select_name.items, run->n_name, name);
-    hone_rows_hash(run->task->test.items, run->n_test, test);
-    const hone_effort *e = &run->bench.effort;
-    json_t *words = json_array();
-    for (size_t i = 0; words && i < run->n; i++)
-        json_array_append_new(words, json_string(run->types[i]->word));
-    json_t *whole = json_pack("{s:O, s:s, s:s, s:o?, s:s, s:f, s:f, s:i, s:i, s:i}", "identity", run->bench.identity,
-                              "select_name", name, "test", test, "approaches", words, "level", run->level.name,
-                              "epochs", e->epochs, "train_seconds", e->train_seconds, "sets", e->demonstration_sets,
-                              "neighbours", e->n_neighbours, "rates", e->n_learning_rates);
-    if (whole && e->seeds > 1)
-        json_object_set_new(whole, "seeds", json_integer(e->seeds));
-    hone_status status =
-        whole ? hone_json_hash(whole, run->run_key, err) : hone_fail(err, HONE_NO_MEMORY, "out of memory for a key");
-    json_decref(whole);
-    return status;
-}
-
 /* A path is shown by its file's name without ".gguf"; a catalogue name as it is. */
 static const char *short_name(hone_comparing *run, const char *model)
 {
@@ -493,7 +474,7 @@ hone_status hone_comparing_init(hone_comparing *run, hone_error *err)
     if (status == HONE_OK)
         status = check_all_lengths(run, err);
     if (status == HONE_OK)
-        status = name_run(run, err);
+        status = hone_run_key(run, run->run_key, err);
     if (status == HONE_OK)
         describe_run(run);
     return status;

@@ -66,4 +66,41 @@ make_task "$work/unused" right 'prompt: {instruction: A}'
 n=$(grep -o '"test_openings": [0-9]*' "$work/unused.json" | grep -o '[0-9]*')
 compare "$work/unused" "$work/home" "$work/again.json" --approaches zero-shot || fail "other hints that no prompt shows"
 openings "$work/again.json" "$n" "hints that no prompt shows"
+
+# Another embedder is another comparison: its own winner, its own look at the test.
+cp "$work/tiny.gguf" "$work/other.gguf"
+size=$(wc -c < "$work/other.gguf")
+dd if=/dev/zero of="$work/other.gguf" bs=1 count=4000 seek=$((size - 6000)) conv=notrunc 2> /dev/null
+make_task "$work/embedder" right "embedder: $work/tiny.gguf"
+compare "$work/embedder" "$work/home2" "$work/tiny.json" --approaches majority || fail "the first embedder"
+openings "$work/tiny.json" 1 "the first embedder"
+make_task "$work/embedder" right "embedder: $work/other.gguf"
+make_task "$work/embedder_fresh" right "embedder: $work/other.gguf"
+compare "$work/embedder" "$work/home2" "$work/other.json" --approaches majority || fail "another embedder"
+compare "$work/embedder_fresh" "$work/home3" "$work/fresh.json" --approaches majority || fail "another embedder in a fresh folder"
+same "$work/other.json" "$work/fresh.json" "another embedder"
+essence "$work/tiny.json" > "$work/a.txt"
+cmp -s "$work/a.txt" "$work/b.txt" && fail "the embedders make no difference, so nothing was tested"
+openings "$work/other.json" 2 "another embedder"
+
+# A limit that the winner breaks names another. Latencies are remembered, so half of the winner's is broken for certain.
+winner_of() { awk '/"winner": \{/ { getline; gsub(/.*: "|",?$/, ""); print; exit } /"winner": "/ { gsub(/.*: "|",?$/, ""); print; exit }' "$1"; }
+p95_of() { awk -v name="$2" '/^ *"name": "/ { at = $0; gsub(/.*: "|",?$/, "", at) } at == name && /"p95":/ { gsub(/[^0-9.e-]/, "", $2); print $2; exit }' "$1"; }
+make_task "$work/limit" wrong 'prompt: {instruction: A}'
+compare "$work/limit" "$work/home4" "$work/free.json" --approaches zero-shot || fail "without a limit"
+n=$(grep -o '"test_openings": [0-9]*' "$work/free.json" | grep -o '[0-9]*')
+winner=$(winner_of "$work/free.json")
+p95=$(p95_of "$work/free.json" "$winner")
+[ -n "$winner" ] && [ -n "$p95" ] || fail "no winner or no latency: '$winner' '$p95'"
+limit=$(awk -v p="$p95" 'BEGIN { printf "%.9f", p / 2 }')
+make_task "$work/limit" wrong "prompt: {instruction: A}
+use: {latency_p95_ms: $limit}"
+compare "$work/limit" "$work/home4" "$work/limited.json" --approaches zero-shot || fail "with a limit"
+[ "$(winner_of "$work/limited.json")" != "$winner" ] || fail "$winner takes $p95 ms and stays the winner with a limit of $limit"
+openings "$work/limited.json" $((n + 1)) "a limit that names another"
+# What decides neither winner nor pairs is no new look at the test.
+make_task "$work/limit" wrong "prompt: {instruction: A}
+use: {latency_p95_ms: $limit, min_score: 0.9, error_cost_usd: 3}"
+compare "$work/limit" "$work/home4" "$work/words.json" --approaches zero-shot || fail "with a minimum"
+openings "$work/words.json" $((n + 1)) "a minimum"
 echo "changes are noticed"
