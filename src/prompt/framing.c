@@ -7,8 +7,11 @@
 
 enum { MAX_FIELD_NAME = 128, MAX_SUGGESTIONS = 64 };
 
-/* Names under which rows carry their answer (FORMATS, Data): framing a prompt with one would give the answer away. */
-static const char *const answer_fields[] = {"output", "completion", "answer", "chosen", "rejected"};
+/* Names under which rows carry their answer (FORMATS, Data), beside the field that this row's was read from: framing a
+ * prompt with one would give the answer away. */
+static const char *const answer_fields[] = {"output",   "completion",   "answer",           "chosen",
+                                            "rejected", "label",        "preferred_output", "non_preferred_output",
+                                            "messages", "conversations"};
 
 typedef struct field_reference {
     char name[MAX_FIELD_NAME];
@@ -35,8 +38,15 @@ static bool read_field(const char *text, field_reference *out)
     return true;
 }
 
-static bool is_answer(const char *name)
+static bool is_answer_of(const char *name, const hone_row *row)
 {
+    return row->answer_field && strcmp(name, row->answer_field) == 0;
+}
+
+static bool is_answer(const char *name, const hone_row *row)
+{
+    if (is_answer_of(name, row))
+        return true;
     for (size_t i = 0; i < sizeof answer_fields / sizeof *answer_fields; i++)
         if (strcmp(name, answer_fields[i]) == 0)
             return true;
@@ -66,11 +76,12 @@ static hone_status unknown_field(const char *name, const hone_row *row, hone_err
 static hone_status append_value(const char *name, const hone_row *row, hone_buffer *out, hone_error *err)
 {
     const char *file = row->file ? row->file : "row";
-    if (is_answer(name))
+    if (is_answer(name, row))
         return hone_fail(err, HONE_BAD_INPUT,
-                         "prompt.context uses {{%s}}, which is the answer: the model would be given "
-                         "what it is asked for. Take it out of task.yaml.",
-                         name);
+                         "prompt.context uses {{%s}}, which is %sthe answer: the model would be given what it is asked "
+                         "for. Take it out of task.yaml%s.",
+                         name, is_answer_of(name, row) ? "" : "a usual name of ",
+                         is_answer_of(name, row) ? "" : ", or rename the field if it is something else");
     const json_t *value = row->fields ? json_object_get(row->fields, name) : NULL;
     if (!value && strcmp(name, "input") == 0) {
         hone_buffer_puts(out, row->input);

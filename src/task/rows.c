@@ -228,16 +228,18 @@ static hone_status read_shape(row_reader *r, int64_t line, json_t *fields, hone_
         return no_shape(r, line, fields, named[1]);
     if (!fit && json_is_string(json_object_get(fields, "instruction")) && json_object_get(fields, "output")) {
         *input_field = "instruction";
-        *output_field = "output";
+        *output_field = row->answer_field = "output";
         return read_alpaca(r, line, fields, row);
     }
     for (size_t i = 0; i < 3 && !fit; i++) {
         if (i == 2 && json_is_array(json_object_get(fields, "messages"))) {
             *input_field = *output_field = "content";
+            row->answer_field = "messages";
             return read_messages(r, line, json_object_get(fields, "messages"), row);
         }
         if (i == 2 && json_is_array(json_object_get(fields, "conversations"))) {
             *input_field = *output_field = "value";
+            row->answer_field = "conversations";
             return read_sharegpt(r, line, json_object_get(fields, "conversations"), row);
         }
         if (json_object_get(fields, pairs[i][0]) && json_object_get(fields, pairs[i][1]))
@@ -247,7 +249,7 @@ static hone_status read_shape(row_reader *r, int64_t line, json_t *fields, hone_
         return no_shape(r, line, fields, NULL);
     r->n_text_label += fit == pairs[2];
     *input_field = fit[0];
-    *output_field = fit[1];
+    *output_field = row->answer_field = fit[1];
     const json_t *input = json_object_get(fields, fit[0]), *output = json_object_get(fields, fit[1]);
     if (fit == pairs[1] && json_is_array(input) && json_is_array(output))
         return read_prompt_lists(r, line, input, output, row);

@@ -103,4 +103,19 @@ make_task "$work/limit" wrong "prompt: {instruction: A}
 use: {latency_p95_ms: $limit, min_score: 0.9, error_cost_usd: 3}"
 compare "$work/limit" "$work/home4" "$work/words.json" --approaches zero-shot || fail "with a minimum"
 openings "$work/words.json" $((n + 1)) "a minimum"
+
+# The answer may not stand in the prompt, whatever its field is called: the model would be given what it is asked for.
+refused() { # PATTERN FOLDER OPTIONS...
+    pattern=$1 folder=$2
+    shift 2
+    compare "$folder" "$work/home5" "$work/refused.json" "$@" && fail "$folder: taken, though $pattern"
+    grep -q -- "$pattern" "$work/refused.json.log" || fail "$folder: does not say \"$pattern\""
+}
+make_task "$work/named" wrong 'prompt: {context: "Hint {{intent}}."}'
+sed -i 's/test.jsonl}/test.jsonl, input: q, output: intent}/' "$work/named/task.yaml"
+sed -i 's/"input"/"q"/; s/"output"/"intent"/' "$work/named/train.jsonl" "$work/named/test.jsonl"
+refused 'uses {{intent}}, which is the answer' "$work/named" --approaches zero-shot
+make_task "$work/text" wrong 'prompt: {context: "The label is {{label}}."}'
+sed -i 's/"input"/"text"/; s/"output"/"label"/' "$work/text/train.jsonl" "$work/text/test.jsonl"
+refused 'uses {{label}}, which is the answer' "$work/text" --approaches zero-shot
 echo "changes are noticed"

@@ -153,6 +153,11 @@ static void test_wrong_framing_is_an_error_that_names_place_and_field(void **sta
     expect_framing_error("{{plam}}", &row, "did you mean {{plan}}");
     expect_framing_error("{{tags}}", &row, "no text, number or truth value");
     expect_framing_error("{{output}}", &row, "the answer");
+    expect_framing_error("{{label}}", &row, "the answer");
+    expect_framing_error("{{ messages }}", &row, "the answer");
+    expect_framing_error("{{conversations}}", &row, "the answer");
+    row.answer_field = "plan"; /* named by data.output */
+    expect_framing_error("Plan {{plan}}", &row, "prompt.context uses {{plan}}, which is the answer");
     expect_framing_error("Plan {{plan", &row, "is no field");
     expect_framing_error("{{}}", &row, "is no field");
     json_decref(fields);

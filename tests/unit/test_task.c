@@ -355,6 +355,9 @@ static void test_all_row_shapes_give_input_and_output(void **state)
     /* printf 'q\0a' | sha256sum */
     assert_string_equal(rows.items[0].id, "0d317b0da1b1c6fe76b1ad7971201924");
     assert_int_equal(json_array_size(warnings), 3); /* text/label, further messages, white space */
+    static const char *const answer_fields[] = {"output", "completion", "completion", "messages", "messages", "label"};
+    for (size_t i = 0; i < rows.n; i++)
+        assert_string_equal(rows.items[i].answer_field, answer_fields[i]);
     json_array_clear(warnings);
     read_rows("shapes.csv", "id,text,label\n1,q,a\n2,\"q\",7\n", HONE_OUTPUT_TEXT, arena, keep, warnings, &rows);
     assert_int_equal(rows.n, 2);
