@@ -48,6 +48,7 @@ typedef struct settings {
 } settings;
 
 enum { MAX_NAMED = 64, MAX_SEED = 1 << 30 };
+static const int64_t not_given = INT64_MIN;
 
 /* "a,b" -> words in place. */
 static size_t split_words(char *text, const char **words)
@@ -168,6 +169,11 @@ static hone_status needs_model(const char *const *names, size_t n, bool *out, ho
 static hone_status open_model(const settings *s, const hone_task *task, hone_engine **engine, const char **name,
                               hone_error *err)
 {
+    if (!s->model && task->n_models > 1)
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "%s/task.yaml names %zu models; a comparison is of one. Say which with -m MODEL, and compare "
+                         "again for the next",
+                         task->folder, task->n_models);
     *name = s->model ? s->model : task->n_models ? task->models[0] : NULL;
     if (!*name)
         return hone_fail(err, HONE_BAD_INPUT, "%s/task.yaml names no model; add `model: smollm2-135m` or give -m MODEL",
@@ -220,7 +226,7 @@ static hone_status compare(const settings *s, const char *const *names, size_t n
                                     .quick = s->quick,
                                     .budget_seconds = s->budget_seconds,
                                     .test_rows = (size_t)s->test_rows,
-                                    .seed = (uint64_t)s->seed,
+                                    .seed = s->seed == not_given ? task->seed : (uint64_t)s->seed,
                                     .train_seeds = (int)s->seeds,
                                     .model_name = model,
                                     .command = command,
@@ -248,7 +254,7 @@ static hone_status check_settings(const settings *s, hone_error *err)
 {
     if (s->threads < 0 || s->threads > 1024)
         return hone_fail(err, HONE_BAD_INPUT, "--threads takes 0 (all) to 1024, not %lld", (long long)s->threads);
-    if (s->seed < 0 || s->seed > MAX_SEED)
+    if (s->seed != not_given && (s->seed < 0 || s->seed > MAX_SEED))
         return hone_fail(err, HONE_BAD_INPUT, "--seed takes 0 to %d, not %lld", MAX_SEED, (long long)s->seed);
     if (s->seeds != 0) {
         hone_status status = hone_task_check_seeds((uint64_t)s->seeds, err);
@@ -264,7 +270,7 @@ static hone_status check_settings(const settings *s, hone_error *err)
 
 static int run(int argc, char **argv)
 {
-    settings s = {.seed = 1, .task = "."};
+    settings s = {.seed = not_given, .task = "."};
     const hone_option options[] = {
         {"quick", 0, HONE_OPTION_FLAG, &s.quick, NULL, "a first answer in minutes; says what it left out"},
         {"budget", 0, HONE_OPTION_SECONDS, &s.budget_seconds, "TIME",
@@ -276,7 +282,7 @@ static int run(int argc, char **argv)
         HONE_NUMERICS_OPTION(&s.numerics),
         {"threads", 0, HONE_OPTION_INTEGER, &s.threads, "N",
          "threads (default: all); any number gives the same results"},
-        {"seed", 0, HONE_OPTION_INTEGER, &s.seed, "S", "seed of everything random (default 1)"},
+        {"seed", 0, HONE_OPTION_INTEGER, &s.seed, "S", "seed of everything random (default: the task's, else 1)"},
         {"seeds", 0, HONE_OPTION_INTEGER, &s.seeds, "N",
          "tune with N seeds (3 to 9; default: the task's, else 1): their spread is part of the intervals"},
         {"test-rows", 0, HONE_OPTION_INTEGER, &s.test_rows, "N",

@@ -109,7 +109,7 @@ hone_status hone_luck(hone_judgement *j, hone_error *err);
 hone_seed_error hone_standing_seed_error(const hone_approach_result *a);
 hone_status hone_standing_scores(hone_judgement *j, hone_error *err); /* fills missing scores and intervals */
 hone_status hone_standing_costs(hone_judgement *j, hone_error *err);
-/* The task prices tokens of a provider, and this approach sends some. */
+/* The task prices tokens of a provider, and this approach sends it some: a baseline's are those of its own embedder. */
 bool hone_standing_buys_tokens(const hone_judgement *j, const hone_approach_result *a);
 /* Constraints, minimum, guessing. After the planned pairs were judged. */
 void hone_standing_judge(hone_judgement *j);

@@ -63,7 +63,8 @@ static bool is_amount(double value)
 bool hone_standing_buys_tokens(const hone_judgement *j, const hone_approach_result *a)
 {
     const hone_task_prices *prices = &j->c->task->prices;
-    return a->tokens_in > 0 && (known(prices->input_million_usd) > 0 || known(prices->output_million_usd) > 0);
+    return a->family != HONE_FAMILY_BASELINE && a->tokens_in > 0 &&
+           (known(prices->input_million_usd) > 0 || known(prices->output_million_usd) > 0);
 }
 
 static hone_cost_inputs inputs_of(const hone_judgement *j, const hone_approach_result *a)

@@ -107,7 +107,8 @@ typedef struct hone_verdict {
 typedef struct hone_comparison {
     hone_arena *arena;
     const hone_task *task;                                   /* borrowed */
-    const char *model;                                       /* "smollm2-135m" */
+    const char *model;                                       /* "smollm2-135m"; of a path the file's name */
+    const char *model_argument;                              /* as the user named it, for commands */
     const char *model_hash, *numerics_class, *isa, *machine; /* machine: "AMD EPYC, 2 threads" */
     int threads;
     uint64_t seed;

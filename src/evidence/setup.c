@@ -412,6 +412,7 @@ static void describe_run(hone_comparing *run)
     hone_clock_iso8601(now, sizeof now);
     c->task = run->task;
     c->model = short_name(run, run->options->model_name);
+    c->model_argument = run->options->model_name ? hone_arena_strdup(c->arena, run->options->model_name) : NULL;
     c->command = run->options->command ? hone_arena_strdup(c->arena, run->options->command) : NULL;
     c->started = hone_arena_strdup(c->arena, now);
     c->threads = run->engine ? hone_engine_threads(run->engine) : 1;

@@ -283,16 +283,16 @@ hone_status hone_report_document(const hone_comparison *c, json_t **out, hone_er
     char seed[24];
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)c->seed);
     json_t *document = json_pack(
-        "{s:s, s:i, s:o, s:{s:o, s:o, s:o, s:o}, s:o, s:i, s:s, s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:I,"
+        "{s:s, s:i, s:o, s:{s:o, s:o, s:o, s:o, s:o}, s:o, s:i, s:s, s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:I,"
         " s:o, s:o, s:o, s:o, s:o}",
-        "hone", HONE_VERSION, "document", 1, "task", task_document(c->task), "model", "name", string(c->model), "hash",
-        string(c->model_hash), "numerics_class", string(c->numerics_class), "isa", string(c->isa), "machine",
-        string(c->machine), "threads", c->threads, "seed", seed, "quick", c->quick, "quick_note", string(c->quick_note),
-        "command", string(c->command), "started", string(c->started), "seconds", number(c->total_seconds),
-        "peak_rss_bytes", (json_int_t)c->peak_resident_bytes, "n_test", (json_int_t)c->n_test, "detectable_difference",
-        number(c->detectable_difference), "winner", approach_ref(c, c->winner), "test_openings",
-        (json_int_t)c->test_openings, "warnings", warnings_document(c), "approaches",
-        all(c, c->n_approaches, nth_approach), "comparisons", all(c, c->n_pairs, nth_pair), "verdict",
+        "hone", HONE_VERSION, "document", 1, "task", task_document(c->task), "model", "name", string(c->model),
+        "argument", string(c->model_argument), "hash", string(c->model_hash), "numerics_class",
+        string(c->numerics_class), "isa", string(c->isa), "machine", string(c->machine), "threads", c->threads, "seed",
+        seed, "quick", c->quick, "quick_note", string(c->quick_note), "command", string(c->command), "started",
+        string(c->started), "seconds", number(c->total_seconds), "peak_rss_bytes", (json_int_t)c->peak_resident_bytes,
+        "n_test", (json_int_t)c->n_test, "detectable_difference", number(c->detectable_difference), "winner",
+        approach_ref(c, c->winner), "test_openings", (json_int_t)c->test_openings, "warnings", warnings_document(c),
+        "approaches", all(c, c->n_approaches, nth_approach), "comparisons", all(c, c->n_pairs, nth_pair), "verdict",
         verdict_document(c), "items", all(c, any_tested ? n_items : 0, item_document));
     if (!document)
         return hone_fail(err, HONE_NO_MEMORY, "no memory for the report of %zu approaches on %zu rows", c->n_approaches,

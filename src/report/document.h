@@ -3,8 +3,8 @@
  * it was shown when it ended.
  *
  *   {"hone", "document": 1, "task": {name, folder, output, metric, labels, rows, hashes, use, prices, ...},
- *    "model": {name, hash, numerics_class, isa}, "machine", "threads", "seed", "quick", "quick_note", "command",
- *    "started", "seconds", "peak_rss_bytes", "n_test", "detectable_difference", "winner", "test_openings",
+ *    "model": {name, argument, hash, numerics_class, isa}, "machine", "threads", "seed", "quick", "quick_note",
+ * "command", "started", "seconds", "peak_rss_bytes", "n_test", "detectable_difference", "winner", "test_openings",
  *    "warnings": [...],
  *    "approaches": [{"name", "family", "select": {"tune", "name", "p_best", "expected_regret"}, "score",
  *      "ci": [lo, hi], "n", "seeds": null or {"runs": [{"seed", "select_tune", "select_name", "test"}], "mean",

@@ -318,7 +318,7 @@ static void build_next(const hone_view *v, hone_facts *f)
     if (v->choose >= 0 && v->approaches[v->choose].adapter[0]) {
         hone_buffer *b = &f->next[f->n_next++];
         hone_buffer_puts(b, "hone run -m ");
-        add_shell_word(b, v->model);
+        add_shell_word(b, v->model_argument);
         hone_buffer_puts(b, " --adapter ");
         add_shell_word(b, v->approaches[v->choose].adapter);
     }

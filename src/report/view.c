@@ -168,6 +168,9 @@ static void read_settings(hone_view *v, const json_t *document)
     v->cache_write = number_at(prices, "cache_write");
     read_work(v, json_object_get(task, "work"));
     v->model = text_at(model, "name");
+    v->model_argument = text_at(model, "argument");
+    if (!v->model_argument[0]) /* a document from before it was kept */
+        v->model_argument = v->model;
     v->model_hash = text_at(model, "hash");
     v->numerics_class = text_at(model, "numerics_class");
     v->isa = text_at(model, "isa");

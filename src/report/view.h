@@ -54,7 +54,8 @@ typedef struct hone_view {
     double input_million_usd, output_million_usd, cache_hit_rate, cache_read, cache_write;
     double work_hours[HONE_WORK_KINDS]; /* NAN in a document that has none */
     bool work_assumed[HONE_WORK_KINDS];
-    const char *model, *model_hash, *numerics_class, *isa, *machine, *seed, *quick_note, *command, *started;
+    const char *model, *model_argument, *model_hash, *numerics_class, *isa, *machine, *seed, *quick_note, *command,
+        *started;
     bool quick;
     double threads, seconds, peak_bytes, n_test, detectable_difference, test_openings;
     int winner, choose, break_even_against; /* indices or -1 */

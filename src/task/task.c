@@ -532,12 +532,12 @@ static hone_status drop_leaks_of_groups(opener *o)
     return status;
 }
 
-static void hash_ids(hone_sha256 *hash, const hone_rows *rows, bool sorted, char (*scratch)[33])
+/* Of the rows' ids in sorted order: the same rows in another order are the same data. */
+static void hash_ids(hone_sha256 *hash, const hone_rows *rows, char (*scratch)[33])
 {
     for (size_t i = 0; i < rows->n; i++)
         memcpy(scratch[i], rows->items[i].id, 33);
-    if (sorted)
-        qsort(scratch, rows->n, sizeof *scratch, by_text);
+    qsort(scratch, rows->n, sizeof *scratch, by_text);
     for (size_t i = 0; i < rows->n; i++)
         hone_sha256_update(hash, scratch[i], 33);
     hone_sha256_update(hash, "|", 1);
@@ -551,19 +551,18 @@ static hone_status hash_rows(opener *o)
     const struct {
         const hone_rows *rows, *more;
         char *hex;
-        bool sorted;
-    } jobs[] = {{&task->train, NULL, task->train_hash, true},
-                {&task->select_tune, &task->select_name, task->select_hash, true},
-                {&task->test, NULL, task->test_hash, false}};
+    } jobs[] = {{&task->train, NULL, task->train_hash},
+                {&task->select_tune, &task->select_name, task->select_hash},
+                {&task->test, NULL, task->test_hash}};
     if (!scratch)
         return no_memory(o);
     for (size_t i = 0; i < sizeof jobs / sizeof *jobs; i++) {
         hone_sha256 *hash = hone_sha256_create();
         if (!hash)
             return no_memory(o);
-        hash_ids(hash, jobs[i].rows, jobs[i].sorted, scratch);
+        hash_ids(hash, jobs[i].rows, scratch);
         if (jobs[i].more)
-            hash_ids(hash, jobs[i].more, jobs[i].sorted, scratch);
+            hash_ids(hash, jobs[i].more, scratch);
         hone_sha256_finish(hash, jobs[i].hex);
     }
     return HONE_OK;
@@ -598,6 +597,12 @@ static hone_status warn_about_splits(opener *o)
     if (n_unlearnt)
         hone_warn(task->warnings, "%s: %zu label%s of the test without a row in train", train, n_unlearnt,
                   n_unlearnt == 1 ? " is" : "s are");
+    if (task->n_models > 1)
+        hone_warn(task->warnings, "%s: %zu models are named, a comparison is of one: `hone compare -m` says of which",
+                  o->yaml, task->n_models);
+    if (task->schema)
+        hone_warn(task->warnings, "%s: output.schema is read but answers are not held to it by this version of hone",
+                  o->yaml);
     if (task->n_scenarios)
         hone_warn(task->warnings, "%s: the %zu scenarios are read but not compared by this version of hone", o->yaml,
                   task->n_scenarios);

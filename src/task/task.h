@@ -96,16 +96,15 @@ typedef struct hone_task {
     double budget_seconds;        /* 0: none */
     uint64_t budget_memory_bytes; /* 0: none */
 
-    hone_rows train;       /* gradients and demonstrations */
-    hone_rows select_tune; /* half of select: optimisers, learning rates, checkpoints */
-    hone_rows select_name; /* the other half: only to name the winner */
-    hone_rows test;        /* locked */
-    char train_hash[65],
-        test_hash[65];           /* of the rows' inputs and outputs, order-independent for train, file order for test */
-    char select_hash[65];        /* of both halves of select, each order-independent */
-    size_t n_dropped_duplicates; /* train rows equal to a test row, dropped */
-    size_t n_near_duplicates;    /* train rows equal to a test row after normalisation, kept and reported */
-    hone_task_leak *leaks;       /* [n_dropped_duplicates + n_near_duplicates], in file order */
+    hone_rows train;                    /* gradients and demonstrations */
+    hone_rows select_tune;              /* half of select: optimisers, learning rates, checkpoints */
+    hone_rows select_name;              /* the other half: only to name the winner */
+    hone_rows test;                     /* locked */
+    char train_hash[65], test_hash[65]; /* of the rows' inputs and outputs, whatever their order */
+    char select_hash[65];               /* likewise of both halves of select, one after the other */
+    size_t n_dropped_duplicates;        /* train rows equal to a test row, dropped */
+    size_t n_near_duplicates;           /* train rows equal to a test row after normalisation, kept and reported */
+    hone_task_leak *leaks;              /* [n_dropped_duplicates + n_near_duplicates], in file order */
     size_t n_leaks;
     json_t *warnings;       /* array of strings, counted lines for the report */
     size_t n_leak_warnings; /* the last lines of warnings tell of leaks */

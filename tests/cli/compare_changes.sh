@@ -104,6 +104,35 @@ use: {latency_p95_ms: $limit, min_score: 0.9, error_cost_usd: 3}"
 compare "$work/limit" "$work/home4" "$work/words.json" --approaches zero-shot || fail "with a minimum"
 openings "$work/words.json" $((n + 1)) "a minimum"
 
+# The same rows in another order are the same test.
+tac "$work/limit/test.jsonl" > "$work/turned" && mv "$work/turned" "$work/limit/test.jsonl"
+compare "$work/limit" "$work/home4" "$work/turned.json" --approaches zero-shot || fail "a shuffled test"
+openings "$work/turned.json" $((n + 2)) "a shuffled test"
+
+# A plan for a budget is made anew for other approaches: that of a prompt alone knows no limit for tuning.
+make_task "$work/budget" wrong 'prompt: {instruction: A}'
+budget() { # OUT APPROACHES
+    HONE_HOME=$work/home6 "$hone" compare "$work/budget" -m "$work/tiny.gguf" --budget 20s --threads 1 --json --approaches "$2" > "$1" 2> "$1.log"
+}
+budget "$work/prompt.json" zero-shot || fail "a budget for a prompt"
+budget "$work/both.json" zero-shot,tuned || fail "the same budget for a prompt and tuning"
+grep -q '"quick_note": ".*tuning: .*at most [0-9]* s' "$work/both.json" || fail "tuning has no limit: $(grep quick_note "$work/both.json")"
+
+# The task's seed is the one that is used; --seed goes before it.
+make_task "$work/seed" wrong "prompt: {instruction: A}
+seed: 7"
+make_task "$work/asked" wrong 'prompt: {instruction: A}'
+compare "$work/seed" "$work/home7" "$work/seed.json" --approaches few-shot || fail "a seed in the task"
+compare "$work/asked" "$work/home7" "$work/asked.json" --approaches few-shot --seed 7 || fail "--seed"
+grep -q '"seed": "7"' "$work/seed.json" || fail "the task's seed is not used: $(grep '"seed"' "$work/seed.json")"
+same "$work/seed.json" "$work/asked.json" "the task's seed"
+compare "$work/seed" "$work/home7" "$work/other.json" --approaches few-shot --seed 8 || fail "another --seed"
+grep -q '"seed": "8"' "$work/other.json" || fail "--seed does not go before the task's"
+compare "$work/seed" "$work/home7" "$work/other.json" --approaches few-shot --seed -1 && fail "--seed -1 is taken"
+
+# The line that runs the result names the model as it was named.
+sed -n 's/.*"argument": "\(.*\)",*$/\1/p' "$work/seed.json" | grep -qx "$work/tiny.gguf" || fail "the model's path is not kept"
+
 # The answer may not stand in the prompt, whatever its field is called: the model would be given what it is asked for.
 refused() { # PATTERN FOLDER OPTIONS...
     pattern=$1 folder=$2
@@ -118,4 +147,16 @@ refused 'uses {{intent}}, which is the answer' "$work/named" --approaches zero-s
 make_task "$work/text" wrong 'prompt: {context: "The label is {{label}}."}'
 sed -i 's/"input"/"text"/; s/"output"/"label"/' "$work/text/train.jsonl" "$work/text/test.jsonl"
 refused 'uses {{label}}, which is the answer' "$work/text" --approaches zero-shot
+
+# A list of models is not silently its first; a schema that binds no answer is said.
+make_task "$work/models" wrong 'model: [one, two]'
+HONE_HOME=$work/home8 "$hone" compare "$work/models" --quick --approaches zero-shot > "$work/models.log" 2>&1 && fail "two models are taken"
+grep -q 'names 2 models; a comparison is of one' "$work/models.log" || fail "two models are refused without the reason"
+compare "$work/models" "$work/home8" "$work/models.json" --approaches zero-shot || fail "-m says which"
+make_task "$work/schema" wrong 'model: one'
+sed -i 's/kind: label/kind: json, schema: s.json/' "$work/schema/task.yaml"
+sed -i 's/"output": "\(..\)"/"output": {"a": "\1"}/' "$work/schema/train.jsonl" "$work/schema/test.jsonl"
+echo '{}' > "$work/schema/s.json"
+HONE_HOME=$work/home8 "$hone" check "$work/schema" > "$work/schema.log" 2>&1
+grep -q 'output.schema is read but answers are not held to it' "$work/schema.log" || fail "nothing is said of output.schema"
 echo "changes are noticed"

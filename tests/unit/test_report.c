@@ -258,6 +258,22 @@ static void test_both_prices_of_own_hardware_are_shown(void **state)
     json_decref(d);
 }
 
+/* The header shows a short name, a command to copy the path that was given; a document without it the name it has. */
+static void test_the_next_command_names_the_model_as_it_was_given(void **state)
+{
+    fixture *f = *state;
+    char *by_name = terminal(f->document, 100, false);
+    assert_true(says(by_name, "hone run -m smollm2-135m --adapter"));
+    f->comparison.model_argument = "/models of mine/smollm2-135m.gguf";
+    json_t *d;
+    assert_int_equal(hone_report_document(&f->comparison, &d, NULL), HONE_OK);
+    char *by_path = terminal(d, 200, false);
+    assert_true(says(by_path, "hone run -m '/models of mine/smollm2-135m.gguf' --adapter"));
+    free(by_name);
+    free(by_path);
+    json_decref(d);
+}
+
 static void test_a_narrow_terminal_drops_columns_not_meaning(void **state)
 {
     const fixture *f = *state;
@@ -589,6 +605,7 @@ int main(void)
         WITH_DOCUMENT(test_terminal_lines_fit_at_any_width),
         WITH_DOCUMENT(test_assumed_work_is_said_to_be_assumed),
         WITH_DOCUMENT(test_both_prices_of_own_hardware_are_shown),
+        WITH_DOCUMENT(test_the_next_command_names_the_model_as_it_was_given),
         WITH_DOCUMENT(test_a_narrow_terminal_drops_columns_not_meaning),
         WITH_DOCUMENT(test_colour_adds_escapes_and_nothing_else),
         WITH_DOCUMENT(test_a_name_cannot_drive_the_terminal),

@@ -228,6 +228,9 @@ static void test_tokens_of_a_provider_are_priced_with_its_cache(void **state)
     assert_true(fabs(b.approaches[TUNED].cost_per_1k_usd - 0.04) < 1e-12);
     /* A baseline sends no tokens: its seconds here are what it costs. Tuning still runs here. */
     assert_true(fabs(b.approaches[LOGISTIC].cost_per_1k_usd - 1000 * 5e-5 * 0.1 / 3600) < 1e-15);
+    b.approaches[LOGISTIC].tokens_in = 20; /* of the sentence encoder here: still nothing that a provider bills */
+    assert_int_equal(hone_decide_costs(&b.c, NULL), HONE_OK);
+    assert_true(fabs(b.approaches[LOGISTIC].cost_per_1k_usd - 1000 * 5e-5 * 0.1 / 3600) < 1e-15);
     assert_true(fabs(b.approaches[TUNED].setup_usd - (128 + 725 * 0.10 / 3600)) < 1e-9);
     /* N* = (1,560 labels + 505 s) / (2.415e-4 - 4e-5); with a cache that always hits 1e-6 * 210 + 2e-5 = 2.3e-4. */
     assert_true(fabs(b.c.verdict.break_even_requests - (124.8 + 505 * 0.1 / 3600) / 2.015e-4) < 1);
