@@ -2,6 +2,7 @@
 #include "train/watch.h"
 
 #include "base/buffer.h"
+#include "base/hash.h"
 #include "train/general_text.h"
 
 #include <math.h>
@@ -83,6 +84,23 @@ void hone_watch_free(hone_watch *w)
     free(w->passages);
     free(w->asked);
     free(w);
+}
+
+hone_status hone_watch_hash(const hone_watch *w, char out[65], hone_error *err)
+{
+    hone_sha256 *h = hone_sha256_create();
+    if (!h)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    hone_sha256_update(h, &w->longest_answer_tokens, sizeof w->longest_answer_tokens);
+    for (size_t i = 0; i < w->n; i++) {
+        const hone_learned_conversation *c = &w->held[i].tokens;
+        const size_t numbers[] = {c->ids.n, c->n_prompt, c->last_answer, c->last_answer_end};
+        hone_sha256_update(h, numbers, sizeof numbers);
+        hone_sha256_update(h, c->ids.data, c->ids.n * sizeof *c->ids.data);
+        hone_sha256_update(h, c->weights, c->ids.n * sizeof *c->weights);
+    }
+    hone_sha256_finish(h, out);
+    return HONE_OK;
 }
 
 /* Runs the requests and hands each response to `take`. */

@@ -22,6 +22,8 @@ hone_status hone_watch_create(hone_engine *engine, const hone_encoded_example *h
                               const hone_conversations *rows, size_t longest_answer_tokens, uint64_t seed,
                               hone_watch **out, hone_error *err);
 void hone_watch_free(hone_watch *watch);
+/* Names what is asked and how it is judged, in 64 hex digits; out needs 65 bytes. */
+hone_status hone_watch_hash(const hone_watch *watch, char out[65], hone_error *err);
 /* What the model says without an adapter; done once, by the first score unless before. A run that trains the model's
  * own weights asks for it before it begins. */
 hone_status hone_watch_measure_base(hone_watch *watch, hone_error *err);

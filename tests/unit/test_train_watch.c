@@ -175,6 +175,41 @@ static void test_a_row_without_a_whole_answer_is_not_asked_but_counts_in_the_los
     hone_adapter_free(a);
 }
 
+static const char *hash_of(const hone_encoded_examples *x)
+{
+    static char hex[8][65];
+    static int next;
+    char *out = hex[next++ % 8];
+    hone_watch *w;
+    hone_error err;
+    if (hone_watch_create(engine, x->items, x->n, NULL, x->longest_answer_tokens, 7, &w, &err) != HONE_OK ||
+        hone_watch_hash(w, out, &err) != HONE_OK)
+        fail_msg("%s", err.message);
+    hone_watch_free(w);
+    return out;
+}
+
+static void test_the_hash_names_everything_that_is_asked(void **state)
+{
+    (void)state;
+    char before[65];
+    snprintf(before, sizeof before, "%s", hash_of(&held));
+    assert_string_equal(hash_of(&held), before);
+    held.items[4].tokens.ids.data[2] ^= 1;
+    assert_string_not_equal(hash_of(&held), before);
+    held.items[4].tokens.ids.data[2] ^= 1;
+    held.items[4].tokens.weights[held.items[4].tokens.ids.n - 1] = 0.5f;
+    assert_string_not_equal(hash_of(&held), before);
+    held.items[4].tokens.weights[held.items[4].tokens.ids.n - 1] = 1;
+    held.longest_answer_tokens++;
+    assert_string_not_equal(hash_of(&held), before);
+    held.longest_answer_tokens--;
+    held.n--;
+    assert_string_not_equal(hash_of(&held), before);
+    held.n++;
+    assert_string_equal(hash_of(&held), before);
+}
+
 static void test_nothing_depends_on_threads(void **state)
 {
     (void)state;
@@ -224,6 +259,7 @@ int main(void)
         cmocka_unit_test(test_an_adapter_that_does_nothing_loses_nothing),
         cmocka_unit_test(test_figures_are_those_of_the_engine),
         cmocka_unit_test(test_a_row_without_a_whole_answer_is_not_asked_but_counts_in_the_loss),
+        cmocka_unit_test(test_the_hash_names_everything_that_is_asked),
         cmocka_unit_test(test_nothing_depends_on_threads),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
