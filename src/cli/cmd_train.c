@@ -234,6 +234,7 @@ static hone_status train(const settings *o, const char *path, const char *comman
     hone_train_data d = {0};
     hone_watch *watch = NULL;
     char *folder = o->folder ? strdup(o->folder) : default_folder(path), *report = NULL;
+    char select_hash[65] = "";
     hone_train_options options;
     hone_train_result result;
     hone_buffer other_ranks = {0};
@@ -258,6 +259,8 @@ static hone_status train(const settings *o, const char *path, const char *comman
         status =
             hone_watch_create(engine, d.examples.items + d.n_train, d.examples.n - d.n_train, d.rows.n ? &d.rows : NULL,
                               d.examples.longest_answer_tokens, (uint64_t)o->seed, &watch, err);
+    if (status == HONE_OK && watch)
+        status = hone_watch_hash(watch, select_hash, err);
     if (status == HONE_OK && o->full)
         status = begin_full(engine, o, watch, err);
     if (status != HONE_OK)
@@ -269,6 +272,7 @@ static hone_status train(const settings *o, const char *path, const char *comman
     options.folder = folder;
     options.data_path = path;
     options.command = command;
+    options.select_hash = watch ? select_hash : NULL;
     hone_series series = {.engine = engine,
                           .examples = d.items,
                           .n_examples = d.n_train,

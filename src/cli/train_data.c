@@ -92,6 +92,8 @@ static hone_status hold_out(const hone_train_data_options *o, hone_train_data *d
     d->examples.items = moved;
     d->n_train_rows = rows - n;
     d->n_select_rows = n;
+    for (size_t i = d->n_train; i < d->examples.n; i++)
+        d->n_not_asked += d->examples.items[i].answer_is_cut;
     if (d->n_train == 0 || d->n_train == d->examples.n)
         return hone_fail(err, HONE_BAD_INPUT, "too many rows were left out to hold some out; use --no-select");
     return HONE_OK;
@@ -147,6 +149,9 @@ hone_status hone_train_data_read(hone_engine *engine, const hone_train_data_opti
     hone_status status = read_data(engine, o, path, out, err);
     if (status == HONE_OK)
         status = hold_out(o, out, err);
+    if (status == HONE_OK && out->n_not_asked > 0)
+        fprintf(stderr, "%s: the answers of %zu held-out rows are cut off: only their loss is measured\n", path,
+                out->n_not_asked);
     if (status == HONE_OK)
         status = balance_rows(o, path, out, err);
     return status == HONE_OK ? make_items(out, err) : status;

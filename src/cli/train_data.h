@@ -21,6 +21,7 @@ typedef struct hone_train_data {
     hone_encoded_examples examples; /* those of held-out rows last */
     size_t n_train;                 /* examples to learn from */
     size_t n_train_rows, n_select_rows;
+    size_t n_not_asked;        /* held-out examples whose answer is cut off: they have a loss only */
     hone_train_example *items; /* [n_train], as the trainer takes them */
     size_t *row_of;            /* [n_train]: which of the training rows, in their order */
 } hone_train_data;

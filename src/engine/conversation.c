@@ -206,7 +206,8 @@ static hone_status push(hone_learned_conversation *c, int32_t id, float weight, 
 
 /* Adds the prompt's tokens beyond those already there, which must be its beginning, then the answer's. */
 static hone_status append_turn(hone_learned_conversation *c, const hone_token_list *prompt,
-                               const hone_token_list *answer, size_t turn, float weight, hone_error *err)
+                               const hone_token_list *answer, size_t turn, float weight, size_t max_tokens,
+                               hone_error *err)
 {
     hone_status status = HONE_OK;
     bool first = c->ids.n == 0;
@@ -219,11 +220,15 @@ static hone_status append_turn(hone_learned_conversation *c, const hone_token_li
             turn + 1);
     for (size_t i = c->ids.n; i < prompt->n && status == HONE_OK; i++)
         status = push(c, prompt->data[i], 0, err);
-    c->last_answer = c->ids.n;
+    size_t begin = c->ids.n;
     if (first)
-        c->n_prompt = c->ids.n;
+        c->n_prompt = begin;
     for (size_t i = 0; i < answer->n && status == HONE_OK; i++)
         status = push(c, answer->data[i], weight, err);
+    if (first || c->ids.n <= max_tokens) {
+        c->last_answer = begin;
+        c->last_answer_end = c->ids.n;
+    }
     return status;
 }
 
@@ -247,7 +252,7 @@ hone_status hone_engine_encode_conversation(hone_engine *engine, const json_t *m
             if (status == HONE_OK)
                 status = encode_answer(engine, before, tools, message, &t, &answer, err);
             if (status == HONE_OK)
-                status = append_turn(out, &prompt, &answer, turn, weights[turn], err);
+                status = append_turn(out, &prompt, &answer, turn, weights[turn], (size_t)max_tokens, err);
             out->too_long = (int64_t)out->ids.n > max_tokens;
             hone_token_list_clear(&prompt);
             hone_token_list_clear(&answer);

@@ -63,8 +63,9 @@ typedef struct hone_learned_conversation {
     float *weights;     /* [ids.n]: how much predicting ids[i] counts; an answer's tokens and its end of turn */
     size_t capacity;    /* of weights */
     size_t n_prompt;    /* tokens before the first that is learned */
-    size_t last_answer; /* where the last learned answer begins */
-    bool too_long;      /* stopped after max_tokens: later turns are not there */
+    size_t last_answer; /* where the last learned answer begins that lies within max_tokens; the first if none does */
+    size_t last_answer_end; /* where that one ends; beyond max_tokens if none lies within */
+    bool too_long;          /* stopped after max_tokens: later turns are not there */
 } hone_learned_conversation;
 /* weights [messages]: above 0 for the assistant turns to be learned, each of which something precedes. What follows the
  * last of them is left out. HONE_BAD_INPUT where the template does not continue what was learned before (it rewrites

@@ -50,12 +50,15 @@ static hone_status take_part(const hone_conversation *c, size_t from, size_t to,
     return HONE_OK;
 }
 
-/* The last learned answer as text, its end of turn left out. */
+/* The last learned answer that is there as a whole, as text, its end of turn left out. Where none is, the cut goes
+ * through the first, and what is left of that one is no answer to ask for. */
 static hone_status set_answer(const encoder *e, hone_encoded_example *x)
 {
     const hone_tokenizer *tokenizer = hone_engine_get_tokenizer(e->engine);
     hone_buffer text = {0};
-    size_t end = x->tokens.ids.n, begin = x->tokens.last_answer;
+    size_t n = x->tokens.ids.n, end = x->tokens.last_answer_end, begin = x->tokens.last_answer;
+    x->answer_is_cut = end > n;
+    end = end < n ? end : n;
     if (end - begin > e->out->longest_answer_tokens)
         e->out->longest_answer_tokens = end - begin;
     while (end > begin && hone_tokenizer_is_end(tokenizer, x->tokens.ids.data[end - 1]))
@@ -92,8 +95,6 @@ static bool truncate_tokens(hone_learned_conversation *tokens, size_t max_tokens
     tokens->ids.n = tokens->ids.n < max_tokens ? tokens->ids.n : max_tokens;
     for (size_t i = 0; i < tokens->ids.n; i++)
         learned |= tokens->weights[i] > 0;
-    if (tokens->last_answer > tokens->ids.n)
-        tokens->last_answer = tokens->n_prompt;
     return learned;
 }
 

@@ -16,7 +16,7 @@ typedef enum hone_train_on {
 
 typedef enum hone_too_long {
     HONE_TOO_LONG_ERROR,
-    HONE_TOO_LONG_TRUNCATE, /* the end is cut off; an answer that is cut does not teach its end */
+    HONE_TOO_LONG_TRUNCATE, /* the end is cut off; an answer that is cut does not teach its end and is not asked for */
     HONE_TOO_LONG_SPLIT,    /* pieces of whole turns, each with the system message, each beginning at a user's turn */
     HONE_TOO_LONG_DROP
 } hone_too_long;
@@ -29,7 +29,8 @@ typedef struct hone_example_options {
 
 typedef struct hone_encoded_example {
     hone_learned_conversation tokens;
-    char *answer;        /* the last learned answer as text */
+    char *answer;        /* the last learned answer that was not cut, as text; without one, what is left of the first */
+    bool answer_is_cut;  /* there is none that was not cut: nothing to ask for */
     size_t conversation; /* index of its row */
     int64_t line;
 } hone_encoded_example;

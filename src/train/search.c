@@ -342,6 +342,8 @@ static void take_identity(const search *s, char out[65])
     hone_buffer b = {0};
     hone_train_fingerprint(s->engine, s->examples, s->n_examples, &s->options, true, run);
     hone_buffer_printf(&b, "%s", run);
+    if (s->options.memory_bytes) /* decides the rows of a pass, and they the order of additions */
+        hone_buffer_printf(&b, " memory %llu", (unsigned long long)s->options.memory_bytes);
     for (size_t i = 0; i < s->n_candidates; i++)
         hone_buffer_printf(&b, " %.17g/%d", s->candidates[i].learning_rate, s->candidates[i].rank);
     hone_sha256_hex(b.data ? b.data : "", b.length, out);

@@ -161,11 +161,16 @@ static void take_fingerprint(run *r)
              hone_schedule_name(o->schedule), o->learning_rate, o->epochs, o->batch, o->warmup_fraction, o->clip_norm,
              o->weight_decay, (unsigned long long)o->seed, r->scored_at_all ? o->scores_per_epoch : 0, o->max_seconds,
              (long long)o->max_steps, o->patience, (long long)r->plan.step.max_rows);
+    size_t said = strlen(r->state.settings);
+    if (r->scored_at_all && o->select_hash)
+        snprintf(r->state.settings + said, sizeof r->state.settings - said, ", held-out rows %.12s", o->select_hash);
     if (!h)
         return;
     const double exact[] = {o->alpha,     o->learning_rate, o->epochs,      o->warmup_fraction,
                             o->clip_norm, o->weight_decay,  o->max_seconds, o->b_rate_ratio};
-    const char *const whole[] = {o->targets, o->rank_of, o->layers, o->frozen ? "all but" : NULL, o->frozen};
+    const char *const whole[] = {o->targets, o->rank_of,
+                                 o->layers,  o->frozen ? "all but" : NULL,
+                                 o->frozen,  r->scored_at_all ? o->select_hash : NULL};
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) /* however long */
         hone_sha256_update(h, whole[i] ? whole[i] : "", whole[i] ? strlen(whole[i]) + 1 : 0);
     hone_sha256_update(h, exact, sizeof exact);

@@ -67,6 +67,8 @@ typedef struct hone_train_options {
     const char *description;   /* free text kept in hone.json, may be NULL */
     const char *data_path, *command; /* where the rows came from and what trains again, for the record; may be NULL */
     size_t n_select_rows;            /* held out, for the record */
+    const char *select_hash;         /* names what score() asks (64 hex digits): scores choose the checkpoint, so a run
+                                        with other held-out rows is another run; NULL: the caller's folder says it */
 } hone_train_options;
 
 void hone_train_options_defaults(hone_train_options *options);

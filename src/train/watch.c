@@ -2,6 +2,7 @@
 #include "train/watch.h"
 
 #include "base/buffer.h"
+#include "base/hash.h"
 #include "train/general_text.h"
 
 #include <math.h>
@@ -20,6 +21,7 @@ struct hone_watch {
     hone_engine *engine;
     const hone_encoded_example *held;
     size_t n, longest_answer_tokens;
+    size_t *asked, n_asked; /* the rows with an answer that is whole */
     const hone_conversations *rows;
     uint64_t seed;
     bool base_is_measured;
@@ -37,8 +39,9 @@ hone_status hone_watch_create(hone_engine *engine, const hone_encoded_example *h
     hone_watch *w = calloc(1, sizeof *w);
     hone_status status = HONE_OK;
     *out = NULL;
-    if (!w || !(w->passages = calloc(hone_n_general_passages, sizeof *w->passages))) {
-        free(w);
+    if (!w || !(w->passages = calloc(hone_n_general_passages, sizeof *w->passages)) ||
+        !(w->asked = calloc(n + 1, sizeof *w->asked))) {
+        hone_watch_free(w);
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
     }
     w->engine = engine;
@@ -47,6 +50,14 @@ hone_status hone_watch_create(hone_engine *engine, const hone_encoded_example *h
     w->rows = rows;
     w->longest_answer_tokens = longest_answer_tokens;
     w->seed = seed;
+    for (size_t i = 0; i < n; i++)
+        if (!held[i].answer_is_cut)
+            w->asked[w->n_asked++] = i;
+    if (w->n_asked == 0)
+        status = hone_fail(err, HONE_BAD_INPUT,
+                           "the answers of all %zu held-out rows are cut off, so none can be asked for; allow longer "
+                           "examples (--max-tokens), shorten the rows, or use --no-select",
+                           n);
     for (size_t i = 0; i < hone_n_general_passages && status == HONE_OK; i++) {
         status = hone_engine_encode_text(engine, hone_general_passages[i], &w->passages[i], err);
         size_t most = (size_t)hone_engine_context_tokens(engine);
@@ -71,7 +82,25 @@ void hone_watch_free(hone_watch *w)
     for (size_t i = 0; i < N_SAMPLES; i++)
         free(w->base_answers[i]);
     free(w->passages);
+    free(w->asked);
     free(w);
+}
+
+hone_status hone_watch_hash(const hone_watch *w, char out[65], hone_error *err)
+{
+    hone_sha256 *h = hone_sha256_create();
+    if (!h)
+        return hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    hone_sha256_update(h, &w->longest_answer_tokens, sizeof w->longest_answer_tokens);
+    for (size_t i = 0; i < w->n; i++) {
+        const hone_learned_conversation *c = &w->held[i].tokens;
+        const size_t numbers[] = {c->ids.n, c->n_prompt, c->last_answer, c->last_answer_end};
+        hone_sha256_update(h, numbers, sizeof numbers);
+        hone_sha256_update(h, c->ids.data, c->ids.n * sizeof *c->ids.data);
+        hone_sha256_update(h, c->weights, c->ids.n * sizeof *c->weights);
+    }
+    hone_sha256_finish(h, out);
+    return HONE_OK;
 }
 
 /* Runs the requests and hands each response to `take`. */
@@ -90,6 +119,11 @@ static hone_status run_all(hone_watch *w, const hone_request *requests, size_t n
     }
     free(responses);
     return status;
+}
+
+static const hone_encoded_example *asked_row(const hone_watch *w, size_t i)
+{
+    return &w->held[w->asked[i]];
 }
 
 static int room_for_answer(const hone_watch *w, size_t n_prompt, size_t most)
@@ -130,7 +164,7 @@ static hone_status take_drawn(hone_watch *w, size_t i, const hone_response *r, v
 {
     (void)context;
     drawn *d = &w->drawn[i];
-    const hone_encoded_example *e = &w->held[i];
+    const hone_encoded_example *e = asked_row(w, i);
     hone_status status = HONE_OK;
     d->n_prompt = e->tokens.last_answer;
     w->n_drawn = i + 1;
@@ -151,14 +185,14 @@ static hone_status take_drawn(hone_watch *w, size_t i, const hone_response *r, v
 static hone_status draw_from_base(hone_watch *w, hone_error *err)
 {
     hone_request requests[N_DRAWN];
-    size_t n = w->n < N_DRAWN ? w->n : N_DRAWN;
+    size_t n = w->n_asked < N_DRAWN ? w->n_asked : N_DRAWN;
     for (size_t i = 0; i < w->n_drawn; i++) { /* of an attempt that failed */
         hone_token_list_clear(&w->drawn[i].ids);
         w->drawn[i].logprob = 0;
     }
     w->n_drawn = w->drawn_tokens = 0;
     for (size_t i = 0; i < n; i++) {
-        const hone_encoded_example *e = &w->held[i];
+        const hone_encoded_example *e = asked_row(w, i);
         requests[i] = (hone_request){.ids = e->tokens.ids.data,
                                      .n_ids = e->tokens.last_answer,
                                      .max_new_tokens = room_for_answer(w, e->tokens.last_answer, DRAWN_TOKENS),
@@ -222,7 +256,7 @@ static json_t *text_or_null(const char *text)
 static hone_status take_answer(hone_watch *w, size_t i, const hone_response *r, void *context, hone_error *err)
 {
     answers *a = context;
-    const hone_encoded_example *e = &w->held[i];
+    const hone_encoded_example *e = asked_row(w, i);
     bool right = r->text && strcmp(r->text, e->answer) == 0;
     a->right[i] = right ? '1' : '0';
     a->n_right += right;
@@ -251,7 +285,7 @@ static hone_status ask_all(hone_watch *w, const hone_adapter *adapter, size_t n,
     if (!requests)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < n; i++) {
-        const hone_encoded_example *e = &w->held[i];
+        const hone_encoded_example *e = asked_row(w, i);
         requests[i] =
             (hone_request){.ids = e->tokens.ids.data,
                            .n_ids = e->tokens.last_answer,
@@ -314,7 +348,7 @@ hone_status hone_watch_measure_base(hone_watch *w, hone_error *err)
     if (status == HONE_OK)
         status = draw_from_base(w, err);
     if (status == HONE_OK)
-        status = ask_all(w, NULL, w->n < N_SAMPLES ? w->n : N_SAMPLES, take_base_answer, NULL, err);
+        status = ask_all(w, NULL, w->n_asked < N_SAMPLES ? w->n_asked : N_SAMPLES, take_base_answer, NULL, err);
     w->base_is_measured = status == HONE_OK;
     return status;
 }
@@ -322,12 +356,12 @@ hone_status hone_watch_measure_base(hone_watch *w, hone_error *err)
 hone_status hone_watch_score(void *context, const hone_adapter *adapter, hone_train_scored *out, hone_error *err)
 {
     hone_watch *w = context;
-    answers a = {.right = calloc(w->n + 1, 1), .samples = json_array()};
+    answers a = {.right = calloc(w->n_asked + 1, 1), .samples = json_array()};
     double perplexity = NAN, kl = NAN;
     hone_status status =
         a.right && a.samples ? hone_watch_measure_base(w, err) : hone_fail(err, HONE_NO_MEMORY, "out of memory");
     if (status == HONE_OK)
-        status = ask_all(w, adapter, w->n, take_answer, &a, err);
+        status = ask_all(w, adapter, w->n_asked, take_answer, &a, err);
     if (status == HONE_OK)
         status = held_out_loss(w, adapter, &out->loss, err);
     if (status == HONE_OK)
@@ -335,11 +369,12 @@ hone_status hone_watch_score(void *context, const hone_adapter *adapter, hone_tr
     if (status == HONE_OK)
         status = divergence(w, adapter, &kl, err);
     if (status == HONE_OK) {
-        out->score = (double)a.n_right / (double)w->n;
-        out->details = json_pack("{s:I, s:s, s:I, s:o, s:o, s:o, s:I, s:O}", "n", (json_int_t)w->n, "right", a.right,
-                                 "unended", (json_int_t)a.n_unended, "general_perplexity", number_or_null(perplexity),
-                                 "general_perplexity_base", number_or_null(w->base_perplexity), "kl",
-                                 number_or_null(kl), "kl_tokens", (json_int_t)w->drawn_tokens, "samples", a.samples);
+        out->score = (double)a.n_right / (double)w->n_asked;
+        out->details =
+            json_pack("{s:I, s:s, s:I, s:o, s:o, s:o, s:I, s:O}", "n", (json_int_t)w->n_asked, "right", a.right,
+                      "unended", (json_int_t)a.n_unended, "general_perplexity", number_or_null(perplexity),
+                      "general_perplexity_base", number_or_null(w->base_perplexity), "kl", number_or_null(kl),
+                      "kl_tokens", (json_int_t)w->drawn_tokens, "samples", a.samples);
         if (!out->details)
             status = hone_fail(err, HONE_NO_MEMORY, "out of memory");
     }

@@ -1,6 +1,7 @@
 /* watch.h - what is looked at each time a checkpoint is scored on rows that are held out.
  *
  *   score      share of rows whose last answer, generated greedily, is exactly the reference (not teacher-forced)
+ *              (of a row cut by --too-long, the last answer that is whole; a row without one has a loss only)
  *   loss       of the held-out answers, teacher-forced, a token: beside the training loss it shows memorising
  *   samples    what a few rows are answered, and what the base model answered
  *   retention  perplexity on ordinary text (general_text.h), and KL(base || tuned) a token: answers of the base model
@@ -15,11 +16,14 @@
 
 typedef struct hone_watch hone_watch;
 
-/* held [n] (n >= 1), rows (whose messages give the samples' inputs; may be NULL) and the engine are borrowed. */
+/* held [n] (n >= 1), rows (whose messages give the samples' inputs; may be NULL) and the engine are borrowed.
+ * HONE_BAD_INPUT: no row has an answer that is whole. */
 hone_status hone_watch_create(hone_engine *engine, const hone_encoded_example *held, size_t n,
                               const hone_conversations *rows, size_t longest_answer_tokens, uint64_t seed,
                               hone_watch **out, hone_error *err);
 void hone_watch_free(hone_watch *watch);
+/* Names what is asked and how it is judged, in 64 hex digits; out needs 65 bytes. */
+hone_status hone_watch_hash(const hone_watch *watch, char out[65], hone_error *err);
 /* What the model says without an adapter; done once, by the first score unless before. A run that trains the model's
  * own weights asks for it before it begins. */
 hone_status hone_watch_measure_base(hone_watch *watch, hone_error *err);

@@ -531,6 +531,22 @@ static void test_failure_silent_truncation(void **state)
     assert_int_equal(x.n_truncated, 1);
     assert_int_equal(x.items[0].tokens.ids.n, 55);
     hone_encoded_examples_clear(&x);
+    struct { /* "two<|end|>" is tokens 57 to 60, "one<|end|>" 32 to 35 */
+        int64_t cut;
+        const char *answer;
+        bool is_cut;
+    } cuts[] = {{59, "one", false}, {58, "one", false}, {57, "one", false}, {56, "one", false}, {55, "one", false},
+                {36, "one", false}, {35, "one", false}, {34, "one", true},  {33, "on", true},   {32, "o", true}};
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+        o.max_tokens = cuts[i].cut;
+        assert_int_equal(encode(engine, TALK, &o, &x, &err), HONE_OK);
+        assert_int_equal(x.items[0].tokens.ids.n, cuts[i].cut);
+        assert_string_equal(x.items[0].answer, cuts[i].answer);
+        assert_int_equal(x.items[0].answer_is_cut, cuts[i].is_cut);
+        assert_int_equal(x.items[0].tokens.last_answer, 31);
+        assert_int_equal(x.longest_answer_tokens, cuts[i].cut < 35 ? cuts[i].cut - 31 : 4);
+        hone_encoded_examples_clear(&x);
+    }
     o.max_tokens = 20; /* no answer of TALK is within */
     assert_int_equal(encode(engine, TALK, &o, &x, &err), HONE_BAD_INPUT);
     assert_says(err, "every row was left out");

@@ -300,6 +300,51 @@ static void test_a_time_limit_gives_every_candidate_the_same_shorter_schedule(vo
     json_decref(found.record);
 }
 
+/* Scores choose the checkpoint and the rate, so both go on only with the rows that they were begun with. */
+static void test_other_held_out_rows_are_another_run(void **state)
+{
+    (void)state;
+    hone_train_options o = options_for("held out"), found = options_for("held out, searched");
+    hone_train_result r;
+    hone_search_outcome outcome;
+    hone_error err;
+    judge j = {0};
+    o.select_hash = found.select_hash = "1111111111111111111111111111111111111111111111111111111111111111";
+    o.pause_at = 2;
+    assert_int_equal(train(&o, &r, &err), HONE_OK);
+    j.fail_at = 2;
+    assert_int_equal(search(engine, &found, &j, &r, &outcome, &err), HONE_IO); /* begun, not ended */
+    const char *other = "1111111111111111111111111111111111111111111111111111111111111112";
+    o.select_hash = found.select_hash = other;
+    o.pause_at = 0;
+    assert_int_equal(train(&o, &r, &err), HONE_BAD_INPUT); /* begun with other rows */
+    assert_int_equal(search(engine, &found, &j, &r, &outcome, &err), HONE_BAD_INPUT);
+    assert_says(err, "search of another run");
+    o.select_hash = found.select_hash = "1111111111111111111111111111111111111111111111111111111111111111";
+    assert_int_equal(train(&o, &r, &err), HONE_OK);
+    o.select_hash = other;
+    assert_int_equal(train(&o, &r, &err), HONE_BAD_INPUT); /* finished with other rows */
+    assert_says(err, "finished adapter of another run");
+    j.fail_at = 0;
+    assert_int_equal(search(engine, &found, &j, &r, &outcome, &err), HONE_OK);
+    json_decref(outcome.record);
+}
+
+/* Under a limit passes have fewer rows, and the rows of a pass decide the order of additions. */
+static void test_another_memory_limit_is_another_search(void **state)
+{
+    (void)state;
+    hone_train_options o = options_for("limited");
+    hone_train_result r;
+    hone_search_outcome outcome;
+    hone_error err;
+    judge j = {.fail_at = 2};
+    assert_int_equal(search(engine, &o, &j, &r, &outcome, &err), HONE_IO);
+    o.memory_bytes = (uint64_t)1 << 40;
+    assert_int_equal(search(engine, &o, &j, &r, &outcome, &err), HONE_BAD_INPUT);
+    assert_says(err, "search of another run");
+}
+
 /* ---- the same training several times ---- */
 static hone_series series_for(const char *folder, judge *j)
 {
@@ -447,6 +492,8 @@ int main(void)
         cmocka_unit_test(test_a_search_that_is_interrupted_ends_with_the_same_bits),
         cmocka_unit_test(test_equal_scores_are_told_apart_by_the_loss_and_by_nothing_else),
         cmocka_unit_test(test_a_time_limit_gives_every_candidate_the_same_shorter_schedule),
+        cmocka_unit_test(test_other_held_out_rows_are_another_run),
+        cmocka_unit_test(test_another_memory_limit_is_another_search),
         cmocka_unit_test(test_of_several_seeds_the_best_is_kept_with_mean_and_spread),
         cmocka_unit_test(test_parts_of_a_curve_double_and_small_ones_are_gone_through_more_often),
         cmocka_unit_test(test_what_cannot_be_searched_is_refused),

@@ -131,6 +131,85 @@ static void test_figures_are_those_of_the_engine(void **state)
     hone_adapter_free(a);
 }
 
+static void test_a_row_without_a_whole_answer_is_not_asked_but_counts_in_the_loss(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"input\": \"a\", \"output\": \"b\"}\n{\"input\": \"c\", \"output\": \"defghijklmnop\"}\n"
+        "{\"input\": \"q\", \"output\": \"r\"}\n";
+    hone_adapter *a = new_adapter(engine, 0.05);
+    hone_conversations own;
+    hone_encoded_examples whole, cut;
+    hone_watch *watch;
+    hone_train_scored with = {NAN, NAN, NULL}, without = {NAN, NAN, NULL};
+    hone_error err;
+    hone_example_options options = {0};
+    const char *path = temporary_bytes("cut.jsonl", text, sizeof text - 1);
+    assert_int_equal(hone_conversations_read(path, NULL, &own, &err), HONE_OK);
+    assert_int_equal(hone_examples_encode(engine, path, &own, &options, &whole, &err), HONE_OK);
+    options = (hone_example_options){.max_tokens = (int64_t)whole.items[0].tokens.ids.n + 3,
+                                     .too_long = HONE_TOO_LONG_TRUNCATE};
+    assert_int_equal(hone_examples_encode(engine, path, &own, &options, &cut, &err), HONE_OK);
+    assert_int_equal(cut.n_truncated, 1);
+    assert_int_equal(hone_watch_create(engine, cut.items, 3, NULL, 4, 7, &watch, &err), HONE_OK);
+    assert_int_equal(hone_watch_score(watch, a, &with, &err), HONE_OK);
+    hone_watch_free(watch);
+    assert_int_equal(number_of(&with, "n"), 2);
+    assert_int_equal(strlen(json_string_value(json_object_get(with.details, "right"))), 2);
+    const json_t *samples = json_object_get(with.details, "samples");
+    assert_int_equal(json_array_size(samples), 2);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(samples, 1), "line")), 3);
+    hone_encoded_example left[] = {cut.items[0], cut.items[2]}; /* as if the row were not there */
+    assert_int_equal(hone_watch_create(engine, left, 2, NULL, 4, 7, &watch, &err), HONE_OK);
+    assert_int_equal(hone_watch_score(watch, a, &without, &err), HONE_OK);
+    hone_watch_free(watch);
+    assert_true(with.score == without.score && with.loss != without.loss);
+    assert_true(number_of(&with, "kl") == number_of(&without, "kl"));
+    assert_int_equal(hone_watch_create(engine, &cut.items[1], 1, NULL, 4, 7, &watch, &err), HONE_BAD_INPUT);
+    assert_non_null(strstr(err.message, "cut off"));
+    json_decref(with.details);
+    json_decref(without.details);
+    hone_encoded_examples_clear(&whole);
+    hone_encoded_examples_clear(&cut);
+    hone_conversations_clear(&own);
+    hone_adapter_free(a);
+}
+
+static const char *hash_of(const hone_encoded_examples *x)
+{
+    static char hex[8][65];
+    static int next;
+    char *out = hex[next++ % 8];
+    hone_watch *w;
+    hone_error err;
+    if (hone_watch_create(engine, x->items, x->n, NULL, x->longest_answer_tokens, 7, &w, &err) != HONE_OK ||
+        hone_watch_hash(w, out, &err) != HONE_OK)
+        fail_msg("%s", err.message);
+    hone_watch_free(w);
+    return out;
+}
+
+static void test_the_hash_names_everything_that_is_asked(void **state)
+{
+    (void)state;
+    char before[65];
+    snprintf(before, sizeof before, "%s", hash_of(&held));
+    assert_string_equal(hash_of(&held), before);
+    held.items[4].tokens.ids.data[2] ^= 1;
+    assert_string_not_equal(hash_of(&held), before);
+    held.items[4].tokens.ids.data[2] ^= 1;
+    held.items[4].tokens.weights[held.items[4].tokens.ids.n - 1] = 0.5f;
+    assert_string_not_equal(hash_of(&held), before);
+    held.items[4].tokens.weights[held.items[4].tokens.ids.n - 1] = 1;
+    held.longest_answer_tokens++;
+    assert_string_not_equal(hash_of(&held), before);
+    held.longest_answer_tokens--;
+    held.n--;
+    assert_string_not_equal(hash_of(&held), before);
+    held.n++;
+    assert_string_equal(hash_of(&held), before);
+}
+
 static void test_nothing_depends_on_threads(void **state)
 {
     (void)state;
@@ -179,6 +258,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_adapter_that_does_nothing_loses_nothing),
         cmocka_unit_test(test_figures_are_those_of_the_engine),
+        cmocka_unit_test(test_a_row_without_a_whole_answer_is_not_asked_but_counts_in_the_loss),
+        cmocka_unit_test(test_the_hash_names_everything_that_is_asked),
         cmocka_unit_test(test_nothing_depends_on_threads),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
