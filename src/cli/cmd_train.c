@@ -154,9 +154,7 @@ static hone_status train_all(const settings *o, hone_series *series, const hone_
         series->options = outcome.options;
         series->options.folder = folder;
     }
-    if (seeds)
-        series->options.seed = (uint64_t)json_integer_value(json_object_get(seeds, "kept"));
-    status = hone_train_curve(series, d->row_of, &curve, err);
+    status = hone_train_curve(series, (int)o->seeds, d->row_of, &curve, err);
     ending->curve = curve;
     return status;
 }
@@ -375,7 +373,7 @@ static int run(int argc, char **argv)
          "how often held-out rows are answered (default 1)"},
         {"seeds", 0, HONE_OPTION_INTEGER, &o.seeds, "N", "train with N seeds, show the spread, keep the best"},
         {"curve", 0, HONE_OPTION_FLAG, &o.curve, NULL,
-         "also train on 25, 50, 100, ... rows: what more rows would bring"},
+         "also train on 25, 50, 100, ... rows, with each seed: what more rows would bring"},
         {"train-on", 0, HONE_OPTION_TEXT, &o.train_on, "TURNS",
          "all assistant turns (default), the last, or each as an example of its own"},
         {"max-tokens", 0, HONE_OPTION_INTEGER, &o.max_tokens, "N", "of an example (default: the model's context)"},

@@ -99,17 +99,27 @@ static void show_seeds(const json_t *seeds)
 static void show_curve(const json_t *curve)
 {
     const json_t *forecasts = json_object_get(curve, "forecasts");
+    double seeds = number_of(curve, "seeds");
     size_t i;
     json_t *point;
     printf("learning curve:");
     json_array_foreach(json_object_get(curve, "points"), i, point)
+    {
         printf("%s %.0f rows %.3f", i ? "," : "", number_of(point, "rows"), number_of(point, "score"));
+        if (seeds > 1)
+            printf(" (sd %.3f)", number_of(point, "standard_deviation"));
+    }
+    if (seeds > 1)
+        printf("; means over %.0f seeds", seeds);
     putchar('\n');
     json_array_foreach(forecasts, i, point)
         printf("  with %s rows about %.2f (%.2f to %.2f); chance of a gain above %.0f points: %.0f %%\n",
                hone_number_count(number_of(point, "rows")).text, number_of(point, "score"), number_of(point, "low"),
                number_of(point, "high"), 100 * number_of(curve, "delta"), 100 * number_of(point, "p_gain"));
-    if (!forecasts)
+    if (forecasts)
+        printf(seeds > 1 ? "  the ranges cover rows and seeds\n"
+                         : "  one seed: the luck of a training is not in the ranges (--seeds 3 measures it)\n");
+    else
         printf("  %s\n", json_string_value(json_object_get(curve, "note")));
 }
 

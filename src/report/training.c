@@ -372,20 +372,17 @@ static void draw_curve(const report *r, const json_t *forecasts)
 {
     enum { LAW_POINTS = 40 };
     const json_t *measured = json_object_get(r->curve, "points"), *fit = json_object_get(r->curve, "fit");
-    size_t n = json_array_size(measured), n_forecasts = json_array_size(forecasts), n_held;
+    size_t n = json_array_size(measured), n_forecasts = json_array_size(forecasts);
     points p, f;
     double law_x[LAW_POINTS], law_y[LAW_POINTS];
     bool whole = points_create(&p, n);
     whole = points_create(&f, n_forecasts) && whole;
     for (size_t i = 0; i < n && whole; i++) {
         const json_t *point = json_array_get(measured, i);
-        n_held = strlen(text_of(point, "right"));
         p.x[i] = number_of(point, "rows");
         p.y[i] = number_of(point, "score");
-        hone_interval ci =
-            hone_wilson_interval((int64_t)llround(fmin(fmax(p.y[i], 0), 1) * (double)n_held), (int64_t)n_held, 0.05);
-        p.low[i] = ci.low;
-        p.high[i] = ci.high;
+        p.low[i] = number_of(point, "low");
+        p.high[i] = number_of(point, "high");
     }
     for (size_t i = 0; i < n_forecasts && whole; i++) {
         const json_t *point = json_array_get(forecasts, i);
@@ -420,8 +417,31 @@ static void draw_curve(const report *r, const json_t *forecasts)
     points_free(&f);
 }
 
+/* Each point's runs, where there are several. */
+static void curve_seeds(const report *r)
+{
+    size_t i, j;
+    json_t *point, *run;
+    raw(r, "<table class=\"rows\"><thead><tr><th scope=\"col\" class=\"n\">rows</th><th scope=\"col\" "
+           "class=\"n\">mean score</th><th scope=\"col\" class=\"n\">standard deviation</th><th scope=\"col\" "
+           "class=\"name\">each seed</th></tr></thead><tbody>\n");
+    json_array_foreach(json_object_get(r->curve, "points"), i, point)
+    {
+        raw(r, "<tr>");
+        cell(r, "n", hone_number_count(number_of(point, "rows")).text);
+        cell(r, "n", hone_number_score(number_of(point, "score")).text);
+        cell(r, "n", hone_number_score(number_of(point, "standard_deviation")).text);
+        raw(r, "<td>");
+        json_array_foreach(json_object_get(point, "runs"), j, run)
+            say(r, "%s%s", j ? ", " : "", hone_number_score(number_of(run, "score")).text);
+        raw(r, "</td></tr>\n");
+    }
+    raw(r, "</tbody></table>\n");
+}
+
 static void curve(const report *r)
 {
+    double seeds = number_of(r->curve, "seeds");
     const json_t *forecasts = json_object_get(r->curve, "forecasts");
     size_t i;
     json_t *f;
@@ -429,8 +449,14 @@ static void curve(const report *r)
         return;
     raw(r,
         "<h2 id=\"curve\">Learning curve</h2>\n<p>The same training on growing parts of the rows, judged by the same "
-        "held-out rows. Small parts are gone through more often, so that they are learned at all.</p>\n");
+        "held-out rows. Small parts are gone through more often, so that they are learned at all.");
+    if (seeds > 1)
+        say(r, " Each part was trained with %.0f seeds; a point is their mean, and its interval covers rows and seeds.",
+            seeds);
+    raw(r, "</p>\n");
     draw_curve(r, forecasts);
+    if (seeds > 1)
+        curve_seeds(r);
     json_array_foreach(forecasts, i, f)
     {
         raw(r, "<p>");
@@ -445,9 +471,13 @@ static void curve(const report *r)
         raw(r, "<p>");
         say(r, "No forecast: %s.", text_of(r->curve, "note"));
         raw(r, "</p>\n");
-    } else
+    } else {
         raw(r, "<p class=\"small\">One law through a few points is a rough guide; nothing is said about more than four "
-               "times the rows.</p>\n");
+               "times the rows. ");
+        raw(r, seeds > 1 ? "The ranges come from drawing held-out rows and seeds again.</p>\n"
+                         : "The ranges come from drawing held-out rows again; with one seed the luck of a training is "
+                           "not in them.</p>\n");
+    }
 }
 
 /* Samples and rows ------------------------------------------------------------------------------------------------ */

@@ -86,13 +86,32 @@ hone_power_law hone_power_law_fit(const double *sizes, const double *errors, con
     return fit_linear(&p, least_exponent * exp(range * best / GRID), &left);
 }
 
-static void mean_errors(const double *scores, size_t n_sizes, size_t n_items, const size_t *drawn, double *errors)
+/* errors [n_sizes][n_seeds] of the items drawn (NULL: each once). */
+static void mean_errors(const hone_curve_scores *c, const size_t *drawn, double *errors)
 {
-    for (size_t s = 0; s < n_sizes; s++) {
+    for (size_t run = 0; run < c->n_sizes * c->n_seeds; run++) {
         double sum = 0;
-        for (size_t i = 0; i < n_items; i++)
-            sum += scores[s * n_items + (drawn ? drawn[i] : i)];
-        errors[s] = 1 - sum / (double)n_items;
+        for (size_t i = 0; i < c->n_items; i++)
+            sum += c->scores[run * c->n_items + (drawn ? drawn[i] : i)];
+        errors[run] = 1 - sum / (double)c->n_items;
+    }
+}
+
+/* The mean over seeds drawn with replacement, moved away from the mean over all: n drawings of n have a variance too
+ * small by (n - 1)/n, which for a few seeds is much (Rao & Wu 1988, JASA 83:231). Each size draws for itself, since its
+ * trainings have nothing to do with those of another. resample 0: the mean over all. */
+static void mean_over_seeds(const hone_curve_scores *c, const double *errors, uint64_t seed, size_t resample,
+                            double *points)
+{
+    double n = (double)c->n_seeds, stretch = c->n_seeds > 1 ? sqrt(n / (n - 1)) : 0;
+    for (size_t p = 0; p < c->n_sizes; p++) {
+        const double *of = errors + p * c->n_seeds;
+        double mean = hone_mean(of, c->n_seeds), sum = 0;
+        for (size_t k = 0; k < c->n_seeds && resample > 0 && stretch > 0; k++)
+            sum += of[hone_rng_below((hone_rng_key){seed, HONE_RNG_SEED_SPREAD, (uint32_t)p}, resample * c->n_seeds + k,
+                                     c->n_seeds)] -
+                   mean;
+        points[p] = mean + stretch * sum / n;
     }
 }
 
@@ -106,29 +125,42 @@ static void summarise(hone_curve_forecast *f, const double *errors, const double
     f->p_gain = above / HONE_CURVE_RESAMPLES;
 }
 
-hone_status hone_learning_curve_fit(const double *sizes, size_t n_sizes, const double *scores, size_t n_items,
-                                    double delta, uint64_t seed, hone_learning_curve *out, hone_error *err)
+static hone_status check_scores(const hone_curve_scores *c, hone_error *err)
+{
+    if (c->n_sizes < HONE_CURVE_LEAST_SIZES || c->n_seeds < 1 || c->n_items < 1)
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "%zu sizes, %zu seeds and %zu judged rows; a curve needs %d sizes, a seed and a row",
+                         c->n_sizes, c->n_seeds, c->n_items, HONE_CURVE_LEAST_SIZES);
+    for (size_t p = 0; p < c->n_sizes; p++)
+        if (!(c->sizes[p] >= 1) || (p && !(c->sizes[p] > c->sizes[p - 1])))
+            return hone_fail(err, HONE_BAD_INPUT, "the sizes of a curve must rise");
+    for (size_t i = 0; i < c->n_sizes * c->n_seeds * c->n_items; i++)
+        if (!(c->scores[i] >= 0 && c->scores[i] <= 1))
+            return hone_fail(err, HONE_BAD_INPUT, "a curve's scores lie between 0 and 1");
+    return HONE_OK;
+}
+
+hone_status hone_learning_curve_fit(const hone_curve_scores *c, double delta, uint64_t seed, hone_learning_curve *out,
+                                    hone_error *err)
 {
     enum { FORECASTS = 2 };
-    if (n_sizes < HONE_CURVE_LEAST_SIZES || n_items < 1)
-        return hone_fail(err, HONE_BAD_INPUT, "%zu sizes and %zu judged rows; a curve needs %d sizes and a row",
-                         n_sizes, n_items, HONE_CURVE_LEAST_SIZES);
-    for (size_t s = 0; s < n_sizes; s++)
-        if (!(sizes[s] >= 1) || (s && !(sizes[s] > sizes[s - 1])))
-            return hone_fail(err, HONE_BAD_INPUT, "the sizes of a curve must rise");
-    double *errors = calloc(n_sizes, sizeof *errors), *resampled[FORECASTS], *gains[FORECASTS];
-    size_t *drawn = calloc(n_items, sizeof *drawn);
-    bool whole = errors && drawn;
+    hone_status status = check_scores(c, err);
+    if (status != HONE_OK)
+        return status;
+    double *errors = calloc(c->n_sizes * c->n_seeds, sizeof *errors), *points = calloc(c->n_sizes, sizeof *points);
+    double *resampled[FORECASTS], *gains[FORECASTS], largest = c->sizes[c->n_sizes - 1];
+    size_t *drawn = calloc(c->n_items, sizeof *drawn);
+    bool whole = errors && points && drawn;
     for (int f = 0; f < FORECASTS; f++) {
         resampled[f] = calloc(HONE_CURVE_RESAMPLES, sizeof(double));
         gains[f] = calloc(HONE_CURVE_RESAMPLES, sizeof(double));
         whole = whole && resampled[f] && gains[f];
     }
-    double largest = sizes[n_sizes - 1];
     if (!whole)
         goto done;
-    mean_errors(scores, n_sizes, n_items, NULL, errors);
-    out->law = hone_power_law_fit(sizes, errors, sizes, n_sizes);
+    mean_errors(c, NULL, errors);
+    mean_over_seeds(c, errors, seed, 0, points);
+    out->law = hone_power_law_fit(c->sizes, points, c->sizes, c->n_sizes);
     for (int f = 0; f < FORECASTS; f++) {
         hone_curve_forecast *forecast = &out->forecasts[f];
         forecast->size = largest * (f ? 4 : 2);
@@ -136,10 +168,12 @@ hone_status hone_learning_curve_fit(const double *sizes, size_t n_sizes, const d
         forecast->gain = hone_power_law_at(out->law, largest) - forecast->error;
     }
     for (size_t r = 0; r < HONE_CURVE_RESAMPLES; r++) {
-        for (size_t i = 0; i < n_items; i++)
-            drawn[i] = (size_t)hone_rng_below((hone_rng_key){seed, HONE_RNG_BOOTSTRAP, 1}, r * n_items + i, n_items);
-        mean_errors(scores, n_sizes, n_items, drawn, errors);
-        hone_power_law law = hone_power_law_fit(sizes, errors, sizes, n_sizes);
+        for (size_t i = 0; i < c->n_items; i++)
+            drawn[i] =
+                (size_t)hone_rng_below((hone_rng_key){seed, HONE_RNG_BOOTSTRAP, 1}, r * c->n_items + i, c->n_items);
+        mean_errors(c, drawn, errors);
+        mean_over_seeds(c, errors, seed, r + 1, points);
+        hone_power_law law = hone_power_law_fit(c->sizes, points, c->sizes, c->n_sizes);
         for (int f = 0; f < FORECASTS; f++) {
             resampled[f][r] = hone_power_law_at(law, out->forecasts[f].size);
             gains[f][r] = hone_power_law_at(law, largest) - resampled[f][r];
@@ -153,6 +187,7 @@ done:
         free(gains[f]);
     }
     free(errors);
+    free(points);
     free(drawn);
     return whole ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory");
 }

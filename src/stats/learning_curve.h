@@ -5,7 +5,9 @@
  *
  * by weighted least squares, a point counting in proportion to its n (the law holds for large n; Hestness et al. 2017,
  * arXiv 1712.00409; Viering & Loog 2023, "The Shape of Learning Curves"). Uncertainty: the judged items are drawn again
- * with replacement, the same for every size since all sizes are judged on the same items, and the law is fitted anew.
+ * with replacement, the same for every size since all sizes are judged on the same items, and so are each size's
+ * training seeds where it was trained with several; the law is fitted anew. What is forecast is then the mean over
+ * seeds and items that were not seen. With one seed the luck of a training is not in the range.
  * Nothing is forecast beyond four times the largest size: a single power law misleads there, and also below a few dozen
  * examples (arXiv 2303.01598). */
 #ifndef HONE_STATS_LEARNING_CURVE_H
@@ -35,9 +37,16 @@ typedef struct hone_learning_curve {
     hone_curve_forecast forecasts[2];
 } hone_learning_curve;
 
-/* sizes [n_sizes], rising; scores [n_sizes][n_items], each from 0 to 1. HONE_BAD_INPUT: fewer than
- * HONE_CURVE_LEAST_SIZES sizes, no items, sizes that do not rise. */
-hone_status hone_learning_curve_fit(const double *sizes, size_t n_sizes, const double *scores, size_t n_items,
-                                    double delta, uint64_t seed, hone_learning_curve *out, hone_error *err);
+/* How each of the judged items was answered after each training. */
+typedef struct hone_curve_scores {
+    const double *sizes;  /* [n_sizes], rising, from 1 */
+    const double *scores; /* [n_sizes][n_seeds][n_items], each from 0 to 1 */
+    size_t n_sizes, n_seeds, n_items;
+} hone_curve_scores;
+
+/* HONE_BAD_INPUT: fewer than HONE_CURVE_LEAST_SIZES sizes, no seeds or items, sizes that do not rise, scores outside 0
+ * to 1. */
+hone_status hone_learning_curve_fit(const hone_curve_scores *scores, double delta, uint64_t seed,
+                                    hone_learning_curve *out, hone_error *err);
 
 #endif

@@ -36,10 +36,13 @@ enum { HONE_CURVE_LEAST_STEPS = 40 };
 double hone_curve_epochs(double epochs, size_t n_examples, int batch);
 
 /* The learning curve: the parts of the rows (row_of[i]: the place of example i's row among all, not falling), each
- * trained in folder/curve/N and judged by the same held-out rows; the whole one is the run in options.folder, which
- * must have finished. Fits err(n) = a + b n^-c (stats/learning_curve.h) and writes folder/curve.json:
- * {"points": [{"rows", "score", "steps", "epochs", "right"}], "fit": {"a", "b", "c"}, "forecasts": [{"rows", "score",
- * "low", "high", "gain", "p_gain"}], "delta", "note"}. */
-hone_status hone_train_curve(const hone_series *series, const size_t *row_of, json_t **record, hone_error *err);
+ * trained with seeds options.seed, +1, ... in folder/curve/N/seed-S and judged by the same held-out rows. The whole
+ * ones are the runs of hone_train_seeds (folder/seed-S), with one seed the run in the folder itself; what has finished
+ * is found. Fits err(n) = a + b n^-c (stats/learning_curve.h) to the means over seeds and writes folder/curve.json:
+ * {"points": [{"rows", "score", "standard_deviation", "low", "high", "epochs", "seconds", "runs": [{"seed", "score",
+ * "steps", "right"}]}], "fit": {"a", "b", "c"}, "forecasts": [{"rows", "score", "low", "high", "gain", "p_gain"}],
+ * "delta", "seed", "seeds", "note"}. */
+hone_status hone_train_curve(const hone_series *series, int n_seeds, const size_t *row_of, json_t **record,
+                             hone_error *err);
 
 #endif

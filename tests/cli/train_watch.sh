@@ -66,6 +66,25 @@ grep -q 'id="seeds"' seeds/report.html || fail "the report lacks the seeds"
 train --curve --epochs 1 -o curve > curve.out 2> curve.err || fail "--curve"
 grep -q "learning curve: 25 rows" curve.out || fail "no curve"
 grep -q 'id="curve"' curve/report.html || fail "the report lacks the curve"
+grep -q "luck of a training is not in" curve/report.html && fail "no forecast has a range" # three sizes only
+train --curve --seeds 2 --epochs 1 --threads 1 -o both > both.out 2> both.err || fail "--curve --seeds"
+grep -q "learning curve: 25 rows .*(sd .*means over 2 seeds" both.out || fail "no means over seeds"
+grep -q "Each part was trained with 2 seeds" both/report.html || fail "the report lacks the seeds of the curve"
+for run in both/curve/25/seed-0 both/curve/50/seed-1 both/seed-1; do [ -f $run/hone.json ] || fail "no $run"; done
+cp both/curve.json before.json
+train --curve --seeds 2 --epochs 1 --threads 1 -o both --json > again.out 2> again.err || fail "--curve --seeds again"
+cmp -s before.json both/curve.json || fail "a curve made again differs"
+grep -q '"seeds": 2' again.out || fail "the JSON does not say how many seeds"
+for wait in 0.2 0.3; do
+    env HONE_CHECKPOINT_SECONDS=0 "$hone" train -m tiny.gguf colours.csv --curve --seeds 2 --epochs 1 --threads 1 -o stopped > stopped.out 2> stopped.err &
+    pid=$!
+    sleep $wait
+    kill -9 $pid 2> /dev/null
+    wait $pid 2> /dev/null
+done
+train --curve --seeds 2 --epochs 1 --threads 1 -o stopped > stopped.out 2> stopped.err || fail "going on with a curve"
+grep -v '"seconds"' both/curve.json > whole.json
+grep -v '"seconds"' stopped/curve.json | cmp -s - whole.json || fail "a curve that was killed ends otherwise"
 
 # What judges by held-out rows needs some.
 for option in --auto "--seeds 2" --curve "--patience 1"; do

@@ -433,6 +433,167 @@ static void test_parts_of_a_curve_double_and_small_ones_are_gone_through_more_of
     assert_true(hone_curve_epochs(3, 10, 16) == 25);
 }
 
+/* As judge_adapter, and says which of four made rows were right: those whose threshold the likelihood is above. */
+static hone_status judge_rows(void *context, const hone_adapter *adapter, hone_train_scored *out, hone_error *err)
+{
+    hone_status status = judge_adapter(context, adapter, out, err);
+    char right[5] = "0000";
+    for (int i = 0; i < 4 && status == HONE_OK; i++)
+        right[i] = out->score > pow(10, -2 * i - 1) ? '1' : '0';
+    if (status == HONE_OK)
+        out->details = json_pack("{s:i, s:s}", "n", 4, "right", right);
+    return status;
+}
+
+static json_t *load(const char *name)
+{
+    return json_load_file(temporary_path(name), 0, NULL);
+}
+
+/* Seconds are the only thing that two runs need not share. */
+static void forget_seconds(json_t *curve)
+{
+    size_t i;
+    json_t *point;
+    json_array_foreach(json_object_get(curve, "points"), i, point) json_object_del(point, "seconds");
+}
+
+/* 12 examples that stand for rows 0, 20, ... 220, so parts of 25, 50, 100 and 221 rows with 2, 3, 5 and 12 of them. */
+static size_t row_of[N_EXAMPLES];
+
+static void test_each_part_of_a_curve_is_trained_with_each_seed(void **state)
+{
+    (void)state;
+    enum { SEEDS = 2 };
+    static const size_t n_examples[] = {2, 3, 5, 12}, rows[] = {25, 50, 100, 221};
+    judge j = {0};
+    hone_series series = series_for("curve", &j);
+    series.score = judge_rows;
+    hone_train_result kept;
+    hone_search_outcome outcome;
+    hone_error err;
+    json_t *seeds, *curve, *point, *run;
+    for (size_t i = 0; i < N_EXAMPLES; i++)
+        row_of[i] = 20 * i;
+    assert_int_equal(hone_train_seeds(&series, SEEDS, NULL, 0, &kept, &seeds, &outcome, &err), HONE_OK);
+    int asked = j.asked;
+    if (hone_train_curve(&series, SEEDS, row_of, &curve, &err) != HONE_OK)
+        fail_msg("%s", err.message);
+    assert_true(j.asked > asked);
+    size_t p, k;
+    json_array_foreach(json_object_get(curve, "points"), p, point)
+    {
+        double sum = 0, square = 0, of_seed[SEEDS];
+        assert_int_equal(json_integer_value(json_object_get(point, "rows")), rows[p]);
+        json_array_foreach(json_object_get(point, "runs"), k, run)
+        {
+            const char *right = json_string_value(json_object_get(run, "right"));
+            of_seed[k] = 0;
+            for (size_t i = 0; i < 4; i++)
+                of_seed[k] += 0.25 * (right[i] == '1');
+            sum += of_seed[k];
+            /* The run is the one that it is alone. */
+            char name[64], alone[64];
+            hone_train_options o = series.options;
+            hone_train_result r;
+            judge own = {engine, 0, 0, false};
+            if (p < 3)
+                snprintf(name, sizeof name, "curve/curve/%zu/seed-%zu", rows[p], 5 + k);
+            else
+                snprintf(name, sizeof name, "curve/seed-%zu", 5 + k);
+            snprintf(alone, sizeof alone, "alone-%zu-%zu", rows[p], k);
+            o.seed = 5 + k;
+            o.epochs = p < 3 ? 25 : EPOCHS; /* a step a pass or two, so more passes, up to 25 */
+            if (p == 2)
+                o.epochs = 20; /* 40 steps of 2 a pass */
+            o.folder = strcpy((char[300]){0}, temporary_path(alone));
+            assert_int_equal(hone_train(engine, examples, n_examples[p], &o, judge_rows, &own, NULL, &r, &err),
+                             HONE_OK);
+            assert_string_equal(adapter_hash(name), adapter_hash(alone));
+            assert_int_equal(json_integer_value(json_object_get(run, "seed")), 5 + (int)k);
+        }
+        assert_int_equal(k, SEEDS);
+        for (k = 0; k < SEEDS; k++)
+            square += (of_seed[k] - sum / SEEDS) * (of_seed[k] - sum / SEEDS);
+        double score = json_number_value(json_object_get(point, "score"));
+        assert_true(fabs(score - sum / SEEDS) < 1e-12);
+        assert_true(fabs(json_number_value(json_object_get(point, "standard_deviation")) - sqrt(square)) < 1e-12);
+        assert_true(json_number_value(json_object_get(point, "low")) <= score + 1e-12);
+        assert_true(json_number_value(json_object_get(point, "high")) >= score - 1e-12);
+    }
+    assert_int_equal(p, 4);
+    assert_int_equal(json_array_size(json_object_get(curve, "forecasts")), 2);
+    json_decref(curve);
+    /* Asked again, nothing is trained. */
+    j.asked = 0;
+    assert_int_equal(hone_train_curve(&series, SEEDS, row_of, &curve, &err), HONE_OK);
+    assert_int_equal(j.asked, 0);
+    json_t *written = load("curve/curve.json");
+    assert_true(json_is_object(written));
+    json_decref(written);
+    json_decref(curve);
+    /* What a curve cannot be. */
+    assert_int_equal(hone_train_curve(&series, 0, row_of, &curve, &err), HONE_BAD_INPUT);
+    assert_null(curve);
+    assert_int_equal(hone_train_curve(&series, HONE_SERIES_MOST_SEEDS + 1, row_of, &curve, &err), HONE_BAD_INPUT);
+    assert_says(err, "33 seeds");
+    series.score = NULL;
+    assert_int_equal(hone_train_curve(&series, SEEDS, row_of, &curve, &err), HONE_BAD_INPUT);
+    assert_says(err, "held out");
+    /* A part that says nothing of its rows. */
+    series.score = judge_rows;
+    temporary_file("curve/curve/50/seed-6/metrics.jsonl", "{\"step\": 1}\n");
+    assert_int_equal(hone_train_curve(&series, SEEDS, row_of, &curve, &err), HONE_BAD_FORMAT);
+    assert_says(err, "curve/50/seed-6: metrics.jsonl lacks the score");
+    json_decref(seeds);
+}
+
+/* Stopped at every one of its scores in turn, a curve ends as an undisturbed one. */
+static void test_a_curve_over_seeds_that_is_interrupted_ends_the_same(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_EXAMPLES; i++)
+        row_of[i] = 20 * i;
+    int stops = 0;
+    for (hone_status status = HONE_IO; status == HONE_IO; stops++) {
+        judge ill = {.fail_at = 12};
+        hone_series series = series_for("stopped", &ill);
+        hone_train_result kept;
+        hone_search_outcome outcome;
+        hone_error err;
+        json_t *seeds = NULL, *curve = NULL;
+        series.score = judge_rows;
+        series.options.checkpoint_seconds = 0;
+        memset(&err, 0, sizeof err);
+        status = hone_train_seeds(&series, 2, NULL, 0, &kept, &seeds, &outcome, &err);
+        if (status == HONE_OK)
+            status = hone_train_curve(&series, 2, row_of, &curve, &err);
+        if (status != HONE_OK && status != HONE_IO)
+            fail_msg("%s", err.message);
+        json_decref(seeds);
+        json_decref(curve);
+        assert_true(stops < 100);
+    }
+    assert_true(stops > 10);
+    judge j = {0};
+    hone_series series = series_for("at once", &j);
+    hone_train_result kept;
+    hone_search_outcome outcome;
+    hone_error err;
+    json_t *seeds, *curve;
+    series.score = judge_rows;
+    assert_int_equal(hone_train_seeds(&series, 2, NULL, 0, &kept, &seeds, &outcome, &err), HONE_OK);
+    assert_int_equal(hone_train_curve(&series, 2, row_of, &curve, &err), HONE_OK);
+    json_decref(curve);
+    json_decref(seeds);
+    json_t *a = load("stopped/curve.json"), *b = load("at once/curve.json");
+    forget_seconds(a);
+    forget_seconds(b);
+    assert_true(json_equal(a, b));
+    json_decref(a);
+    json_decref(b);
+}
+
 static void test_what_cannot_be_searched_is_refused(void **state)
 {
     (void)state;
@@ -496,6 +657,8 @@ int main(void)
         cmocka_unit_test(test_another_memory_limit_is_another_search),
         cmocka_unit_test(test_of_several_seeds_the_best_is_kept_with_mean_and_spread),
         cmocka_unit_test(test_parts_of_a_curve_double_and_small_ones_are_gone_through_more_often),
+        cmocka_unit_test(test_each_part_of_a_curve_is_trained_with_each_seed),
+        cmocka_unit_test(test_a_curve_over_seeds_that_is_interrupted_ends_the_same),
         cmocka_unit_test(test_what_cannot_be_searched_is_refused),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
