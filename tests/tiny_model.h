@@ -73,9 +73,13 @@ static inline void tiny_vocabulary(gguf_writer *w, const char *chat_template, bo
                           "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}");
 }
 
-/* chat_template NULL: one like ChatML. */
-static inline hone_status tiny_model_write_as(const char *path, const char *chat_template, bool add_bos,
-                                              hone_error *err)
+typedef struct tiny_more {
+    int rows_more;     /* of the embedding than there are tokens */
+    float rope_factor; /* by which rope_freqs.weight divides every frequency; 0: there is no such tensor */
+} tiny_more;
+
+static inline hone_status tiny_model_write_with(const char *path, const char *chat_template, bool add_bos,
+                                                tiny_more more, hone_error *err)
 {
     static const char *const linears[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
                                           "ffn_gate", "ffn_up", "ffn_down"};
@@ -93,7 +97,7 @@ static inline hone_status tiny_model_write_as(const char *path, const char *chat
     gguf_add_f32(&w, "llama.rope.freq_base", 10000);
     gguf_add_f32(&w, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
     tiny_vocabulary(&w, chat_template, add_bos);
-    tiny_add(&t, "token_embd.weight", 3, TINY_VOCAB, TINY_EMBD, 0);
+    tiny_add(&t, "token_embd.weight", 3, TINY_VOCAB + more.rows_more, TINY_EMBD, 0);
     tiny_add(&t, "output_norm.weight", 0, 1, TINY_EMBD, 2); /* so that answers differ clearly */
     for (int l = 0; l < TINY_LAYERS; l++) {
         snprintf(name, sizeof name, "blk.%d.attn_norm.weight", l);
@@ -105,7 +109,20 @@ static inline hone_status tiny_model_write_as(const char *path, const char *chat
             tiny_add(&t, name, (i + l * 3) % N_TINY_FORMATS, shapes[i][0], shapes[i][1], 0);
         }
     }
+    if (more.rope_factor > 0) {
+        gguf_begin_tensor(&t, "rope_freqs.weight", HONE_F32, 1, TINY_HEAD_DIM / 2, 1);
+        for (int i = 0; i < TINY_HEAD_DIM / 2; i++)
+            hone_buffer_append(&t.data, &more.rope_factor, 4);
+        gguf_end_tensor(&t);
+    }
     return gguf_write_model(&w, &t, path, err);
+}
+
+/* chat_template NULL: one like ChatML. */
+static inline hone_status tiny_model_write_as(const char *path, const char *chat_template, bool add_bos,
+                                              hone_error *err)
+{
+    return tiny_model_write_with(path, chat_template, add_bos, (tiny_more){0}, err);
 }
 
 static inline hone_status tiny_model_write(const char *path, hone_error *err)

@@ -73,8 +73,9 @@ static hone_status check_settings(const settings *o, const hone_arguments *argum
     if (o->full && (o->auto_what || o->seeds > 1 || o->curve))
         return hone_fail(err, HONE_BAD_INPUT,
                          "--full trains once: --auto, --seeds and --curve go with adapters, or run it several times");
-    if (o->rank != NOT_GIVEN && (o->rank < 1 || o->rank > 4096))
-        return hone_fail(err, HONE_BAD_INPUT, "--rank %lld; 1 to 4096 are possible", (long long)o->rank);
+    if (o->rank != NOT_GIVEN && (o->rank < 1 || o->rank > HONE_MAX_ADAPTER_RANK))
+        return hone_fail(err, HONE_BAD_INPUT, "--rank %lld; 1 to %d are possible", (long long)o->rank,
+                         HONE_MAX_ADAPTER_RANK);
     if (o->batch < 1 || o->batch > 4096)
         return hone_fail(err, HONE_BAD_INPUT, "--batch %lld; 1 to 4096 are possible", (long long)o->batch);
     if (o->seeds < 1 || o->seeds > HONE_SERIES_MOST_SEEDS || o->patience < 0 || o->patience > 1000 || o->steps < 0 ||

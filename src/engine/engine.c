@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_CACHE_MIB = 512, DEFAULT_BATCH_ROWS = 512, MAX_ADAPTER_RANK = 256 };
+enum { DEFAULT_CACHE_MIB = 512, DEFAULT_BATCH_ROWS = 512 };
 
 static hone_status open_template(hone_engine *engine, hone_error *err)
 {
@@ -61,12 +61,13 @@ static hone_status open_memory(hone_engine *engine, const hone_engine_options *o
     if (status == HONE_OK)
         status = hone_page_cache_create((int32_t)n_pages, HONE_PAGE_TOKENS, &engine->pages, err);
     if (status == HONE_OK)
-        status =
-            hone_workspace_create(engine->model, engine->max_batch_rows, MAX_ADAPTER_RANK, &engine->workspace, err);
+        status = hone_workspace_create(engine->model, engine->max_batch_rows, HONE_MAX_ADAPTER_RANK, &engine->workspace,
+                                       err);
     int n_threads = hone_thread_pool_size(hone_ops_pool(engine->ops));
     for (; status == HONE_OK && engine->n_samplers < HONE_MAX_SAMPLERS && engine->n_samplers < n_threads;
          engine->n_samplers++)
-        status = hone_sampler_create(engine->ops, c->n_vocab, &engine->samplers[engine->n_samplers], err);
+        status = hone_sampler_create(engine->ops, hone_tokenizer_size(engine->tokenizer),
+                                     &engine->samplers[engine->n_samplers], err);
     if (status == HONE_OK)
         status = hone_schedule_create(engine, err);
     return status;
@@ -291,9 +292,9 @@ hone_status hone_engine_load_adapter(hone_engine *engine, const char *folder, ho
     hone_status status = hone_adapter_load(engine->model, folder, &adapter, err);
     if (status != HONE_OK)
         return status;
-    if (adapter->rank > MAX_ADAPTER_RANK)
+    if (adapter->rank > HONE_MAX_ADAPTER_RANK)
         status = hone_fail(err, HONE_UNSUPPORTED, "%s: rank %d; the engine serves ranks up to %d", folder,
-                           adapter->rank, MAX_ADAPTER_RANK);
+                           adapter->rank, HONE_MAX_ADAPTER_RANK);
     else if (adapter->base_hash[0] && strcmp(adapter->base_hash, hone_engine_model_hash(engine)) != 0)
         status = hone_fail(
             err, HONE_BAD_INPUT,

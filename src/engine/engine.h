@@ -117,6 +117,8 @@ hone_status hone_engine_add_adapter(hone_engine *engine, hone_adapter *adapter, 
 /* No open ticket may use it. */
 void hone_engine_drop_adapter(hone_engine *engine, hone_adapter *adapter);
 
+enum { HONE_MAX_ADAPTER_RANK = 256 }; /* of an adapter that the engine computes with, while it is tuned too */
+
 typedef enum hone_finish {
     HONE_FINISH_STOP,   /* the model ended its turn, or a stop string came */
     HONE_FINISH_LENGTH, /* max_new_tokens reached */

@@ -104,7 +104,7 @@ void hone_generation_prompt_row(hone_generation *g, int64_t position, const floa
 {
     const hone_request *r = g->request;
     hone_response *out = g->response;
-    int64_t n_vocab = g->engine->model->config.n_vocab;
+    int64_t n_vocab = hone_tokenizer_size(g->engine->tokenizer);
     if (position < (int64_t)r->n_ids - 1) {
         out->prompt_logprobs[position + 1] = (float)((double)logits[r->ids[position + 1]] - lse);
         if (r->n_top_prompt > 0)
@@ -129,7 +129,7 @@ bool hone_generation_add(hone_generation *g, int32_t id, const float *logits, do
     hone_response *out = g->response;
     float logprob = (float)((double)logits[id] - lse);
     if (r->n_top_output > 0)
-        hone_top_tokens(logits, engine->model->config.n_vocab, lse, r->n_top_output,
+        hone_top_tokens(logits, hone_tokenizer_size(engine->tokenizer), lse, r->n_top_output,
                         out->top_output + out->n_ids * (size_t)r->n_top_output);
     if (hone_tokenizer_is_end(engine->tokenizer, id)) {
         out->end_id = id;

@@ -115,6 +115,7 @@ static int32_t pages_needed(const hone_engine *engine, const hone_request *r)
 static hone_status check_request(const hone_engine *engine, const hone_request *r, hone_error *err)
 {
     const hone_model_config *c = &engine->model->config;
+    int32_t n_tokens = hone_tokenizer_size(engine->tokenizer); /* the embedding may have more rows: no tokens */
     if (r->n_ids < 1)
         return hone_fail(err, HONE_BAD_INPUT, "the prompt has no tokens");
     int64_t total = (int64_t)r->n_ids + tokens_after_prompt(r);
@@ -125,9 +126,11 @@ static hone_status check_request(const hone_engine *engine, const hone_request *
             "or ask for less (on the command line, --truncate shortens it)",
             r->n_ids, (long long)tokens_after_prompt(r), (long long)c->n_context);
     for (size_t t = 0; t < r->n_ids; t++)
-        if (r->ids[t] < 0 || r->ids[t] >= c->n_vocab)
-            return hone_fail(err, HONE_BAD_INPUT, "token id %d; the vocabulary has %lld", r->ids[t],
-                             (long long)c->n_vocab);
+        if (r->ids[t] < 0 || r->ids[t] >= n_tokens)
+            return hone_fail(err, HONE_BAD_INPUT, "token id %d; the vocabulary has %d", r->ids[t], n_tokens);
+    if (r->adapter && r->adapter->rank > HONE_MAX_ADAPTER_RANK)
+        return hone_fail(err, HONE_BAD_INPUT, "an adapter of rank %d; the engine computes ranks up to %d",
+                         r->adapter->rank, HONE_MAX_ADAPTER_RANK);
     if (r->adapter && !r->adapter->hash[0])
         return hone_fail(err, HONE_BAD_INPUT, "the adapter has no hash, by which the cache would tell it from others");
     int32_t pages = pages_needed(engine, r), have = hone_page_cache_total(engine->pages);
@@ -135,7 +138,7 @@ static hone_status check_request(const hone_engine *engine, const hone_request *
     if (pages > have)
         return hone_fail(err, HONE_NO_MEMORY, "%lld tokens need %zu bytes of key-value cache; the engine has %zu",
                          (long long)total, (size_t)pages * page_bytes, (size_t)have * page_bytes);
-    return hone_generation_check(r, c->n_vocab, err);
+    return hone_generation_check(r, n_tokens, err);
 }
 
 /* Memory for the whole way of a ticket, so that no step can run out of it. */

@@ -216,6 +216,27 @@ static hone_status read_vector(hone_model *model, const hone_gguf *file, const c
     return HONE_OK;
 }
 
+/* Factors by which a converter has stretched each rotary frequency (Llama 3.1). Without them every number would be
+ * wrong, so a file that has them is refused; factors of 1 change nothing. */
+static hone_status check_rope_factors(const hone_gguf *file, hone_error *err)
+{
+    const hone_gguf_tensor *t = hone_gguf_find_tensor(file, "rope_freqs.weight");
+    if (!t)
+        return HONE_OK;
+    bool plain = t->dtype == HONE_F32;
+    for (size_t i = 0; plain && i < t->size_bytes / sizeof(float); i++) {
+        float factor;
+        memcpy(&factor, t->data + i * sizeof factor, sizeof factor);
+        plain = factor == 1.0f;
+    }
+    return plain
+               ? HONE_OK
+               : hone_fail(err, HONE_UNSUPPORTED,
+                           "%s: tensor \"rope_freqs.weight\" scales the rotary frequencies, as in Llama 3.1; hone runs "
+                           "models without it: take one with a plain rotary base",
+                           file->map.path);
+}
+
 static hone_status read_matrix(hone_model *model, const hone_gguf *file, const char *name, int64_t n_out, int64_t n_in,
                                hone_weight **out, hone_error *err)
 {
@@ -279,7 +300,7 @@ hone_status hone_model_open(hone_ops *ops, const hone_gguf *file, hone_model **o
         status = hone_fail(err, HONE_NO_MEMORY, "out of memory");
         goto done;
     }
-    if ((status = read_config(file, c, err)) != HONE_OK)
+    if ((status = read_config(file, c, err)) != HONE_OK || (status = check_rope_factors(file, err)) != HONE_OK)
         goto done;
     const hone_gguf_tensor *embeddings;
     if ((status = find_tensor(file, "token_embd.weight", c->n_embd, 0, &embeddings, err)) != HONE_OK)

@@ -17,7 +17,9 @@ static json_t *number(double logprob)
 
 static const char *token_bytes(const hone_server *server, int32_t id, size_t *length)
 {
-    return hone_tokenizer_piece(hone_engine_get_tokenizer(server->engine), id, length, NULL);
+    *length = 0;
+    const char *piece = hone_tokenizer_piece(hone_engine_get_tokenizer(server->engine), id, length, NULL);
+    return piece ? piece : "";
 }
 
 /* The best tokens beside generated token i, and beside token i of the prompt; NULL where none were asked for. */

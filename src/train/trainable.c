@@ -88,6 +88,9 @@ static hone_status create_adapter(hone_trainable *t, const hone_train_options *o
     hone_status status = hone_layers_choose(o->layers, o->frozen, n_layers, layers, &n_chosen, err);
     if (status == HONE_OK)
         status = hone_adapter_create_chosen(&model->config, &choice, &t->adapter, err);
+    if (status == HONE_OK && t->adapter->rank > HONE_MAX_ADAPTER_RANK)
+        status = hone_fail(err, HONE_BAD_INPUT, "rank %d; what is tuned here is scored and served with ranks up to %d",
+                           t->adapter->rank, HONE_MAX_ADAPTER_RANK);
     free(layers);
     if (status != HONE_OK)
         return status;

@@ -53,7 +53,7 @@ refused 'match no layer' --targets nothing_like_it
 refused 'is not a regular expression' --targets '('
 refused 'rank 33' --rank 33
 refused 'rank 33' --rank-of k_proj=33 --dora
-refused '--rank 5000; 1 to 4096' --rank 5000
+refused '--rank 257; 1 to 256' --rank 257
 refused 'is not PATTERN=RANK, as in q_proj=8' --rank-of down_proj
 refused 'no_such' --rank-of no_such=4
 refused 'block' --layers 7

@@ -347,6 +347,73 @@ static void test_requests_that_cannot_be_sampled_are_refused(void **state)
     }
 }
 
+static hone_status open_with(tiny_more more, hone_engine **e, hone_error *err)
+{
+    const char *path = temporary_path("odd.gguf");
+    assert_int_equal(tiny_model_write_with(path, NULL, false, more, err), HONE_OK);
+    hone_engine_options options = {.n_threads = 1, .cache_bytes = 8u << 20};
+    return hone_engine_open(path, &options, e, err);
+}
+
+/* Embeddings are often padded with rows that no token has: with twenty times as many, the greatest logit is one of
+ * theirs nearly always. */
+static void test_rows_of_the_embedding_that_are_no_token_are_never_offered(void **state)
+{
+    (void)state;
+    hone_engine *odd;
+    hone_error err;
+    if (open_with((tiny_more){.rows_more = 20 * TINY_VOCAB}, &odd, &err) != HONE_OK)
+        fail_msg("%s", err.message);
+    for (int sampled = 0; sampled < 2; sampled++) {
+        hone_response out;
+        hone_request r = {.ids = prompt, .n_ids = PROMPT, .max_new_tokens = 20, .n_top = 20, .n_top_output = 20};
+        r.sampling.temperature = sampled;
+        if (hone_engine_run(odd, &r, 1, &out, NULL, &err) != HONE_OK)
+            fail_msg("%s", err.message);
+        assert_true(out.n_ids > 0);
+        double top = 0;
+        for (size_t i = 0; i < 20; i++) {
+            assert_in_range(out.top[i].id, 0, TINY_VOCAB - 1);
+            assert_in_range(out.top_output[i].id, 0, TINY_VOCAB - 1);
+            top += exp((double)out.top[i].logprob);
+        }
+        assert_true(top > 0 && top < 0.9); /* the rows that are no token keep their part of the probability */
+        for (size_t i = 0; i < out.n_ids; i++)
+            assert_in_range(out.ids[i], 0, TINY_VOCAB - 1);
+        hone_response_clear(&out);
+    }
+    int32_t no_token = TINY_VOCAB;
+    hone_response out;
+    hone_request r = {.ids = &no_token, .n_ids = 1, .n_top = 1};
+    assert_int_equal(hone_engine_run(odd, &r, 1, &out, NULL, &err), HONE_BAD_INPUT);
+    hone_engine_close(odd);
+}
+
+static void test_stretched_rotary_frequencies_are_refused_and_not_left_out(void **state)
+{
+    (void)state;
+    hone_engine *odd;
+    hone_error err;
+    assert_int_equal(open_with((tiny_more){.rope_factor = 8}, &odd, &err), HONE_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "rope_freqs.weight"));
+    assert_int_equal(open_with((tiny_more){.rope_factor = 1}, &odd, &err), HONE_OK);
+    hone_engine_close(odd);
+}
+
+static void test_an_adapter_of_a_higher_rank_than_the_workspace_has_is_refused(void **state)
+{
+    (void)state;
+    hone_adapter *a;
+    hone_error err;
+    hone_response out;
+    assert_int_equal(hone_adapter_create(&hone_engine_get_model(engine)->config, 4, 8, &a, &err), HONE_OK);
+    a->rank = HONE_MAX_ADAPTER_RANK + 1;
+    hone_request r = {.ids = prompt, .n_ids = PROMPT, .n_top = 1, .adapter = a};
+    assert_int_equal(hone_engine_run(engine, &r, 1, &out, NULL, &err), HONE_BAD_INPUT);
+    assert_non_null(strstr(err.message, "rank 257; the engine computes ranks up to 256"));
+    hone_adapter_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +425,9 @@ int main(void)
         cmocka_unit_test(test_log_probabilities_of_an_answer_are_those_of_the_same_tokens_as_a_prompt),
         cmocka_unit_test(test_sampled_answers_have_the_same_bits_in_any_company),
         cmocka_unit_test(test_requests_that_cannot_be_sampled_are_refused),
+        cmocka_unit_test(test_rows_of_the_embedding_that_are_no_token_are_never_offered),
+        cmocka_unit_test(test_stretched_rotary_frequencies_are_refused_and_not_left_out),
+        cmocka_unit_test(test_an_adapter_of_a_higher_rank_than_the_workspace_has_is_refused),
     };
     return cmocka_run_group_tests(tests, start, end);
 }
