@@ -150,14 +150,15 @@ static json_t *chat_logprobs(const hone_server *server, const hone_asked *a, con
 }
 
 json_t *hone_answer_logprobs(const hone_server *server, const hone_asked *a, const hone_answer *answer, size_t from,
-                             size_t to, size_t text_offset)
+                             size_t to, size_t *text_offset)
 {
     if (a->n_logprobs < 0)
         return json_null();
     if (a->chat)
         return chat_logprobs(server, a, answer, from, to);
-    lists l = lists_begin(server, a, text_offset);
+    lists l = lists_begin(server, a, *text_offset);
     add_generated(&l, answer, from, to);
+    *text_offset = l.offset;
     return lists_end(&l);
 }
 
@@ -210,7 +211,7 @@ static json_t *chat_choice(const hone_server *server, const hone_asked *a, const
     const hone_response *r = &answer->response;
     return json_pack("{s:{s:s, s:o, s:n}, s:o, s:s}", "message", "role", "assistant", "content",
                      hone_api_text(r->text, strlen(r->text)), "refusal", "logprobs",
-                     hone_answer_logprobs(server, a, answer, 0, r->n_ids, 0), "finish_reason",
+                     hone_answer_logprobs(server, a, answer, 0, r->n_ids, &(size_t){0}), "finish_reason",
                      hone_answer_finish(r->finish));
 }
 

@@ -11,10 +11,10 @@ json_t *hone_answer_document(const hone_server *server, const hone_asked *asked,
 json_t *hone_answer_usage(const hone_asked *asked, hone_call *call);
 /* What every document and chunk begins with: id, object, created, model. `what` is "chat.completion.chunk", ... */
 json_t *hone_answer_head(const hone_server *server, const hone_asked *asked, const char *what);
-/* Log-probabilities of generated tokens [from, to) in the form of the endpoint. text_offset is where the text of the
- * first begins (completions only). */
+/* Log-probabilities of generated tokens [from, to) in the form of the endpoint. *text_offset is where the text of the
+ * first begins, in characters, and becomes where that of the next one does (completions only). */
 json_t *hone_answer_logprobs(const hone_server *server, const hone_asked *asked, const hone_answer *answer, size_t from,
-                             size_t to, size_t text_offset);
+                             size_t to, size_t *text_offset);
 const char *hone_answer_finish(hone_finish finish);
 
 #endif

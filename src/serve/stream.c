@@ -13,7 +13,8 @@
 /* How far one answer has been sent. */
 typedef struct cursor {
     hone_text_stream *text; /* which bytes are final */
-    size_t n_ids, n_bytes, n_characters;
+    size_t n_ids, n_bytes;
+    size_t text_offset; /* of the next token that is reported: it can be sent before its text is final */
     bool ended;
 } cursor;
 
@@ -79,14 +80,6 @@ static void put_finish(const event_stream *s, hone_buffer *out, size_t i, hone_f
     put_event(out, chunk(s, json_pack("[o]", choice)));
 }
 
-static size_t count_characters(const char *text, size_t length)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < length; i++)
-        n += ((unsigned char)text[i] & 0xc0) != 0x80;
-    return n;
-}
-
 /* Bytes of answer i that are final and were not sent: of its tokens up to n, or of the whole where it is done. */
 static void take_text(cursor *c, const hone_response *r, size_t n, bool done, hone_buffer *out)
 {
@@ -115,8 +108,7 @@ static void put_news(event_stream *s, hone_buffer *out, size_t i, const hone_ans
     take_text(c, &answer->response, n, done, &text);
     if (text.length > 0 || (s->asked->n_logprobs >= 0 && n > c->n_ids))
         put_text(s, out, i, text.data ? text.data : "", text.length,
-                 hone_answer_logprobs(s->server, s->asked, answer, c->n_ids, n, c->n_characters));
-    c->n_characters += count_characters(text.data, text.length);
+                 hone_answer_logprobs(s->server, s->asked, answer, c->n_ids, n, &c->text_offset));
     c->n_bytes += text.length;
     c->n_ids = n;
     if (done) {

@@ -662,6 +662,29 @@ static void test_stop_strings_end_answers_whole_and_streamed(void **state)
     assert_true(n_stopped >= 8);
 }
 
+/* "aaab" never comes, so three characters are held back all the time, while their tokens are reported. */
+static void test_streamed_tokens_have_their_place_in_the_text_also_before_it_is_sent(void **state)
+{
+    (void)state;
+    const char *body =
+        "{\"prompt\":\"x\",\"max_tokens\":9,\"temperature\":0,\"logit_bias\":{\"97\":100},\"logprobs\":0,"
+        "\"stop\":[\"aaab\"],\"stream\":true}";
+    http_answer a = serving_ask(here.port, "POST", COMPLETE, "", body, strlen(body));
+    assert_int_equal(a.status, 200);
+    json_t *documents = read_events(a.body.data), *document;
+    size_t i, k;
+    json_int_t n = 0;
+    json_array_foreach(documents, i, document)
+    {
+        const json_t *choice = json_array_get(json_object_get(document, "choices"), 0);
+        json_t *offsets = json_object_get(json_object_get(choice, "logprobs"), "text_offset"), *offset;
+        json_array_foreach(offsets, k, offset) assert_int_equal(json_integer_value(offset), n++);
+    }
+    assert_int_equal(n, 9);
+    json_decref(documents);
+    hone_buffer_clear(&a.body);
+}
+
 static void test_a_bias_forces_and_forbids_a_token(void **state)
 {
     (void)state;
@@ -789,6 +812,7 @@ int main(void)
         cmocka_unit_test(test_a_stream_brings_the_same_text),
         cmocka_unit_test(test_embeddings_are_those_of_the_embedder_in_both_forms),
         cmocka_unit_test(test_stop_strings_end_answers_whole_and_streamed),
+        cmocka_unit_test(test_streamed_tokens_have_their_place_in_the_text_also_before_it_is_sent),
         cmocka_unit_test(test_a_bias_forces_and_forbids_a_token),
         cmocka_unit_test(test_a_chats_log_probabilities_have_their_tokens_bytes),
         cmocka_unit_test(test_prompt_log_probabilities_in_the_form_that_inspect_reads),
