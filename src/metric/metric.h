@@ -32,8 +32,8 @@ typedef struct hone_metric {
 const hone_metric *hone_metric_find(const char *name);
 /* All metrics, in the order of the table: index from 0, NULL past the end. */
 const hone_metric *hone_metric_get(size_t index);
-/* The metric that decides a task of that output kind (label, choice, text, number, json, sql), by its word in task.yaml;
- * word NULL: the kind's default. NULL: no such kind, or a word that the kind does not know. */
+/* The metric that decides a task of that output kind (label, choice, text, number, json, sql), by its word in
+ * task.yaml; word NULL: the kind's default. NULL: no such kind, or a word that the kind does not know. */
 const hone_metric *hone_metric_for_output(const char *kind, const char *word);
 /* The words that a kind knows, the default first: index from 0, NULL past the end or for no such kind. */
 const char *hone_metric_word(const char *kind, size_t index);
