@@ -91,7 +91,7 @@ static inline http_answer serving_ask(int port, const char *method, const char *
 static inline json_t *serving_post(int port, const char *path, const char *body, int status)
 {
     http_answer a = serving_ask(port, "POST", path, "", body, strlen(body));
-    json_t *document = json_loads(a.body.data ? a.body.data : "", 0, NULL);
+    json_t *document = json_loads(a.body.data ? a.body.data : "", JSON_ALLOW_NUL, NULL);
     if (a.status != status || !document)
         fail_msg("POST %s %s\n  gives %d %s", path, body, a.status, a.body.data ? a.body.data : "nothing");
     hone_buffer_clear(&a.body);
@@ -101,7 +101,7 @@ static inline json_t *serving_post(int port, const char *path, const char *body,
 static inline json_t *serving_get(int port, const char *path, int status)
 {
     http_answer a = serving_ask(port, "GET", path, "", NULL, 0);
-    json_t *document = json_loads(a.body.data ? a.body.data : "", 0, NULL);
+    json_t *document = json_loads(a.body.data ? a.body.data : "", JSON_ALLOW_NUL, NULL);
     if (a.status != status || !document)
         fail_msg("GET %s gives %d %s", path, a.status, a.body.data ? a.body.data : "nothing");
     hone_buffer_clear(&a.body);

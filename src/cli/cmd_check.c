@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "catalogue/models.h"
 #include "model/model_file.h"
+#include "prompt/framing.h"
 #include "store/ledger.h"
 #include "task/check.h"
 #include "task/task.h"
@@ -23,6 +24,21 @@ static int64_t count_tokens(void *context, const char *text)
     int64_t n = (int64_t)ids.n;
     hone_token_list_clear(&ids);
     return status == HONE_OK ? n : -1;
+}
+
+/* A context that a row cannot fill, or that gives an answer away, would end a comparison later. */
+static hone_status check_context(const hone_task *task, hone_error *err)
+{
+    const hone_rows *all[] = {&task->train, &task->select_tune, &task->select_name, &task->test};
+    hone_buffer text = {0};
+    hone_status status = HONE_OK;
+    for (size_t s = 0; s < sizeof all / sizeof *all && task->context; s++)
+        for (size_t i = 0; i < all[s]->n && status == HONE_OK; i++) {
+            hone_buffer_reset(&text);
+            status = hone_framing_expand(task->context, &all[s]->items[i], &text, err);
+        }
+    hone_buffer_clear(&text);
+    return status;
 }
 
 /* *context_tokens: how much the model's context holds, 0 where its file does not say. */
@@ -230,6 +246,8 @@ static int run(int argc, char **argv)
         status = hone_fail(&err, HONE_BAD_INPUT, "one task at a time, not %zu", arguments.n);
     if (status == HONE_OK)
         status = hone_task_open(arguments.n ? arguments.items[0] : ".", &task, &err);
+    if (status == HONE_OK)
+        status = check_context(task, &err);
     if (status == HONE_OK)
         status = hone_ledger_open(hone_task_ledger_path(task), &ledger, &err);
     if (status == HONE_OK) {

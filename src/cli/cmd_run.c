@@ -173,7 +173,7 @@ static json_t *logprobs_json(const hone_engine *engine, const hone_response *r, 
 static json_t *answer_json(const hone_engine *engine, const run_settings *o, const run_prompt *prompt,
                            const hone_response *r)
 {
-    json_t *answer = json_pack("{s:o, s:I, s:I, s:I, s:s}", "text", text_json(r->text, strlen(r->text)), "tokens_in",
+    json_t *answer = json_pack("{s:o, s:I, s:I, s:I, s:s}", "text", text_json(r->text, r->text_bytes), "tokens_in",
                                (json_int_t)r->tokens_in, "tokens_out", (json_int_t)r->tokens_out, "tokens_cached",
                                (json_int_t)r->tokens_cached, "finish", finish_name(r->finish));
     if (prompt->left_out.n_messages + prompt->left_out.n_tokens > 0)

@@ -139,7 +139,7 @@ void hone_train_show(const hone_train_ending *e)
 {
     const hone_train_result *r = e->result;
     char time[32], memory[32], name[128];
-    size_t n = e->data->examples.n - e->data->n_train, i;
+    size_t n = e->data->examples.n - e->data->n_train - e->data->n_not_asked, i; /* answers asked for */
     json_t *warning;
     hone_format_seconds(r->seconds, time);
     hone_format_bytes(hone_peak_resident_bytes(), memory);

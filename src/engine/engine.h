@@ -154,7 +154,8 @@ typedef struct hone_top_token {
 typedef struct hone_response {
     int32_t *ids; /* generated tokens, the ending token left out; those of a stop string stay */
     size_t n_ids;
-    char *text;             /* the same as text, NUL-terminated, special tokens left out, up to a stop string */
+    char *text;             /* the same as text, special tokens left out, up to a stop string; a NUL after it */
+    size_t text_bytes;      /* of text, which may have NULs within */
     float *logprobs;        /* [n_ids] of the generated tokens (NULL for a choice) */
     int32_t end_id;         /* the token that ended the answer, -1 when none did */
     float end_logprob;      /* of end_id */
@@ -175,8 +176,8 @@ typedef struct hone_ticket hone_ticket;
 /* Queues a request; the next steps compute it together with whatever else is there. The arrays that the request points
  * to, its adapter and choices, and the response (caller's storage, to be cleared with hone_response_clear, also after
  * an error) are borrowed until the ticket is closed. All memory is taken here: a step needs none.
- * HONE_BAD_INPUT for a prompt that with max_new_tokens exceeds the context or a model file that changed meanwhile,
- * HONE_NO_MEMORY for one that the whole key-value cache could not hold; the messages have the numbers. Requests start
+ * HONE_BAD_INPUT for a prompt that with max_new_tokens exceeds the context or the whole key-value cache, or a model
+ * file that changed meanwhile, HONE_NO_MEMORY; the messages have the numbers. Requests start
  * in the order of submission, except that one waits while another is computing what both begin with. */
 hone_status hone_engine_submit(hone_engine *engine, const hone_request *request, hone_response *response,
                                hone_ticket **out, hone_error *err);

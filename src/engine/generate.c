@@ -171,9 +171,12 @@ hone_status hone_generation_finish(hone_generation *g, hone_error *err)
     } else {
         status = hone_tokenizer_decode(g->engine->tokenizer, out->ids, out->n_ids, false, &text, err);
         out->tokens_out = (int64_t)out->n_ids;
-        if (ended_by_text(g) && text.data)
-            text.data[hone_text_stream_final_bytes(g->stream)] = 0;
+        if (ended_by_text(g) && text.data) {
+            text.length = hone_text_stream_final_bytes(g->stream);
+            text.data[text.length] = 0;
+        }
     }
+    out->text_bytes = text.length;
     out->text = hone_buffer_take(&text);
     if (!out->text && status == HONE_OK)
         status = hone_fail(err, HONE_NO_MEMORY, "out of memory");

@@ -136,8 +136,11 @@ static hone_status check_request(const hone_engine *engine, const hone_request *
     int32_t pages = pages_needed(engine, r), have = hone_page_cache_total(engine->pages);
     size_t page_bytes = hone_kv_page_bytes(c->n_layers, c->n_kv_heads, c->head_dim);
     if (pages > have)
-        return hone_fail(err, HONE_NO_MEMORY, "%lld tokens need %zu bytes of key-value cache; the engine has %zu",
-                         (long long)total, (size_t)pages * page_bytes, (size_t)have * page_bytes);
+        return hone_fail(
+            err, HONE_BAD_INPUT,
+            "%lld tokens need %zu bytes of key-value cache; the engine has %zu. Shorten the prompt, ask for "
+            "less, or give the engine more",
+            (long long)total, (size_t)pages * page_bytes, (size_t)have * page_bytes);
     return hone_generation_check(r, n_tokens, err);
 }
 
@@ -221,26 +224,6 @@ void hone_engine_close_ticket(hone_engine *engine, hone_ticket *s)
     free(s);
 }
 
-/* Is an active sequence about to compute whole pages that this one also begins with, beyond the `have` it found? */
-static bool beginning_is_under_way(const hone_schedule *schedule, const sequence *waiting, int32_t have)
-{
-    for (int a = 0; a < schedule->n_active; a++) {
-        const sequence *s = schedule->active[a];
-        if (s->adapter_key != waiting->adapter_key || s->n_computed >= s->n_prompt)
-            continue;
-        int64_t n = s->n_prompt < waiting->n_prompt ? s->n_prompt : waiting->n_prompt, common = 0;
-        while (common < n && s->tokens[common] == waiting->tokens[common])
-            common++;
-        if (common == waiting->n_prompt)
-            common--; /* its last token is computed in any case */
-        if (common / HONE_PAGE_TOKENS > have && s->n_computed / HONE_PAGE_TOKENS < common / HONE_PAGE_TOKENS)
-            return true;
-    }
-    return false;
-}
-
-typedef enum start_result { STARTED, WAITS_FOR_BEGINNING, WAITS_FOR_PAGES } start_result;
-
 /* Tokens at the beginning of the prompt whose rows nobody wants to see. */
 static int64_t tokens_not_wanted(const sequence *s)
 {
@@ -250,6 +233,24 @@ static int64_t tokens_not_wanted(const sequence *s)
         n = r->logprobs_from < 2 ? 0 : r->logprobs_from - 1 < n ? r->logprobs_from - 1 : n;
     return n;
 }
+
+/* Is an active sequence about to compute whole pages that this one also begins with, beyond the `have` it found? */
+static bool beginning_is_under_way(const hone_schedule *schedule, const sequence *waiting, int32_t have)
+{
+    for (int a = 0; a < schedule->n_active; a++) {
+        const sequence *s = schedule->active[a];
+        if (s->adapter_key != waiting->adapter_key || s->n_computed >= s->n_prompt)
+            continue;
+        int64_t useful = tokens_not_wanted(waiting), n = s->n_prompt < useful ? s->n_prompt : useful, common = 0;
+        while (common < n && s->tokens[common] == waiting->tokens[common])
+            common++;
+        if (common / HONE_PAGE_TOKENS > have && s->n_computed / HONE_PAGE_TOKENS < common / HONE_PAGE_TOKENS)
+            return true;
+    }
+    return false;
+}
+
+typedef enum start_result { STARTED, WAITS_FOR_BEGINNING, WAITS_FOR_PAGES } start_result;
 
 static start_result start(hone_engine *engine, sequence *s)
 {

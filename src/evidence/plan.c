@@ -158,7 +158,10 @@ static bool is_better(const hone_candidate *x, const hone_candidate *y)
 
 static bool goes_before(const hone_candidate *x, const hone_candidate *y)
 {
-    return is_better(x, y) || (!is_better(y, x) && hone_running_cost_order(&x->cost, &y->cost) < 0);
+    if (is_better(x, y) || is_better(y, x))
+        return is_better(x, y);
+    int order = hone_request_order(&x->cost, &y->cost);
+    return (order ? order : hone_running_cost_order(&x->cost, &y->cost)) < 0;
 }
 
 int hone_plan_winner(const hone_candidate *candidates, size_t n)
@@ -190,7 +193,8 @@ size_t hone_plan_pairs(const hone_candidate *candidates, size_t n, int winner, i
     bool only_baselines = true;
     for (size_t i = 0; i < n; i++) {
         const hone_candidate *c = &candidates[i];
-        bool cheaper = hone_running_cost_order(&c->cost, &candidates[winner].cost) < 0;
+        const hone_running_cost *of_winner = &candidates[winner].cost;
+        bool cheaper = hone_request_order(&c->cost, of_winner) < 0 || hone_running_cost_order(&c->cost, of_winner) < 0;
         if ((int)i == winner || c->beyond_limits || (!cheaper && (int)i != baseline))
             continue;
         only_baselines = only_baselines && c->family == HONE_APPROACH_BASELINE;

@@ -61,10 +61,10 @@ bool hone_is_too_late(const hone_task_use *use, double build_seconds);
 /* The best select_score of those within the limits (of all, where none is); the cheaper of equals, then the first. -1
  * when there are none. */
 int hone_plan_winner(const hone_candidate *candidates, size_t n);
-/* Whom the winner is tested against: every cheaper approach and the best baseline, those beyond the limits left out;
- * where that leaves only baselines, the best of all others too (beyond the limits only where no other is within), so
- * that the verdict can say what the larger effort would have brought. The verdict makes no other comparisons. against:
- * [n]. Returns how many. */
+/* Whom the winner is tested against: every cheaper approach (in computation or in money) and the best baseline, those
+ * beyond the limits left out; where that leaves only baselines, the best of all others too (beyond the limits only
+ * where no other is within), so that the verdict can say what the larger effort would have brought. The verdict makes
+ * no other comparisons. against: [n]. Returns how many. */
 size_t hone_plan_pairs(const hone_candidate *candidates, size_t n, int winner, int *against);
 
 #endif

@@ -21,13 +21,17 @@ static int compare_requests(double x, double y)
     return fabs(x - y) < negligible_usd ? 0 : compare_amounts(x, y);
 }
 
+int hone_request_order(const hone_running_cost *x, const hone_running_cost *y)
+{
+    if (x->classical != y->classical)
+        return x->classical ? -1 : 1;
+    return compare_amounts(x->tokens, y->tokens);
+}
+
 int hone_running_cost_order(const hone_running_cost *x, const hone_running_cost *y)
 {
-    if (!isfinite(x->usd) || !isfinite(y->usd)) {
-        if (x->classical != y->classical)
-            return x->classical ? -1 : 1;
-        return compare_amounts(x->tokens, y->tokens);
-    }
+    if (!isfinite(x->usd) || !isfinite(y->usd))
+        return hone_request_order(x, y);
     int order = compare_requests(x->usd, y->usd);
     if (order == 0)
         order = compare_amounts(x->setup_usd, y->setup_usd);

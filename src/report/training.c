@@ -9,6 +9,7 @@
 #include "stats/interval.h"
 #include "stats/learning_curve.h"
 #include "train/history.h"
+#include "train/train.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -582,6 +583,9 @@ static void headline(const report *r, char *out, size_t size)
 {
     const json_t *result = json_object_get(r->record, "result");
     double score = number_of(result, "best_score"), n = number_of(r->record, "select_rows");
+    const hone_history_score *kept = kept_score(r);
+    if (kept && kept->n > 0) /* of a row there may be several answers, or none that is whole */
+        n = (double)kept->n;
     if (isfinite(score) && n > 0)
         snprintf(out, size, "%.3f of %.0f held-out rows answered exactly", score, n);
     else if (isfinite(score))
@@ -595,16 +599,20 @@ static void facts(const report *r)
 {
     const json_t *result = json_object_get(r->record, "result");
     double rate = number_of(result, "tokens") / number_of(result, "seconds");
+    const char *called = text_of(r->record, "method");
+    char method[48] = "full fine-tuning";
+    if (strcmp(called, hone_train_method_name(HONE_METHOD_FULL)) != 0)
+        snprintf(method, sizeof method, "%.8s rank %.16s", called[0] ? called : "LoRA", setting(r, "rank").text);
     raw(r, "<p class=\"facts\">");
-    say(r, "%s · %s examples · %s of %s steps in %s · %s tokens/s · LoRA rank %s, learning rate %s, %s",
+    say(r, "%s · %s examples · %s of %s steps in %s · %s tokens/s · %s, learning rate %s, %s",
         file_name(text_of(r->record, "model")), hone_number_count(number_of(r->record, "examples")).text,
         hone_number_count(number_of(result, "steps")).text,
         hone_number_count(isfinite(number_of(result, "planned_steps")) ? number_of(result, "planned_steps")
                                                                        : number_of(result, "steps"))
             .text,
         hone_number_seconds(number_of(result, "seconds")).text,
-        isfinite(rate) ? hone_number_count(round(rate)).text : "–", setting(r, "rank").text,
-        setting(r, "learning_rate").text, text_of(r->record, "schedule"));
+        isfinite(rate) ? hone_number_count(round(rate)).text : "–", method, setting(r, "learning_rate").text,
+        text_of(r->record, "schedule"));
     raw(r, "</p>\n");
 }
 

@@ -210,7 +210,7 @@ static json_t *chat_choice(const hone_server *server, const hone_asked *a, const
 {
     const hone_response *r = &answer->response;
     return json_pack("{s:{s:s, s:o, s:n}, s:o, s:s}", "message", "role", "assistant", "content",
-                     hone_api_text(r->text, strlen(r->text)), "refusal", "logprobs",
+                     hone_api_text(r->text, r->text_bytes), "refusal", "logprobs",
                      hone_answer_logprobs(server, a, answer, 0, r->n_ids, &(size_t){0}), "finish_reason",
                      hone_answer_finish(r->finish));
 }
@@ -234,7 +234,7 @@ static json_t *completion_choice(const hone_server *server, const hone_asked *a,
             add_token(&l, r->end_id, (double)r->end_logprob, output_top(q, r, 0));
         logprobs = lists_end(&l);
     }
-    hone_buffer_puts(&text, r->text);
+    hone_buffer_append(&text, r->text, r->text_bytes);
     json_t *choice = json_pack("{s:o, s:o, s:s}", "text", hone_api_text(text.data ? text.data : "", text.length),
                                "logprobs", logprobs, "finish_reason", hone_answer_finish(r->finish));
     hone_buffer_clear(&text);

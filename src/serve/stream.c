@@ -86,8 +86,8 @@ static void take_text(cursor *c, const hone_response *r, size_t n, bool done, ho
     const char *bytes;
     size_t length;
     if (done) {
-        if (strlen(r->text) > c->n_bytes)
-            hone_buffer_puts(out, r->text + c->n_bytes);
+        if (r->text_bytes > c->n_bytes)
+            hone_buffer_append(out, r->text + c->n_bytes, r->text_bytes - c->n_bytes);
         return;
     }
     for (size_t i = c->n_ids; i < n; i++) {

@@ -507,28 +507,66 @@ static hone_status split_rows(opener *o)
 
 /* ---- after the split ---- */
 
-/* With groups, rows with equal inputs may stand on both sides of hone's own test split. */
+static hone_status fold_rows(opener *o, const hone_rows *rows, pool *out)
+{
+    hone_status status = HONE_OK;
+    *out = (pool){.rows = *rows, .folds = hone_arena_array(o->task->arena, rows->n + 1, sizeof *out->folds)};
+    if (!out->folds)
+        return no_memory(o);
+    for (size_t i = 0; status == HONE_OK && i < rows->n; i++)
+        status = hone_fold_key(rows->items[i].input, out->folds[i], o->err);
+    return status;
+}
+
+/* Takes the rows of `from` that stand in `other` out of it; the counts of leaks into the test are not theirs. */
+static hone_status drop_equal(opener *o, hone_rows *from, const hone_rows *other, size_t *n_dropped)
+{
+    pool x, y;
+    hone_task counts = *o->task;
+    opener with = *o;
+    counts.leaks = NULL;
+    counts.n_leaks = counts.n_dropped_duplicates = counts.n_near_duplicates = 0;
+    with.task = &counts;
+    hone_status status = fold_rows(o, from, &x);
+    if (status == HONE_OK)
+        status = fold_rows(o, other, &y);
+    if (status == HONE_OK)
+        status = drop_leaks(&with, &x, &y);
+    if (status == HONE_OK)
+        *from = x.rows;
+    *n_dropped += counts.n_dropped_duplicates;
+    return status;
+}
+
+/* Groups stay together, so equal rows of different groups may stand on both sides of a split that hone makes itself. */
 static hone_status drop_leaks_of_groups(opener *o)
 {
     hone_task *task = o->task;
     hone_rows *parts[] = {&task->train, &task->select_tune, &task->select_name};
-    pool test = {.rows = task->test};
-    hone_status status = HONE_OK;
-    test.folds = hone_arena_array(task->arena, test.rows.n, sizeof *test.folds);
-    if (!test.folds)
-        return no_memory(o);
-    for (size_t i = 0; status == HONE_OK && i < test.rows.n; i++)
-        status = hone_fold_key(test.rows.items[i].input, test.folds[i], o->err);
-    for (int p = 0; status == HONE_OK && p < 3; p++) {
-        pool part = {.rows = *parts[p], .folds = hone_arena_array(task->arena, parts[p]->n + 1, sizeof *part.folds)};
-        if (!part.folds)
-            return no_memory(o);
-        for (size_t i = 0; status == HONE_OK && i < part.rows.n; i++)
-            status = hone_fold_key(part.rows.items[i].input, part.folds[i], o->err);
+    pool test, part;
+    size_t n = 0;
+    bool own_test = !o->settings.data.test;
+    hone_status status = fold_rows(o, &task->test, &test);
+    for (int p = 0; own_test && status == HONE_OK && p < 3; p++) {
+        status = fold_rows(o, parts[p], &part);
         if (status == HONE_OK)
             status = drop_leaks(o, &part, &test);
-        *parts[p] = part.rows;
+        if (status == HONE_OK)
+            *parts[p] = part.rows;
     }
+    for (int p = 0; status == HONE_OK && p < 3; p++)
+        for (int later = p + 1; status == HONE_OK && later < 3; later++)
+            status = drop_equal(o, parts[p], parts[later], &n);
+    if (n > 0)
+        hone_warn(task->warnings,
+                  "%s: %zu row%s equal to one of another group in another part, left out of train or select",
+                  o->train.path, n, n == 1 ? " is" : "s are");
+    if (status == HONE_OK && (!task->train.n || !task->select_tune.n || !task->select_name.n))
+        status =
+            hone_fail(o->err, HONE_BAD_INPUT,
+                      "%s: nothing is left of train or select without the rows that are equal in other groups. Add "
+                      "rows of further groups.",
+                      o->train.path);
     return status;
 }
 
@@ -635,7 +673,7 @@ static hone_status open_parts(opener *o, const char *path)
         status = drop_select_from_train(o);
     if (status == HONE_OK)
         status = split_rows(o);
-    if (status == HONE_OK && !o->settings.data.test && o->settings.data.group_by)
+    if (status == HONE_OK && o->settings.data.group_by)
         status = drop_leaks_of_groups(o);
     if (status == HONE_OK)
         status = hash_rows(o);

@@ -3,12 +3,7 @@
 # means over them, the served adapter is the best on select, one opening of the test, and a run that is killed and continued
 # finds the same. Usage: compare_seeds.sh HONE
 hone=$1
-make_model="$(dirname "$hone")/tests/tiny_model_file"
-[ -x "$make_model" ] || { echo "skipped: tiny_model_file is not built"; exit 77; }
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-fail() { echo "FAILED: $*"; tail -5 "$work"/*.log 2> /dev/null; exit 1; }
-"$make_model" "$work/tiny.gguf" || fail "writing the model"
+. "$(dirname "$0")/on_tiny_model.inc"
 
 make_task() { # FOLDER SEEDS
     mkdir -p "$1"

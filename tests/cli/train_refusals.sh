@@ -3,13 +3,7 @@
 # that teach nothing, folders that are somebody else's. Each ends with exit code 2, says why, and leaves no folder behind.
 # Usage: train_refusals.sh HONE
 hone=$1
-make_model="$(dirname "$hone")/tests/tiny_model_file"
-[ -x "$make_model" ] || { echo "skipped: tiny_model_file is not built"; exit 77; }
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-fail() { echo "FAILED: $*"; cat "$work/err"; exit 1; }
-export HONE_HOME="$work/home"
-"$make_model" "$work/tiny.gguf" || fail "writing the model"
+. "$(dirname "$0")/on_tiny_model.inc"
 cd "$work" || exit 1
 i=0
 while [ $i -lt 12 ]; do

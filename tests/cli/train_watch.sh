@@ -2,13 +2,7 @@
 # hone train as a new user has it, on a tiny model that the test writes: a CSV alone, --auto killed and continued, seeds,
 # a curve, the report made again, and what is refused. Usage: train_watch.sh HONE
 hone=$1
-make_model="$(dirname "$hone")/tests/tiny_model_file"
-[ -x "$make_model" ] || { echo "skipped: tiny_model_file is not built"; exit 77; }
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-fail() { echo "FAILED: $*"; cat "$work"/*.err "$work"/*.out 2>/dev/null; exit 1; }
-export HONE_HOME="$work/home"
-"$make_model" "$work/tiny.gguf" || fail "writing the model"
+. "$(dirname "$0")/on_tiny_model.inc"
 i=0
 echo "text,label" > "$work/colours.csv"
 while [ $i -lt 120 ]; do

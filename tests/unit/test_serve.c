@@ -139,7 +139,7 @@ static void test_what_is_wrong_is_refused_by_name(void **state)
         if (a.status != r->status || !strstr(a.body.data, r->says))
             fail_msg("POST %s %s\n  gives %d %s\n  and should be %d with: %s", r->path, r->body, a.status, a.body.data,
                      r->status, r->says);
-        json_t *document = json_loads(a.body.data, 0, NULL), *error = json_object_get(document, "error");
+        json_t *document = json_loads(a.body.data, JSON_ALLOW_NUL, NULL), *error = json_object_get(document, "error");
         assert_non_null(json_string_value(json_object_get(error, "message")));
         assert_string_equal(json_string_value(json_object_get(error, "type")), "invalid_request_error");
         assert_non_null(json_object_get(error, "param"));
@@ -448,7 +448,7 @@ static void *ask(void *context)
 {
     asker *a = context;
     http_answer answer = serving_ask(here.port, "POST", COMPLETE, "", a->body, strlen(a->body));
-    a->answer = answer.status == 200 ? json_loads(answer.body.data, 0, NULL) : NULL;
+    a->answer = answer.status == 200 ? json_loads(answer.body.data, JSON_ALLOW_NUL, NULL) : NULL;
     hone_buffer_clear(&answer.body);
     return NULL;
 }
@@ -511,7 +511,7 @@ static json_t *read_events(const char *body)
         assert_false(done);
         done = strncmp(at + 6, "[DONE]", 6) == 0;
         if (!done) {
-            json_t *event = json_loadb(at + 6, (size_t)(end - at - 6), 0, NULL);
+            json_t *event = json_loadb(at + 6, (size_t)(end - at - 6), JSON_ALLOW_NUL, NULL);
             assert_non_null(event);
             json_array_append_new(events, event);
         }
@@ -638,7 +638,8 @@ static void test_stop_strings_end_answers_whole_and_streamed(void **state)
                      seed, stop, streams ? "true" : "false");
             http_answer a = serving_ask(here.port, "POST", COMPLETE, "", body, strlen(body));
             assert_int_equal(a.status, 200);
-            json_t *documents = streams ? read_events(a.body.data) : json_pack("[o]", json_loads(a.body.data, 0, NULL));
+            json_t *documents =
+                streams ? read_events(a.body.data) : json_pack("[o]", json_loads(a.body.data, JSON_ALLOW_NUL, NULL));
             hone_buffer joined = {0};
             const char *finish = NULL;
             size_t i;

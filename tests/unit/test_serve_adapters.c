@@ -178,7 +178,7 @@ static bool is_under_way(const long_request *r)
 static json_t *choices_of(const http_answer *answer)
 {
     assert_int_equal(answer->status, 200);
-    json_t *document = json_loads(answer->body.data, 0, NULL),
+    json_t *document = json_loads(answer->body.data, JSON_ALLOW_NUL, NULL),
            *choices = json_incref(json_object_get(document, "choices"));
     json_decref(document);
     return choices;

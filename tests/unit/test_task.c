@@ -605,6 +605,38 @@ static void test_rows_of_a_group_and_rows_that_read_alike_stay_together(void **s
     hone_task_close(task);
 }
 
+/* Every customer asks one question that every other asks too, and questions of their own. */
+static void test_rows_equal_in_different_groups_stand_in_one_part_alone(void **state)
+{
+    (void)state;
+    for (int given = 0; given < 2; given++) { /* a test of hone's own, then one given */
+        new_task(given ? "data: {train: train.jsonl, test: test.jsonl, group_by: who}\noutput: {kind: label}\n"
+                       : "data: {train: train.jsonl, group_by: who}\noutput: {kind: label}\n");
+        hone_buffer b = {0};
+        for (int i = 0; i < 600; i++)
+            hone_buffer_printf(&b, "{\"input\": \"question %d\", \"output\": \"label %d\", \"who\": \"customer %d\"}\n",
+                               i % 6 ? i : 0, i % 6 ? i % 2 : 0, i / 6);
+        temporary_bytes("train.jsonl", b.data, b.length);
+        hone_buffer_clear(&b);
+        if (given)
+            write_rows("test.jsonl", 5000, 40, 2);
+        hone_task *task = open_good();
+        const hone_rows *all[] = {&task->train, &task->select_tune, &task->select_name, &task->test};
+        int n_parts = 0;
+        for (int s = 0; s < 4; s++) {
+            bool here = false;
+            for (size_t i = 0; i < all[s]->n; i++)
+                here = here || !strcmp(all[s]->items[i].input, "question 0");
+            n_parts += here;
+            assert_true(all[s]->n > 10);
+        }
+        assert_int_equal(n_parts, 1);
+        if (given)
+            assert_true(warned(task, "equal to one of another group in another part"));
+        hone_task_close(task);
+    }
+}
+
 static void test_a_given_test_stays_in_file_order_and_a_given_select_is_halved(void **state)
 {
     (void)state;
@@ -987,6 +1019,7 @@ int main(void)
         cmocka_unit_test(test_each_label_has_a_minimum_in_train_and_select),
         cmocka_unit_test(test_added_rows_and_another_order_move_none),
         cmocka_unit_test(test_rows_of_a_group_and_rows_that_read_alike_stay_together),
+        cmocka_unit_test(test_rows_equal_in_different_groups_stand_in_one_part_alone),
         cmocka_unit_test(test_a_given_test_stays_in_file_order_and_a_given_select_is_halved),
         cmocka_unit_test(test_a_field_that_prompts_may_show_is_part_of_a_rows_content),
         cmocka_unit_test(test_hashes_follow_the_content_not_the_order),
