@@ -351,7 +351,7 @@ static void test_failure_assistant_mask_silently_empty(void **state)
 
 static hone_engine *open_with_template(const char *name, const char *template, bool add_bos)
 {
-    hone_engine *e;
+    hone_engine *e = NULL;
     hone_error err;
     const char *path = temporary_path(name);
     if (tiny_model_write_as(path, template, add_bos, &err) != HONE_OK ||
