@@ -57,8 +57,9 @@ struct hone_approach {
     int64_t labels_used;       /* labelled rows it needs, in operation or training */
     double build_seconds;      /* training, fitting, searching, over all runs that it took */
     double train_tokens_per_second;
-    double select_tune_score; /* with the settings chosen; NAN when nothing was chosen */
-    int64_t n_shortened;      /* prompts that lost demonstrations to fit the context */
+    double epochs, epochs_planned; /* learned; less than planned where a time limit ended it. 0: nothing is trained */
+    double select_tune_score;      /* with the settings chosen; NAN when nothing was chosen */
+    int64_t n_shortened;           /* prompts that lost demonstrations to fit the context */
     void *state;
 };
 

@@ -285,22 +285,35 @@ static void describe_seeds(const hone_approach *a, char out[96])
                  (unsigned long long)a->seeds[a->kept].seed);
 }
 
+/* "5 epochs", or "0.4 of 2 epochs: it had 240 s" */
+static void describe_epochs(const hone_approach *a, const hone_train_options *o, char out[96])
+{
+    const char *s = a->epochs_planned == 1 ? "" : "s";
+    if (a->epochs < a->epochs_planned && o->max_seconds > 0)
+        snprintf(out, 96, "%.2g of %g epoch%s: it had %.0f s", a->epochs, a->epochs_planned, s, o->max_seconds);
+    else if (a->epochs < a->epochs_planned)
+        snprintf(out, 96, "%.2g of %g epoch%s", a->epochs, a->epochs_planned, s);
+    else
+        snprintf(out, 96, "%g epoch%s", a->epochs_planned, s);
+}
+
 static hone_status describe(hone_approach *a, const hone_train_options *o, const json_t *part, hone_error *err)
 {
     const hone_effort *effort = &a->bench->effort;
     const hone_prompt_style *style = a->state;
-    char rate[64] = "", seeds[96];
+    char rate[64] = "", seeds[96], epochs[96];
+    describe_epochs(a, o, epochs);
     if (json_is_object(json_object_get(part, "search")))
         snprintf(rate, sizeof rate, ", the best of %d tried", effort->n_learning_rates);
     describe_seeds(a, seeds);
     return hone_approach_describe(
         a, err,
-        "LoRA rank %d on all linear layers, %s; %lld rows, %lld steps of %d (%g epochs planned), learning rate %g%s; "
+        "LoRA rank %d on all linear layers, %s; %lld rows, %lld steps of %d (%s), learning rate %g%s; "
         "best checkpoint on %zu select rows%s",
         o->rank,
         style->instruction ? "trained and served with role and instruction" : "bare input and output, no instruction",
         (long long)a->bench->task->train.n, (long long)json_integer_value(json_object_get(part, "steps")), o->batch,
-        o->epochs, o->learning_rate, rate, hone_workbench_tune_rows(a->bench), seeds);
+        epochs, o->learning_rate, rate, hone_workbench_tune_rows(a->bench), seeds);
 }
 
 /* What the training cost, candidates that were dropped included. */
@@ -369,6 +382,9 @@ static hone_status train_and_load(hone_approach *a, const examples *e, hone_trai
         a->adapter = best->adapter;
         a->adapter_folder = best->adapter_folder;
         a->select_tune_score = best->select_tune_score;
+        int64_t epoch_steps = ((int64_t)e->n + options->batch - 1) / options->batch;
+        a->epochs_planned = options->epochs;
+        a->epochs = (double)json_integer_value(json_object_get(kept, "steps")) / (double)epoch_steps;
         if (n == 1)
             forget_seeds(a);
         status = describe(a, options, kept, err);

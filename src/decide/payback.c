@@ -293,10 +293,16 @@ static void flips_by_effort(hone_judgement *j)
     int leads = j->chosen >= 0 ? j->chosen : j->leader;
     if (leads >= 0 && approach(j, leads)->score >= 0.98) /* nothing is left to gain */
         return;
-    if (chosen != HONE_FAMILY_TUNED && tuned && j->c->tuning_note)
+    if (chosen != HONE_FAMILY_TUNED && tuned && j->c->tuning_note) {
+        const hone_approach_result *best = approach(j, best_tuned(j));
+        const char *learned = "";
+        if (best->epochs > 0 && best->epochs < 0.99 * best->epochs_planned)
+            learned = hone_words(j, ", and time for %.2g of %g epoch%s", best->epochs, best->epochs_planned,
+                                 best->epochs_planned == 1 ? "" : "s");
         flips(j, hone_words(
-                     j, "tuning scores higher with its full effort, which it did not get here: %s (then perhaps: %s)",
-                     j->c->tuning_note, approach(j, best_tuned(j))->name));
+                     j, "tuning scores higher with its full effort, which it did not get here: %s%s (then perhaps: %s)",
+                     j->c->tuning_note, learned, best->name));
+    }
     if (!tuned && !prompt)
         flips(j, "a prompt or tuning, neither of which was tried here, does better");
     else if (!tuned)

@@ -128,6 +128,8 @@ static hone_status run_select(hone_comparing *run, size_t index, hone_error *err
     r->expected_evaluation_seconds = r->evaluation_seconds * (double)(run->n_name + run->n_test) / (double)run->n_name;
     r->build_seconds = a->build_seconds;
     r->train_tokens_per_second = a->train_tokens_per_second;
+    r->epochs = a->epochs;
+    r->epochs_planned = a->epochs_planned;
     r->labels_used = a->labels_used;
     if (!r->select_outcomes || !r->description)
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for results");

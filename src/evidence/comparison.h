@@ -51,6 +51,7 @@ typedef struct hone_approach_result {
     double busy_seconds_per_request; /* in batches, for the marginal price */
     double build_seconds;            /* training, fitting, searching */
     double train_tokens_per_second;
+    double epochs, epochs_planned;      /* learned; less than planned where a time limit ended it. 0: not trained */
     double evaluation_seconds;          /* spent so far, on select and test */
     double expected_evaluation_seconds; /* on all rows at the pace of select; 0: evaluation_seconds stands for it */
     int64_t labels_used;                /* labelled rows it needs */

@@ -141,7 +141,7 @@ static json_t *approach_document(const hone_comparison *c, const hone_approach_r
     json_t *seeds = seeds_document(a);
     json_t *document = json_pack(
         "{s:o, s:s, s:o, s:o, s:o, s:b, s:o, s:o, s:I, s:o, s:{s:o, s:o, s:o, s:o}, s:o, s:o, s:o, s:{s:o, s:o, s:I},"
-        " s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o}, s:o, s:o, s:o, s:I, s:b}",
+        " s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:o, s:I, s:b}",
         "name", string(a->name), "family", family_name(a->family), "description", string(a->description), "prompt",
         string(a->prompt), "adapter", string(a->adapter), "tested", a->tested, "score",
         number(a->tested ? a->score : NAN), "ci", pair(a->tested ? a->ci_low : NAN, a->ci_high), "n",
@@ -155,8 +155,10 @@ static json_t *approach_document(const hone_comparison *c, const hone_approach_r
         number(a->setup_usd), "setup", "labels_usd", number(a->setup_labels_usd), "compute_usd",
         number(a->setup_compute_usd), "work_usd", number(a->setup_work_usd), "work_hours", number(a->work_hours),
         "change_usd", number(a->change_usd), "change_hours", number(a->change_hours), "train_seconds",
-        number(a->build_seconds), "train_tokens_per_second", number(a->train_tokens_per_second), "evaluation_seconds",
-        number(a->evaluation_seconds), "labels_used", (json_int_t)a->labels_used, "sends_prompt", a->sends_prompt);
+        number(a->build_seconds), "train_tokens_per_second", number(a->train_tokens_per_second), "epochs",
+        number(a->epochs_planned > 0 ? a->epochs : NAN), "epochs_planned",
+        number(a->epochs_planned > 0 ? a->epochs_planned : NAN), "evaluation_seconds", number(a->evaluation_seconds),
+        "labels_used", (json_int_t)a->labels_used, "sends_prompt", a->sends_prompt);
     if (document)
         json_object_set(document, "seeds", seeds);
     json_decref(seeds);

@@ -816,6 +816,10 @@ static void test_a_verdict_speaks_of_the_effort_that_was_spent(void **state)
     decide(&b);
     UNLESS(b, "tuning scores higher with its full effort, which it did not get here: 1 epoch instead of 3 (then "
               "perhaps: tuned)");
+    b.approaches[TUNED].epochs = 0.44;
+    b.approaches[TUNED].epochs_planned = 1;
+    decide(&b);
+    UNLESS(b, "1 epoch instead of 3, and time for 0.44 of 1 epoch (then perhaps: tuned)");
     built_end(&b);
     /* Where tuning is chosen, what it went without is no reason against it. */
     built_sketch(&b);
