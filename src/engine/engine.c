@@ -183,6 +183,12 @@ int64_t hone_engine_context_tokens(const hone_engine *engine)
     return engine->model->config.n_context;
 }
 
+int64_t hone_engine_request_tokens(const hone_engine *engine)
+{
+    int64_t cached = (int64_t)hone_page_cache_total(engine->pages) * HONE_PAGE_TOKENS;
+    return cached < engine->model->config.n_context ? cached : engine->model->config.n_context;
+}
+
 int hone_engine_threads(const hone_engine *engine)
 {
     return hone_thread_pool_size(hone_ops_pool(engine->ops));

@@ -39,6 +39,8 @@ void hone_engine_close(hone_engine *engine);
 
 const hone_tokenizer *hone_engine_get_tokenizer(const hone_engine *engine);
 int64_t hone_engine_context_tokens(const hone_engine *engine); /* the model's trained context length */
+/* Most tokens of one request, prompt and answer: the context, or what the key-value cache holds where that is less. */
+int64_t hone_engine_request_tokens(const hone_engine *engine);
 int hone_engine_threads(const hone_engine *engine);
 const char *hone_engine_model_path(const hone_engine *engine);
 /* sha256 of the model file's content (64 hex digits); computed on first use, kept in memory. A file that changed

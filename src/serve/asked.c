@@ -281,7 +281,7 @@ void hone_asked_free(void *asked)
     free(a);
 }
 
-/* An answer's length where the request does not say one: what is usual, as far as the context reaches. */
+/* An answer's length where the request does not say one: what is usual, as far as there is room. */
 static int64_t most_tokens(const hone_asked *a, int64_t room)
 {
     int64_t usual = a->chat ? HONE_ASKED_CHAT_TOKENS : HONE_ASKED_COMPLETION_TOKENS;
@@ -294,14 +294,16 @@ hone_status hone_asked_request(hone_asked *a, hone_engine *engine, size_t prompt
                                hone_error *err)
 {
     const hone_token_list *ids = &a->prompts[prompt];
-    int64_t context = hone_engine_context_tokens(engine), most = most_tokens(a, context - (int64_t)ids->n);
-    a->exceeds_context = (int64_t)ids->n + most > context;
+    int64_t limit = hone_engine_request_tokens(engine), most = most_tokens(a, limit - (int64_t)ids->n);
+    a->exceeds_context = (int64_t)ids->n + most > limit;
     if (a->exceeds_context)
-        return hone_fail(
-            err, HONE_BAD_INPUT,
-            "the prompt has %zu tokens and up to %lld are asked for, together %lld; the model's context is "
-            "%lld. Shorten the prompt or ask for fewer",
-            ids->n, (long long)most, (long long)((int64_t)ids->n + most), (long long)context);
+        return hone_fail(err, HONE_BAD_INPUT,
+                         "the prompt has %zu tokens and up to %lld are asked for, together %lld; %s %lld. Shorten the "
+                         "prompt or ask for fewer",
+                         ids->n, (long long)most, (long long)((int64_t)ids->n + most),
+                         limit < hone_engine_context_tokens(engine) ? "the server's memory for keys and values holds"
+                                                                    : "the model's context is",
+                         (long long)limit);
     int n_top = a->n_logprobs > 0 ? a->n_logprobs : 0;
     *out = (hone_request){.ids = ids->data,
                           .n_ids = ids->n,

@@ -12,6 +12,7 @@
 #include "serving.h"
 
 #include "model/adapter_find.h"
+#include "ops/ops.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -289,6 +290,43 @@ static void test_a_prompt_beyond_the_context_has_the_code_and_the_numbers(void *
     hone_buffer_clear(&body);
 }
 
+/* A server whose keys and values have less room than the model's context: that is then the limit, and an answer whose
+ * length nobody stated ends there. */
+static void test_less_memory_than_the_context_is_the_limit_of_a_request(void **state)
+{
+    (void)state;
+    enum { PAGES = 6, ROOM = PAGES * 16 };
+    hone_error err;
+    hone_server *server;
+    hone_engine *engine;
+    hone_engine_options small = {.n_threads = 1,
+                                 .cache_bytes = PAGES * hone_kv_page_bytes(TINY_LAYERS, TINY_KV_HEADS, TINY_HEAD_DIM)};
+    hone_server_options options = {.model_name = "tiny"};
+    if (hone_engine_open(temporary_path("tiny.gguf"), &small, &engine, &err) != HONE_OK ||
+        hone_server_start(engine, &options, &server, &err) != HONE_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(hone_engine_request_tokens(engine), ROOM);
+    assert_int_equal(hone_engine_request_tokens(here.engine), TINY_CONTEXT);
+    int port = hone_server_port(server);
+    json_t *answer =
+        serving_post(port, "/v1/chat/completions", "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", 200);
+    json_int_t total = 0;
+    json_unpack(answer, "{s:{s:I}}", "usage", "total_tokens", &total);
+    assert_in_range(total, 2, ROOM);
+    json_decref(answer);
+    char body[ROOM + 32], tokens[ROOM + 1];
+    memset(tokens, 'a', ROOM); /* a token each */
+    tokens[ROOM] = 0;
+    snprintf(body, sizeof body, "{\"prompt\":\"%s\"}", tokens);
+    json_t *document = serving_post(port, COMPLETE, body, 400);
+    const json_t *error = json_object_get(document, "error");
+    assert_string_equal(json_string_value(json_object_get(error, "code")), "context_length_exceeded");
+    assert_non_null(strstr(json_string_value(json_object_get(error, "message")), "keys and values holds 96."));
+    json_decref(document);
+    hone_server_stop(server, 10);
+    hone_engine_close(engine);
+}
+
 /* ---- where a name leads ---- */
 
 static void assert_leads(const char *name, const char *wanted)
@@ -359,6 +397,7 @@ int main(void)
         cmocka_unit_test(test_a_request_under_way_ends_on_the_adapter_that_it_began_with),
         cmocka_unit_test(test_adapters_that_come_and_go_leave_no_memory_behind),
         cmocka_unit_test(test_a_prompt_beyond_the_context_has_the_code_and_the_numbers),
+        cmocka_unit_test(test_less_memory_than_the_context_is_the_limit_of_a_request),
         cmocka_unit_test(test_a_name_is_looked_for_here_then_in_hones_home_and_a_path_is_itself),
     };
     return cmocka_run_group_tests(tests, start, stop);
