@@ -148,6 +148,10 @@ refused 'uses {{intent}}, which is the answer' "$work/named" --approaches zero-s
 make_task "$work/text" wrong 'prompt: {context: "The label is {{label}}."}'
 sed -i 's/"input"/"text"/; s/"output"/"label"/' "$work/text/train.jsonl" "$work/text/test.jsonl"
 refused 'uses {{label}}, which is the answer' "$work/text" --approaches zero-shot
+for folder in named text; do # and before anything is spent
+    "$hone" check "$work/$folder" > "$work/check.log" 2>&1 && fail "hone check passes a context that gives the answer away"
+    grep -q 'which is the answer' "$work/check.log" || fail "hone check does not say that the context gives the answer away"
+done
 
 # A list of models is not silently its first; a schema that binds no answer is said.
 make_task "$work/models" wrong 'model: [one, two]'
