@@ -1,5 +1,5 @@
-"""Records what PyTorch and PEFT make of one training step on a very small Gemma 3: loss, logits and every gradient, for LoRA
-and DoRA, in double precision.
+"""Records what PyTorch and PEFT make of one training step on a very small Gemma 3: loss, logits and every gradient, for full
+fine-tuning, LoRA and DoRA, in double precision.
 
 Usage: make_tiny_gemma.py FILE, which is tests/data/tiny_gemma_gradients.safetensors
 
@@ -44,9 +44,11 @@ def main():
         sys.exit(__doc__)
     torch.set_num_threads(1)
     out = {}
-    for kind in ("lora", "dora"):
-        model = peft.get_peft_model(base(), peft.LoraConfig(target_modules=ORDER, task_type="CAUSAL_LM", **ADAPTERS[kind]))
-        fill(model)
+    for kind in ("full", "lora", "dora"):
+        model = base()
+        if kind != "full":
+            model = peft.get_peft_model(model, peft.LoraConfig(target_modules=ORDER, task_type="CAUSAL_LM", **ADAPTERS[kind]))
+            fill(model)
         model.double()
         for module in model.modules():  # kept as float32 by the framework: sqrt(32), and frequencies
             if hasattr(module, "embed_scale"):

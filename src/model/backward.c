@@ -38,11 +38,14 @@ static void weight_backward(const backward *b, int64_t l, hone_linear which, con
         hone_op_linear_backward(ops, b->model->layers[l].linear[which], b->n, dy, n_out, dx, n_in, add);
 }
 
-/* A norm's weights where they are trained: dw += sum over rows of dy * x / rms(x). */
-static void norm_weight_backward(const backward *b, size_t at, int64_t n, const hone_real *x, const hone_real *rrms,
-                                 const hone_real *dy)
+/* A norm's weights where they are trained: dw += sum over the n rows of dy * x / rms(x). */
+static void norm_weight_backward(const backward *b, int64_t l, hone_norm which, int64_t n, const hone_real *x,
+                                 const hone_real *rrms, const hone_real *dy)
 {
-    hone_op_add_column_products(b->model->ops, n, b->model->config.n_embd, x, dy, rrms, NULL, b->gradient + at);
+    const hone_tuned *t = b->tuned;
+    if (t && t->layers[l].trained)
+        hone_op_add_column_products(b->model->ops, n, hone_model_norm_width(&b->model->config, which), x, dy, rrms,
+                                    NULL, b->gradient + t->layers[l].norm_at[which]);
 }
 
 /* One linear layer: adds its adapter's gradients; dx (may be NULL) is set, or added to when `add`. */
@@ -117,7 +120,8 @@ static double output_backward(const backward *b, hone_label *labels, int64_t n_l
             const hone_real *x = b->ws->x + rows[i] * c->n_embd;
             hone_op_rms_norm(ops, 1, c->n_embd, c->norm_epsilon, x, b->model->output_norm, b->ws->hidden, rrms + i);
             if (whole)
-                norm_weight_backward(b, b->tuned->output_norm_at, 1, x, rrms + i, d_normed + i * c->n_embd);
+                hone_op_add_column_products(ops, 1, c->n_embd, x, d_normed + i * c->n_embd, rrms + i, NULL,
+                                            b->gradient + b->tuned->output_norm_at);
             hone_op_rms_norm_backward(ops, 1, c->n_embd, x, b->model->output_norm, rrms + i, d_normed + i * c->n_embd,
                                       b->tape->dx + rows[i] * c->n_embd);
         }
@@ -127,12 +131,14 @@ static double output_backward(const backward *b, hone_label *labels, int64_t n_l
 
 /* Gradient dx of what was added to the hidden state -> that of the rows x which the post norm read; in `room` where
  * there is such a norm. */
-static const hone_real *post_norm_backward(const backward *b, const hone_real *x, const hone_real *w,
+static const hone_real *post_norm_backward(const backward *b, int64_t l, hone_norm which, const hone_real *x,
                                            const hone_real *rrms, hone_real *room)
 {
     int64_t dim = b->model->config.n_embd;
+    const hone_real *w = b->model->layers[l].norm[which];
     if (!w)
         return b->tape->dx;
+    norm_weight_backward(b, l, which, b->n, x, rrms, b->tape->dx);
     memset(room, 0, (size_t)(b->n * dim) * sizeof *room);
     hone_op_rms_norm_backward(b->model->ops, b->n, dim, x, w, rrms, b->tape->dx, room);
     return room;
@@ -147,18 +153,17 @@ static void mlp_backward(const backward *b, int64_t l)
     hone_real *activated = b->ws->activated, *normed = b->ws->normed, *d_activated = b->tape->d_wide_a,
               *d_up = b->tape->d_wide_b;
     const hone_real *d_out =
-        post_norm_backward(b, t->ffn_out, layer->ffn_post_norm, t->ffn_out_rrms, b->tape->d_narrow);
+        post_norm_backward(b, l, HONE_FFN_POST_NORM, t->ffn_out, t->ffn_out_rrms, b->tape->d_narrow);
     (c->gelu_gate ? hone_op_geglu : hone_op_swiglu)(ops, b->n * c->n_ff, t->gate, t->up, activated);
     linear_backward(b, l, HONE_FFN_DOWN, activated, d_out, d_activated, false);
     (c->gelu_gate ? hone_op_geglu_backward : hone_op_swiglu_backward)(ops, b->n * c->n_ff, t->gate, t->up, d_activated,
                                                                       d_activated, d_up);
-    hone_op_rms_norm(ops, b->n, c->n_embd, c->norm_epsilon, t->x_mid, layer->ffn_norm, normed, NULL);
+    hone_op_rms_norm(ops, b->n, c->n_embd, c->norm_epsilon, t->x_mid, layer->norm[HONE_FFN_NORM], normed, NULL);
     linear_backward(b, l, HONE_FFN_GATE, normed, d_activated, b->tape->d_narrow, false);
     linear_backward(b, l, HONE_FFN_UP, normed, d_up, b->tape->d_narrow, true);
-    if (b->tuned && b->tuned->layers[l].trained)
-        norm_weight_backward(b, b->tuned->layers[l].ffn_norm_at, b->n, t->x_mid, t->ffn_rrms, b->tape->d_narrow);
-    hone_op_rms_norm_backward(ops, b->n, c->n_embd, t->x_mid, layer->ffn_norm, t->ffn_rrms, b->tape->d_narrow,
-                              b->tape->dx);
+    norm_weight_backward(b, l, HONE_FFN_NORM, b->n, t->x_mid, t->ffn_rrms, b->tape->d_narrow);
+    hone_op_rms_norm_backward(ops, b->n, c->n_embd, t->x_mid, layer->norm[HONE_FFN_NORM], t->ffn_rrms,
+                              b->tape->d_narrow, b->tape->dx);
 }
 
 /* Keys' gradients come before the rotation is undone, so that what steps send each other is of one kind. */
@@ -177,12 +182,15 @@ static void exchange_kv_gradients(const backward *b, int64_t l, const hone_batch
 }
 
 /* Gradient d of a norm of heads -> that of x, the heads as they were; in `room` where there is such a norm. */
-static const hone_real *head_norm_backward(const backward *b, int64_t n_heads, const hone_real *x, const hone_real *w,
-                                           const hone_real *rrms, const hone_real *d, hone_real *room)
+static const hone_real *head_norm_backward(const backward *b, int64_t l, hone_norm which, int64_t n_heads,
+                                           const hone_real *x, const hone_real *rrms, const hone_real *d,
+                                           hone_real *room)
 {
     int64_t dim = b->model->config.head_dim, n = b->n * n_heads;
+    const hone_real *w = b->model->layers[l].norm[which];
     if (!w)
         return d;
+    norm_weight_backward(b, l, which, n, x, rrms, d);
     memset(room, 0, (size_t)(n * dim) * sizeof *room);
     hone_op_rms_norm_backward(b->model->ops, n, dim, x, w, rrms, d, room);
     return room;
@@ -197,7 +205,7 @@ static void attention_backward(const backward *b, int64_t l, const hone_kv_pool 
     hone_ops *ops = b->model->ops;
     hone_real *normed = b->ws->normed, *d_x = l > b->lowest || b->tuned ? b->tape->d_narrow : NULL;
     const hone_real *d_out =
-        post_norm_backward(b, t->attn_out, layer->attn_post_norm, t->attn_out_rrms, b->tape->d_wide_a);
+        post_norm_backward(b, l, HONE_ATTN_POST_NORM, t->attn_out, t->attn_out_rrms, b->tape->d_wide_a);
     linear_backward(b, l, HONE_ATTN_OUTPUT, t->attended, d_out, b->tape->d_narrow, false);
     hone_op_attention_backward(ops, pool, l, batch->spans, batch->n_spans, b->n + batch->n_outer, c->n_heads,
                                hone_model_window(c, l), 1.0f / real_sqrt((hone_real)c->head_dim), t->q, t->attended,
@@ -206,18 +214,18 @@ static void attention_backward(const backward *b, int64_t l, const hone_kv_pool 
     exchange_kv_gradients(b, l, batch);
     hone_op_rope(ops, rope, b->n, c->n_heads, batch->positions, b->tape->d_q, true);
     hone_op_rope(ops, rope, b->n, c->n_kv_heads, batch->positions, b->tape->d_k, true);
-    const hone_real *d_q = head_norm_backward(b, c->n_heads, t->q_raw, layer->q_norm, t->q_rrms, b->tape->d_q,
+    const hone_real *d_q = head_norm_backward(b, l, HONE_Q_NORM, c->n_heads, t->q_raw, t->q_rrms, b->tape->d_q,
                                               b->tape->d_wide_a),
-                    *d_k = head_norm_backward(b, c->n_kv_heads, t->k_raw, layer->k_norm, t->k_rrms, b->tape->d_k,
+                    *d_k = head_norm_backward(b, l, HONE_K_NORM, c->n_kv_heads, t->k_raw, t->k_rrms, b->tape->d_k,
                                               b->tape->d_wide_b);
-    hone_op_rms_norm(ops, b->n, c->n_embd, c->norm_epsilon, t->x_in, layer->attn_norm, normed, NULL);
+    hone_op_rms_norm(ops, b->n, c->n_embd, c->norm_epsilon, t->x_in, layer->norm[HONE_ATTN_NORM], normed, NULL);
     linear_backward(b, l, HONE_ATTN_Q, normed, d_q, d_x, false);
     linear_backward(b, l, HONE_ATTN_K, normed, d_k, d_x, true);
     linear_backward(b, l, HONE_ATTN_V, normed, b->tape->d_v, d_x, true);
-    if (b->tuned && b->tuned->layers[l].trained)
-        norm_weight_backward(b, b->tuned->layers[l].attn_norm_at, b->n, t->x_in, t->attn_rrms, d_x);
+    norm_weight_backward(b, l, HONE_ATTN_NORM, b->n, t->x_in, t->attn_rrms, d_x);
     if (d_x)
-        hone_op_rms_norm_backward(ops, b->n, c->n_embd, t->x_in, layer->attn_norm, t->attn_rrms, d_x, b->tape->dx);
+        hone_op_rms_norm_backward(ops, b->n, c->n_embd, t->x_in, layer->norm[HONE_ATTN_NORM], t->attn_rrms, d_x,
+                                  b->tape->dx);
 }
 
 double hone_model_backward(const hone_model *model, const hone_kv_pool *pool, const hone_batch *batch,
@@ -237,8 +245,11 @@ double hone_model_backward(const hone_model *model, const hone_kv_pool *pool, co
         mlp_backward(&b, l);
         attention_backward(&b, l, pool, batch);
     }
-    if (tuned && tuned->whole)
+    if (tuned && tuned->whole) {
+        if (model->config.embedding_scale != 0)
+            hone_op_scale(model->ops, b.n * model->config.n_embd, model->config.embedding_scale, tape->dx);
         hone_op_embed_gradient(model->ops, b.n, model->config.n_embd, batch->tokens, tape->dx,
                                gradient + tuned->token_embd_at);
+    }
     return loss;
 }

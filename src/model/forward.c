@@ -331,8 +331,8 @@ static void project_qkv(const hone_model *model, int64_t l, hone_kv_pool *write_
     if (wanted < 3)
         project(model, l, qkv + wanted, 3 - wanted, batch, ws->normed, ws, t, true);
     if (c->head_norms) {
-        norm_heads(model, n, c->n_heads, q_raw, layer->q_norm, q, kept ? t->q_rrms : NULL);
-        norm_heads(model, n, c->n_kv_heads, k_raw, layer->k_norm, ws->k, kept ? t->k_rrms : NULL);
+        norm_heads(model, n, c->n_heads, q_raw, layer->norm[HONE_Q_NORM], q, kept ? t->q_rrms : NULL);
+        norm_heads(model, n, c->n_kv_heads, k_raw, layer->norm[HONE_K_NORM], ws->k, kept ? t->k_rrms : NULL);
     }
     hone_op_rope(ops, rope, n, c->n_heads, batch->positions, q, false);
     if (again)
@@ -366,20 +366,22 @@ void hone_model_forward_layer(const hone_model *model, int64_t l, const hone_kv_
     hone_real scale = 1.0f / real_sqrt((hone_real)c->head_dim);
     hone_real *q = t ? t->q : ws->q, *attended = t ? t->attended : ws->attended, *gate = t ? t->gate : ws->gate,
               *up = t ? t->up : ws->up;
-    hone_op_rms_norm(ops, n, c->n_embd, c->norm_epsilon, ws->x, layer->attn_norm, ws->normed, t ? t->attn_rrms : NULL);
+    hone_op_rms_norm(ops, n, c->n_embd, c->norm_epsilon, ws->x, layer->norm[HONE_ATTN_NORM], ws->normed,
+                     t ? t->attn_rrms : NULL);
     project_qkv(model, l, write_to, batch, ws, t, q);
     hone_op_attention(ops, pool, l, batch->spans, batch->n_spans, c->n_heads, hone_model_window(c, l), scale, q,
                       attended, t ? t->softmax : NULL);
-    add_projected(model, l, HONE_ATTN_OUTPUT, batch, attended, layer->attn_post_norm, t ? t->attn_out : NULL,
+    add_projected(model, l, HONE_ATTN_OUTPUT, batch, attended, layer->norm[HONE_ATTN_POST_NORM], t ? t->attn_out : NULL,
                   t ? t->attn_out_rrms : NULL, ws, t, false);
 
     if (t)
         memcpy(t->x_mid, ws->x, (size_t)(n * c->n_embd) * sizeof(hone_real));
-    hone_op_rms_norm(ops, n, c->n_embd, c->norm_epsilon, ws->x, layer->ffn_norm, ws->normed, t ? t->ffn_rrms : NULL);
+    hone_op_rms_norm(ops, n, c->n_embd, c->norm_epsilon, ws->x, layer->norm[HONE_FFN_NORM], ws->normed,
+                     t ? t->ffn_rrms : NULL);
     const projection wide[] = {{HONE_FFN_GATE, gate}, {HONE_FFN_UP, up}};
     project(model, l, wide, 2, batch, ws->normed, ws, t, false);
     (c->gelu_gate ? hone_op_geglu : hone_op_swiglu)(ops, n * c->n_ff, gate, up, ws->activated);
-    add_projected(model, l, HONE_FFN_DOWN, batch, ws->activated, layer->ffn_post_norm, t ? t->ffn_out : NULL,
+    add_projected(model, l, HONE_FFN_DOWN, batch, ws->activated, layer->norm[HONE_FFN_POST_NORM], t ? t->ffn_out : NULL,
                   t ? t->ffn_out_rrms : NULL, ws, t, !write_to);
 }
 

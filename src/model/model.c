@@ -34,6 +34,17 @@ static const struct {
     [HONE_FFN_DOWN] = {"ffn_down", "down_proj", "mlp.down_proj"},
 };
 
+static const char *const norm_names[HONE_N_NORMS] = {
+    [HONE_ATTN_NORM] = "attn_norm", [HONE_Q_NORM] = "attn_q_norm",
+    [HONE_K_NORM] = "attn_k_norm",  [HONE_ATTN_POST_NORM] = "post_attention_norm",
+    [HONE_FFN_NORM] = "ffn_norm",   [HONE_FFN_POST_NORM] = "post_ffw_norm",
+};
+
+const char *hone_norm_gguf_name(hone_norm which)
+{
+    return norm_names[which];
+}
+
 const char *hone_linear_name(hone_linear which)
 {
     return linears[which].name;
@@ -57,6 +68,19 @@ int64_t hone_model_window(const hone_model_config *c, int64_t layer)
 const hone_rope_table *hone_model_rope(const hone_model *model, int64_t layer)
 {
     return hone_model_window(&model->config, layer) > 0 ? model->local_rope : model->rope;
+}
+
+int64_t hone_model_norm_width(const hone_model_config *c, hone_norm which)
+{
+    const int64_t widths[HONE_N_NORMS] = {
+        [HONE_ATTN_NORM] = c->n_embd,
+        [HONE_Q_NORM] = c->head_norms ? c->head_dim : 0,
+        [HONE_K_NORM] = c->head_norms ? c->head_dim : 0,
+        [HONE_ATTN_POST_NORM] = c->post_norms ? c->n_embd : 0,
+        [HONE_FFN_NORM] = c->n_embd,
+        [HONE_FFN_POST_NORM] = c->post_norms ? c->n_embd : 0,
+    };
+    return widths[which];
 }
 
 void hone_model_linear_shape(const hone_model_config *c, hone_linear which, int64_t *n_out, int64_t *n_in)
@@ -255,23 +279,13 @@ static hone_status read_layer(hone_model *model, const hone_gguf *file, int64_t 
 {
     const hone_model_config *c = &model->config;
     hone_layer *layer = &model->layers[l];
-    const struct {
-        const char *name;
-        bool there;
-        int64_t n;
-        hone_real **to;
-    } norms[] = {{"attn_norm", true, c->n_embd, &layer->attn_norm},
-                 {"ffn_norm", true, c->n_embd, &layer->ffn_norm},
-                 {"attn_q_norm", c->head_norms, c->head_dim, &layer->q_norm},
-                 {"attn_k_norm", c->head_norms, c->head_dim, &layer->k_norm},
-                 {"post_attention_norm", c->post_norms, c->n_embd, &layer->attn_post_norm},
-                 {"post_ffw_norm", c->post_norms, c->n_embd, &layer->ffn_post_norm}};
     char name[96];
     hone_status status = HONE_OK;
-    for (size_t i = 0; i < sizeof norms / sizeof *norms && status == HONE_OK; i++) {
-        snprintf(name, sizeof name, "blk.%lld.%s.weight", (long long)l, norms[i].name);
-        if (norms[i].there)
-            status = read_vector(model, file, name, norms[i].n, norms[i].to, err);
+    for (int i = 0; i < HONE_N_NORMS && status == HONE_OK; i++) {
+        int64_t width = hone_model_norm_width(c, (hone_norm)i);
+        snprintf(name, sizeof name, "blk.%lld.%s.weight", (long long)l, norm_names[i]);
+        if (width > 0)
+            status = read_vector(model, file, name, width, &layer->norm[i], err);
     }
     for (int i = 0; i < HONE_N_LINEARS && status == HONE_OK; i++) {
         int64_t n_out, n_in;

@@ -18,6 +18,16 @@ typedef enum hone_linear { /* the linear layers of a block, in PEFT's order of n
                            HONE_N_LINEARS
 } hone_linear;
 
+typedef enum hone_norm { /* the norms of a block; the two in the middle of attention and the post norms are Gemma 3's */
+                         HONE_ATTN_NORM,
+                         HONE_Q_NORM,
+                         HONE_K_NORM,
+                         HONE_ATTN_POST_NORM,
+                         HONE_FFN_NORM,
+                         HONE_FFN_POST_NORM,
+                         HONE_N_NORMS
+} hone_norm;
+
 typedef struct hone_model_config {
     char architecture[32];
     int64_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab, n_context;
@@ -35,10 +45,8 @@ typedef struct hone_model_config {
 } hone_model_config;
 
 typedef struct hone_layer {
-    hone_real *attn_norm, *ffn_norm;           /* [n_embd] */
-    hone_real *attn_post_norm, *ffn_post_norm; /* [n_embd], or NULL */
-    hone_real *q_norm, *k_norm;                /* [head_dim], or NULL */
-    hone_weight *linear[HONE_N_LINEARS];       /* [n_out, n_in] */
+    hone_real *norm[HONE_N_NORMS];       /* [hone_model_norm_width], or NULL where the architecture has none */
+    hone_weight *linear[HONE_N_LINEARS]; /* [n_out, n_in] */
 } hone_layer;
 
 typedef struct hone_tuned hone_tuned;
@@ -65,6 +73,10 @@ void hone_model_close(hone_model *model);
 int64_t hone_model_window(const hone_model_config *config, int64_t layer);
 const hone_rope_table *hone_model_rope(const hone_model *model, int64_t layer);
 
+/* Weights of a norm; 0: this architecture has none there. */
+int64_t hone_model_norm_width(const hone_model_config *config, hone_norm which);
+/* "attn_norm": its name in GGUF files. */
+const char *hone_norm_gguf_name(hone_norm which);
 /* Rows and columns of a linear layer. */
 void hone_model_linear_shape(const hone_model_config *config, hone_linear which, int64_t *n_out, int64_t *n_in);
 /* "q_proj": PEFT's and Hugging Face's name; "self_attn.q_proj" with the module. */

@@ -14,6 +14,14 @@ static size_t take(size_t *n, size_t floats)
     return at;
 }
 
+static void take_norms(const hone_model_config *c, int first, int end, hone_tuned_layer *layer, size_t *n)
+{
+    for (int i = first; i < end; i++) {
+        int64_t width = hone_model_norm_width(c, (hone_norm)i);
+        layer->norm_at[i] = width > 0 ? take(n, (size_t)width) : 0;
+    }
+}
+
 static size_t lay_out(const hone_model *model, const bool *layers, hone_tuned *t)
 {
     const hone_model_config *c = &model->config;
@@ -31,12 +39,12 @@ static size_t lay_out(const hone_model *model, const bool *layers, hone_tuned *t
         layer->trained = layers[l];
         if (!layers[l])
             continue;
-        layer->attn_norm_at = take(&n, (size_t)c->n_embd);
+        take_norms(c, HONE_ATTN_NORM, HONE_FFN_NORM, layer, &n);
         for (int i = 0; i < HONE_N_LINEARS; i++) {
             int64_t n_out, n_in;
             hone_model_linear_shape(c, (hone_linear)i, &n_out, &n_in);
             if (i == HONE_FFN_GATE)
-                layer->ffn_norm_at = take(&n, (size_t)c->n_embd);
+                take_norms(c, HONE_FFN_NORM, HONE_N_NORMS, layer, &n);
             layer->linear_at[i] = take(&n, hone_lora_panel_floats(n_out, n_in));
         }
     }
@@ -69,10 +77,10 @@ static hone_status unfreeze_matrix(hone_model *model, size_t at, hone_weight **w
     return HONE_OK;
 }
 
-static void unfreeze_norm(hone_model *model, size_t at, hone_real **norm)
+static void unfreeze_norm(hone_model *model, size_t at, int64_t width, hone_real **norm)
 {
     hone_real *to = model->tuned->parameters + at;
-    memcpy(to, *norm, (size_t)model->config.n_embd * sizeof *to);
+    memcpy(to, *norm, (size_t)width * sizeof *to);
     *norm = to;
 }
 
@@ -83,8 +91,9 @@ static hone_status unfreeze_layer(hone_model *model, int64_t l, hone_error *err)
     hone_status status = HONE_OK;
     if (!t->trained)
         return status;
-    unfreeze_norm(model, t->attn_norm_at, &layer->attn_norm);
-    unfreeze_norm(model, t->ffn_norm_at, &layer->ffn_norm);
+    for (int i = 0; i < HONE_N_NORMS; i++)
+        if (layer->norm[i])
+            unfreeze_norm(model, t->norm_at[i], hone_model_norm_width(&model->config, (hone_norm)i), &layer->norm[i]);
     for (int i = 0; i < HONE_N_LINEARS && status == HONE_OK; i++)
         status = unfreeze_matrix(model, t->linear_at[i], &layer->linear[i], err);
     return status;
@@ -94,7 +103,7 @@ static hone_status unfreeze_ends(hone_model *model, hone_error *err)
 {
     const hone_tuned *t = model->tuned;
     bool tied = model->output == model->token_embd;
-    unfreeze_norm(model, t->output_norm_at, &model->output_norm);
+    unfreeze_norm(model, t->output_norm_at, model->config.n_embd, &model->output_norm);
     hone_status status = unfreeze_matrix(model, t->token_embd_at, &model->token_embd, err);
     if (tied)
         model->output = model->token_embd;
@@ -105,11 +114,6 @@ static hone_status unfreeze_ends(hone_model *model, hone_error *err)
 
 hone_status hone_model_unfreeze(hone_model *model, const bool *layers, hone_error *err)
 {
-    if (model->config.head_norms || model->config.post_norms)
-        return hone_fail(err, HONE_UNSUPPORTED,
-                         "all weights of the %s architecture: hone trains those of llama models; train an adapter "
-                         "instead (leave --full out)",
-                         model->config.architecture);
     hone_tuned *t = calloc(1, sizeof *t);
     if (!t || !(t->layers = calloc((size_t)model->config.n_layers, sizeof *t->layers))) {
         hone_tuned_free(t);

@@ -1,10 +1,10 @@
 /* tuned.h - a model whose own weights are trained (full fine-tuning).
  *
  * The weights of the blocks that learn become float32, in one array of parameters: for each such block in order the
- * attention norm, q, k, v, output, the MLP's norm, gate, up, down; with all blocks also the embedding before them and
- * the output norm (and an untied output matrix) behind them. Matrices lie in panels as kernels read them (ops.h), so a
- * forward pass needs no copy after an update; gradient and moments have the same order. Blocks that do not learn stay
- * as their file has them. */
+ * norms of attention, q, k, v, output, the norms of the MLP, gate, up, down; with all blocks also the embedding before
+ * them and the output norm (and an untied output matrix) behind them. Matrices lie in panels as kernels read them
+ * (ops.h), so a forward pass needs no copy after an update; gradient and moments have the same order. Blocks that do
+ * not learn stay as their file has them. */
 #ifndef HONE_MODEL_TUNED_H
 #define HONE_MODEL_TUNED_H
 
@@ -12,7 +12,7 @@
 
 typedef struct hone_tuned_layer {
     bool trained;
-    size_t attn_norm_at, ffn_norm_at, linear_at[HONE_N_LINEARS];
+    size_t norm_at[HONE_N_NORMS], linear_at[HONE_N_LINEARS]; /* of a norm that there is none: 0 */
 } hone_tuned_layer;
 
 struct hone_tuned {
@@ -26,7 +26,7 @@ struct hone_tuned {
 
 /* How many parameters that makes. layers: [n_layers]. */
 size_t hone_model_count_tuned(const hone_model *model, const bool *layers);
-/* Makes them. From then on batches without an adapter train them (hone_model_backward). HONE_UNSUPPORTED: in double. */
+/* Makes them. From then on batches without an adapter train them (hone_model_backward). */
 hone_status hone_model_unfreeze(hone_model *model, const bool *layers, hone_error *err);
 void hone_tuned_free(hone_tuned *tuned);
 

@@ -33,12 +33,11 @@ static place find_in_layer(const hone_model *model, int64_t l, const hone_gguf_t
 {
     const hone_layer *layer = &model->layers[l];
     char name[96];
-    snprintf(name, sizeof name, "blk.%lld.attn_norm.weight", (long long)l);
-    if (is_called(t, name))
-        return (place){.norm = layer->attn_norm};
-    snprintf(name, sizeof name, "blk.%lld.ffn_norm.weight", (long long)l);
-    if (is_called(t, name))
-        return (place){.norm = layer->ffn_norm};
+    for (int i = 0; i < HONE_N_NORMS; i++) {
+        snprintf(name, sizeof name, "blk.%lld.%s.weight", (long long)l, hone_norm_gguf_name((hone_norm)i));
+        if (layer->norm[i] && is_called(t, name))
+            return (place){.norm = layer->norm[i]};
+    }
     for (int i = 0; i < HONE_N_LINEARS; i++) {
         snprintf(name, sizeof name, "blk.%lld.%s.weight", (long long)l, hone_linear_gguf_name((hone_linear)i));
         if (is_called(t, name))

@@ -1,13 +1,13 @@
 /* test_methods.c - LoRA, rsLoRA, DoRA and full fine-tuning against PyTorch and PEFT: loss, logits and every gradient of
  * a step on a very small model (tests/data/tiny_gradients.safetensors and tiny_dora/, from
- * tools/make_tiny_gradients.py); LoRA and DoRA on a very small Gemma 3 too (tiny_gemma_gradients.safetensors). */
+ * tools/make_tiny_gradients.py); LoRA, DoRA and full on a very small Gemma 3 too (tiny_gemma_gradients.safetensors). */
 #include "base/hash.h"
 #include "format/safetensors.h"
 #include "formula_model.h"
 #include "model/adapter_targets.h"
 #include "model/tuned.h"
 #include "numbers.h"
-#include "tiny_model.h"
+#include "tiny_gemma.h"
 #include "train/batch.h"
 
 #include <setjmp.h>
@@ -250,6 +250,19 @@ static double compare_norm(const char *name, const float *ours)
     return sqrt(difference / size);
 }
 
+static const char *their_norm(const hone_model_config *c, hone_norm which)
+{
+    static const char *const names[HONE_N_NORMS] = {
+        [HONE_ATTN_NORM] = "input_layernorm",
+        [HONE_Q_NORM] = "self_attn.q_norm",
+        [HONE_K_NORM] = "self_attn.k_norm",
+        [HONE_ATTN_POST_NORM] = "post_attention_layernorm",
+        [HONE_FFN_NORM] = "pre_feedforward_layernorm",
+        [HONE_FFN_POST_NORM] = "post_feedforward_layernorm",
+    };
+    return which == HONE_FFN_NORM && !c->post_norms ? "post_attention_layernorm" : names[which]; /* llama's own name */
+}
+
 /* first: the lowest block that learns. */
 static void check_full(int first)
 {
@@ -275,10 +288,11 @@ static void check_full(int first)
         worst = fmax(worst, compare_norm("model.norm.weight", s.gradient + t->output_norm_at));
     }
     for (int64_t l = first; l < FORMULA_LAYERS; l++) {
-        snprintf(name, sizeof name, "model.layers.%d.input_layernorm.weight", (int)l);
-        worst = fmax(worst, compare_norm(name, s.gradient + t->layers[l].attn_norm_at));
-        snprintf(name, sizeof name, "model.layers.%d.post_attention_layernorm.weight", (int)l);
-        worst = fmax(worst, compare_norm(name, s.gradient + t->layers[l].ffn_norm_at));
+        for (int i = 0; i < HONE_N_NORMS; i++) {
+            snprintf(name, sizeof name, "model.layers.%d.%s.weight", (int)l, their_norm(c, (hone_norm)i));
+            if (hone_model_norm_width(c, (hone_norm)i) > 0)
+                worst = fmax(worst, compare_norm(name, s.gradient + t->layers[l].norm_at[i]));
+        }
         for (int i = 0; i < HONE_N_LINEARS; i++) {
             char module[128];
             int64_t n_out, n_in;
@@ -627,24 +641,15 @@ static void test_blocks_of_gemma_computed_again_give_the_same_gradient(void **st
     hone_adapter_free(a);
 }
 
-static void test_full_tuning_of_gemma_is_refused(void **state)
-{
-    (void)state;
-    const bool layers[FORMULA_LAYERS] = {true, true, true};
-    hone_error err;
-    hone_model *own = open_own();
-    assert_int_equal(hone_model_unfreeze(own, layers, &err), HONE_UNSUPPORTED);
-    assert_says(err, "gemma3");
-    hone_model_close(own);
-}
+typedef hone_status writer(const char *path, hone_error *err);
 
-static int open_all(void **state, hone_status (*write)(const char *path, hone_error *err), const char *data)
+static int open_all(void **state, writer *write, writer *write_tiny, const char *data)
 {
     hone_error err;
     if (temporary_begin(state) != 0)
         return -1;
     const char *path = temporary_path("formula.gguf");
-    if (write(path, &err) == HONE_OK && tiny_model_write(temporary_path("tiny.gguf"), &err) == HONE_OK &&
+    if (write(path, &err) == HONE_OK && write_tiny(temporary_path("tiny.gguf"), &err) == HONE_OK &&
         hone_ops_create(2, &ops, &err) == HONE_OK && hone_gguf_open(path, &file, &err) == HONE_OK &&
         hone_model_open(ops, &file, &model, &err) == HONE_OK && hone_safetensors_open(data, &recorded, &err) == HONE_OK)
         return 0;
@@ -654,12 +659,12 @@ static int open_all(void **state, hone_status (*write)(const char *path, hone_er
 
 static int open_llama(void **state)
 {
-    return open_all(state, formula_model_write, DATA "tiny_gradients.safetensors");
+    return open_all(state, formula_model_write, tiny_model_write, DATA "tiny_gradients.safetensors");
 }
 
 static int open_gemma(void **state)
 {
-    return open_all(state, formula_gemma_write, DATA "tiny_gemma_gradients.safetensors");
+    return open_all(state, formula_gemma_write, tiny_gemma_write, DATA "tiny_gemma_gradients.safetensors");
 }
 
 static int close_all(void **state)
@@ -691,7 +696,11 @@ int main(void)
         cmocka_unit_test(test_gradients_of_lora_on_gemma_are_those_of_peft),
         cmocka_unit_test(test_gradients_of_dora_are_those_of_peft),
         cmocka_unit_test(test_blocks_of_gemma_computed_again_give_the_same_gradient),
-        cmocka_unit_test(test_full_tuning_of_gemma_is_refused),
+        cmocka_unit_test(test_gradients_of_full_tuning_are_those_of_pytorch),
+        cmocka_unit_test(test_gradients_above_frozen_blocks_are_those_of_pytorch),
+        cmocka_unit_test(test_a_tuned_model_is_the_same_after_writing_and_opening),
+        cmocka_unit_test(test_full_tuning_continues_with_the_same_bits_on_any_number_of_threads),
+        cmocka_unit_test(test_what_was_scored_is_what_is_written),
     };
     int failed = cmocka_run_group_tests_name("llama", tests, open_llama, close_all);
     return failed + cmocka_run_group_tests_name("gemma3", gemma, open_gemma, close_all);
