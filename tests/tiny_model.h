@@ -73,9 +73,37 @@ static inline void tiny_vocabulary(gguf_writer *w, const char *chat_template, bo
                           "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}");
 }
 
+enum { TINY_SPACE_TH = 259 }; /* the token "\xe2\x96\x81th" of the vocabulary below */
+
+/* As in Llama 2: control tokens, bytes, and one piece with a space; encoding puts a space before a text. */
+static inline void tiny_sentencepiece(gguf_writer *w)
+{
+    static char texts[TINY_VOCAB][16];
+    const char *tokens[TINY_VOCAB];
+    int32_t types[TINY_VOCAB];
+    float scores[TINY_VOCAB] = {0};
+    strcpy(texts[0], "<unk>");
+    strcpy(texts[1], "<s>");
+    strcpy(texts[2], "</s>");
+    strcpy(texts[TINY_SPACE_TH], "\xe2\x96\x81th");
+    for (int i = 0; i < TINY_VOCAB; i++) {
+        if (i >= 3 && i < TINY_SPACE_TH)
+            snprintf(texts[i], sizeof texts[i], "<0x%02X>", (unsigned)(i - 3));
+        tokens[i] = texts[i];
+        types[i] = i == 0 ? 2 : i < 3 ? 3 : i < TINY_SPACE_TH ? 6 : 1;
+    }
+    gguf_add_string(w, "tokenizer.ggml.model", "llama");
+    gguf_add_strings(w, "tokenizer.ggml.tokens", tokens, TINY_VOCAB);
+    gguf_add_i32s(w, "tokenizer.ggml.token_type", types, TINY_VOCAB);
+    gguf_add_f32s(w, "tokenizer.ggml.scores", scores, TINY_VOCAB);
+    gguf_add_u32(w, "tokenizer.ggml.bos_token_id", 1);
+    gguf_add_u32(w, "tokenizer.ggml.eos_token_id", 2);
+}
+
 typedef struct tiny_more {
-    int rows_more;     /* of the embedding than there are tokens */
-    float rope_factor; /* by which rope_freqs.weight divides every frequency; 0: there is no such tensor */
+    int rows_more;      /* of the embedding than there are tokens */
+    float rope_factor;  /* by which rope_freqs.weight divides every frequency; 0: there is no such tensor */
+    bool sentencepiece; /* tiny_sentencepiece instead of tiny_vocabulary */
 } tiny_more;
 
 static inline hone_status tiny_model_write_with(const char *path, const char *chat_template, bool add_bos,
@@ -96,7 +124,10 @@ static inline hone_status tiny_model_write_with(const char *path, const char *ch
     gguf_add_u32(&w, "llama.attention.head_count_kv", TINY_KV_HEADS);
     gguf_add_f32(&w, "llama.rope.freq_base", 10000);
     gguf_add_f32(&w, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
-    tiny_vocabulary(&w, chat_template, add_bos);
+    if (more.sentencepiece)
+        tiny_sentencepiece(&w);
+    else
+        tiny_vocabulary(&w, chat_template, add_bos);
     tiny_add(&t, "token_embd.weight", 3, TINY_VOCAB + more.rows_more, TINY_EMBD, 0);
     tiny_add(&t, "output_norm.weight", 0, 1, TINY_EMBD, 2); /* so that answers differ clearly */
     for (int l = 0; l < TINY_LAYERS; l++) {

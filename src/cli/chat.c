@@ -112,7 +112,7 @@ hone_status hone_chat_answer(hone_chat *chat, hone_error *err)
     if (status == HONE_OK)
         status = hone_cli_sampling_read(&chat->sampling, hone_tokenizer_size(tokenizer), &request.sampling, err);
     if (status == HONE_OK)
-        status = hone_text_stream_create(tokenizer, blank_line,
+        status = hone_text_stream_create(tokenizer, -1, blank_line,
                                          strcmp(hone_engine_template_name(chat->engine), "plain") == 0, &text, err);
     if (status == HONE_OK) {
         request.ids = ids.data;

@@ -250,6 +250,7 @@ static hone_status run_all(run_state *s, const run_settings *o, hone_error *err)
                                         .n_ids = prompt->n,
                                         .adapter = s->adapter,
                                         .max_new_tokens = (int)most,
+                                        .continues = o->raw,
                                         .sampling = o->sampling,
                                         .stops = o->stops.items,
                                         .n_stops = o->stops.n,

@@ -133,8 +133,10 @@ typedef struct hone_request {
     size_t n_ids;
     const hone_adapter *adapter; /* NULL: the base model */
     int max_new_tokens;          /* 0: only score the prompt */
-    hone_sampling sampling;      /* all zero: greedy */
-    const char *const *stops;    /* borrowed: the answer ends where one of these texts begins */
+    bool continues;         /* the answer goes on in the prompt's text, so a space that it begins with is its own; else
+                               it is a text by itself (SentencePiece vocabularies put a space before each text) */
+    hone_sampling sampling; /* all zero: greedy */
+    const char *const *stops; /* borrowed: the answer ends where one of these texts begins */
     size_t n_stops;
     bool want_prompt_logprobs; /* log p(ids[i] | ids[0..i)) for i >= 1 */
     int64_t logprobs_from;     /* 0..n_ids: not before this position, so that what stands there may come from the cache:
@@ -150,6 +152,9 @@ typedef struct hone_top_token {
     int32_t id;
     float logprob;
 } hone_top_token;
+
+/* The token that an answer's text goes on from, as hone_tokenizer_decode_after takes it. */
+int32_t hone_request_text_after(const hone_request *request);
 
 /* Log-probabilities are the model's own, before bias, penalties, temperature and truncation; that of one token at one
  * position is the same float wherever it stands. */

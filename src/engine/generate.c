@@ -32,6 +32,11 @@ hone_status hone_generation_check(const hone_request *r, int64_t n_vocab, hone_e
     return status == HONE_OK ? hone_stops_check(r->stops, r->n_stops, err) : status;
 }
 
+int32_t hone_request_text_after(const hone_request *r)
+{
+    return r->continues ? r->ids[r->n_ids - 1] : -1;
+}
+
 /* The first position of the prompt whose log-probability is wanted. */
 static int64_t first_logprob(const hone_request *r)
 {
@@ -52,7 +57,8 @@ static hone_status begin_stream(hone_generation *g, const hone_request *r, hone_
         stops[n] = r->stops[n];
     if (g->engine->plain)
         stops[n++] = blank_line;
-    return n > 0 ? hone_text_stream_create(g->engine->tokenizer, stops, n, &g->stream, err) : HONE_OK;
+    return n > 0 ? hone_text_stream_create(g->engine->tokenizer, hone_request_text_after(r), stops, n, &g->stream, err)
+                 : HONE_OK;
 }
 
 hone_status hone_generation_begin(hone_generation *g, const hone_engine *engine, const hone_request *r,
@@ -169,7 +175,8 @@ hone_status hone_generation_finish(hone_generation *g, hone_error *err)
             if (choices->nodes[node].choice == out->choice)
                 out->tokens_out = choices->nodes[node].depth;
     } else {
-        status = hone_tokenizer_decode(g->engine->tokenizer, out->ids, out->n_ids, false, &text, err);
+        status = hone_tokenizer_decode_after(g->engine->tokenizer, hone_request_text_after(g->request), out->ids,
+                                             out->n_ids, false, &text, err);
         out->tokens_out = (int64_t)out->n_ids;
         if (ended_by_text(g) && text.data) {
             text.length = hone_text_stream_final_bytes(g->stream);

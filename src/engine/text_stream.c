@@ -39,8 +39,8 @@ hone_status hone_stops_check(const char *const *stops, size_t n_stops, hone_erro
     return check(stops, n_stops, HONE_MAX_STOPS, err);
 }
 
-hone_status hone_text_stream_create(const hone_tokenizer *tokenizer, const char *const *stops, size_t n_stops,
-                                    hone_text_stream **out, hone_error *err)
+hone_status hone_text_stream_create(const hone_tokenizer *tokenizer, int32_t after, const char *const *stops,
+                                    size_t n_stops, hone_text_stream **out, hone_error *err)
 {
     *out = NULL;
     hone_status status = check(stops, n_stops, HONE_MAX_STOPS + 1, err);
@@ -55,7 +55,7 @@ hone_status hone_text_stream_create(const hone_tokenizer *tokenizer, const char 
     }
     if (s) {
         s->n_stops = n_stops;
-        hone_token_decoder_init(&s->decoder, tokenizer, false);
+        hone_token_decoder_init(&s->decoder, tokenizer, false, after);
         s->stop_bytes = malloc(total + 1);
         s->held = malloc(longest + 4 + longest_piece);
         s->out = malloc(longest + 4 + longest_piece);

@@ -309,6 +309,7 @@ hone_status hone_asked_request(hone_asked *a, hone_engine *engine, size_t prompt
                           .n_ids = ids->n,
                           .adapter = a->model->adapter,
                           .max_new_tokens = (int)most,
+                          .continues = !a->chat,
                           .sampling = a->sampling,
                           .stops = (const char *const *)a->stops,
                           .n_stops = a->n_stops,

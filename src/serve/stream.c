@@ -172,12 +172,14 @@ static hone_status make_cursors(event_stream *s, hone_error *err)
     const char *stops[HONE_ASKED_MAX_STOPS + 1];
     size_t n = s->asked->n_stops;
     hone_status status = HONE_OK;
+    const hone_answer *answers = hone_call_answers(s->call, &(size_t){0});
     memcpy(stops, s->asked->stops, n * sizeof *stops);
     if (strcmp(hone_engine_template_name(s->server->engine), "plain") == 0)
         stops[n++] = "\n\n";
     for (size_t i = 0; i < s->n && status == HONE_OK; i++)
         status =
-            hone_text_stream_create(hone_engine_get_tokenizer(s->server->engine), stops, n, &s->cursors[i].text, err);
+            hone_text_stream_create(hone_engine_get_tokenizer(s->server->engine),
+                                    hone_request_text_after(&answers[i].request), stops, n, &s->cursors[i].text, err);
     return status;
 }
 

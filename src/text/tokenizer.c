@@ -394,11 +394,13 @@ const char *hone_tokenizer_piece(const hone_tokenizer *t, int32_t id, size_t *le
     return t->piece_bytes + t->piece_starts[id];
 }
 
-void hone_token_decoder_init(hone_token_decoder *d, const hone_tokenizer *t, bool show_special)
+void hone_token_decoder_init(hone_token_decoder *d, const hone_tokenizer *t, bool show_special, int32_t after)
 {
+    bool begins = after < 0, behind_special = !begins && is_special(&t->vocabulary, after);
     *d = (hone_token_decoder){.tokenizer = t,
                               .show_special = show_special,
-                              .drop_space = t->add_space_prefix || t->family == FAMILY_WORDPIECE};
+                              .drop_space = (t->add_space_prefix && (begins || behind_special)) ||
+                                            (t->family == FAMILY_WORDPIECE && begins)};
 }
 
 const char *hone_token_decoder_next(hone_token_decoder *d, int32_t id, size_t *length)
@@ -422,21 +424,27 @@ const char *hone_token_decoder_next(hone_token_decoder *d, int32_t id, size_t *l
     return piece + dropped;
 }
 
-hone_status hone_tokenizer_decode(const hone_tokenizer *t, const int32_t *ids, size_t n, bool show_special,
-                                  hone_buffer *out, hone_error *err)
+hone_status hone_tokenizer_decode_after(const hone_tokenizer *t, int32_t after, const int32_t *ids, size_t n,
+                                        bool show_special, hone_buffer *out, hone_error *err)
 {
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= t->vocabulary.n)
             return hone_fail(err, HONE_BAD_INPUT, "id %d (number %zu of %zu) is outside the vocabulary of %d tokens",
                              ids[i], i + 1, n, t->vocabulary.n);
     hone_token_decoder decoder;
-    hone_token_decoder_init(&decoder, t, show_special);
+    hone_token_decoder_init(&decoder, t, show_special, after);
     for (size_t i = 0; i < n; i++) {
         size_t length;
         const char *piece = hone_token_decoder_next(&decoder, ids[i], &length);
         hone_buffer_append(out, piece, length);
     }
     return out->failed ? hone_fail(err, HONE_NO_MEMORY, "out of memory for the text of %zu tokens", n) : HONE_OK;
+}
+
+hone_status hone_tokenizer_decode(const hone_tokenizer *t, const int32_t *ids, size_t n, bool show_special,
+                                  hone_buffer *out, hone_error *err)
+{
+    return hone_tokenizer_decode_after(t, -1, ids, n, show_special, out, err);
 }
 
 size_t hone_tokenizer_longest_piece(const hone_tokenizer *t)

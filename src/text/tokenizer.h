@@ -42,6 +42,11 @@ hone_status hone_token_list_push(hone_token_list *ids, int32_t id, hone_error *e
  * the vocabulary. */
 hone_status hone_tokenizer_decode(const hone_tokenizer *t, const int32_t *ids, size_t n, bool show_special,
                                   hone_buffer *out, hone_error *err);
+/* The same where the ids go on from the token `after`: together with the text up to it they make the text of all. A
+ * space that they begin with is taken away only where encoding had put it there, behind a special token. after -1: they
+ * begin a text. */
+hone_status hone_tokenizer_decode_after(const hone_tokenizer *t, int32_t after, const int32_t *ids, size_t n,
+                                        bool show_special, hone_buffer *out, hone_error *err);
 /* The bytes of one token (borrowed, may hold partial UTF-8, not NUL-terminated), and whether it is a control token.
  * length and special may be NULL. NULL for an id outside the vocabulary. */
 const char *hone_tokenizer_piece(const hone_tokenizer *t, int32_t id, size_t *length, bool *special);
@@ -49,14 +54,14 @@ const char *hone_tokenizer_piece(const hone_tokenizer *t, int32_t id, size_t *le
 /* The bytes of the longest token. */
 size_t hone_tokenizer_longest_piece(const hone_tokenizer *t);
 
-/* Decoding token by token: the pieces one after another are what hone_tokenizer_decode gives. */
+/* Decoding token by token: the pieces one after another are what hone_tokenizer_decode_after gives. */
 typedef struct hone_token_decoder {
     const hone_tokenizer *tokenizer; /* borrowed */
     bool show_special;
     bool drop_space; /* the next piece loses the space that encoding put before the text */
 } hone_token_decoder;
 
-void hone_token_decoder_init(hone_token_decoder *d, const hone_tokenizer *t, bool show_special);
+void hone_token_decoder_init(hone_token_decoder *d, const hone_tokenizer *t, bool show_special, int32_t after);
 /* The token's bytes (borrowed, not NUL-terminated, possibly none); NULL for an id outside the vocabulary. */
 const char *hone_token_decoder_next(hone_token_decoder *d, int32_t id, size_t *length);
 

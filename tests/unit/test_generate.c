@@ -61,7 +61,7 @@ static void stream_text(const char *text, size_t length, const char *const *stop
     hone_text_stream *s;
     const hone_tokenizer *t = hone_engine_get_tokenizer(engine);
     assert_int_equal(hone_tokenizer_encode(t, text, length, false, &ids, NULL), HONE_OK);
-    assert_int_equal(hone_text_stream_create(t, stops, n_stops, &s, NULL), HONE_OK);
+    assert_int_equal(hone_text_stream_create(t, -1, stops, n_stops, &s, NULL), HONE_OK);
     const char *bytes;
     size_t n;
     *stopped = false;
@@ -129,7 +129,7 @@ static void test_bytes_are_given_out_as_soon_as_they_are_final(void **state)
         {"x", "x"}, {"E", ""},  {"N", ""}, {"x", "ENx"}, {"\xe2", ""}, {"\x82", ""}, {"\xac", "\xe2\x82\xac"},
         {"E", ""},  {"E", "E"}, {"N", ""}, {"D", ""},
     };
-    assert_int_equal(hone_text_stream_create(t, stops, 1, &s, NULL), HONE_OK);
+    assert_int_equal(hone_text_stream_create(t, -1, stops, 1, &s, NULL), HONE_OK);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         const char *bytes;
         size_t n;
@@ -389,6 +389,60 @@ static void test_rows_of_the_embedding_that_are_no_token_are_never_offered(void 
     hone_engine_close(odd);
 }
 
+/* A SentencePiece vocabulary puts a space before every text. An answer that is a text by itself loses it again; one
+ * that goes on in the prompt's text keeps its space, unless a special token stands before it. */
+static void test_an_answer_that_goes_on_in_the_prompt_keeps_its_space(void **state)
+{
+    (void)state;
+    enum { BOS = 1, X = 3 + 'x' };
+    static const struct {
+        int32_t last;
+        bool continues;
+        const char *text;
+    } cases[] = {{X, true, " th th"}, {X, false, "th th"}, {BOS, true, "th th"}, {TINY_SPACE_TH, true, " th th"}};
+    hone_engine *spm;
+    hone_error err;
+    if (open_with((tiny_more){.sentencepiece = true}, &spm, &err) != HONE_OK)
+        fail_msg("%s", err.message);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        static const hone_logit_bias only_th = {TINY_SPACE_TH, 100};
+        static const char *const stops[] = {"never"};
+        int32_t ids[] = {BOS, X, cases[i].last};
+        for (size_t n_stops = 0; n_stops < 2; n_stops++) { /* with and without a stream of the text */
+            hone_buffer streamed = {0};
+            hone_text_stream *s;
+            const char *bytes;
+            size_t n;
+            hone_response out;
+            hone_request r = {.ids = ids,
+                              .n_ids = 3,
+                              .max_new_tokens = 2,
+                              .continues = cases[i].continues,
+                              .sampling = {.logit_bias = &only_th, .n_logit_bias = 1},
+                              .stops = stops,
+                              .n_stops = n_stops};
+            if (hone_engine_run(spm, &r, 1, &out, NULL, &err) != HONE_OK)
+                fail_msg("%s", err.message);
+            assert_string_equal(out.text, cases[i].text);
+            assert_int_equal(hone_text_stream_create(hone_engine_get_tokenizer(spm), hone_request_text_after(&r), stops,
+                                                     n_stops, &s, NULL),
+                             HONE_OK);
+            for (size_t k = 0; k < out.n_ids; k++) {
+                hone_text_stream_add(s, out.ids[k], &bytes, &n);
+                hone_buffer_append(&streamed, bytes, n);
+            }
+            hone_text_stream_end(s, &bytes, &n);
+            hone_buffer_append(&streamed, bytes, n);
+            assert_int_equal(streamed.length, strlen(cases[i].text));
+            assert_memory_equal(streamed.data, cases[i].text, streamed.length);
+            hone_buffer_clear(&streamed);
+            hone_text_stream_free(s);
+            hone_response_clear(&out);
+        }
+    }
+    hone_engine_close(spm);
+}
+
 static void test_stretched_rotary_frequencies_are_refused_and_not_left_out(void **state)
 {
     (void)state;
@@ -426,6 +480,7 @@ int main(void)
         cmocka_unit_test(test_sampled_answers_have_the_same_bits_in_any_company),
         cmocka_unit_test(test_requests_that_cannot_be_sampled_are_refused),
         cmocka_unit_test(test_rows_of_the_embedding_that_are_no_token_are_never_offered),
+        cmocka_unit_test(test_an_answer_that_goes_on_in_the_prompt_keeps_its_space),
         cmocka_unit_test(test_stretched_rotary_frequencies_are_refused_and_not_left_out),
         cmocka_unit_test(test_an_adapter_of_a_higher_rank_than_the_workspace_has_is_refused),
     };
