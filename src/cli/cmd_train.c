@@ -10,7 +10,8 @@
 #include "model/layer_choice.h"
 #include "model/tuned.h"
 #include "report/training.h"
-#include "train/series.h"
+#include "train/curve.h"
+#include "train/seeds.h"
 #include "train/watch.h"
 
 #include <stdio.h>

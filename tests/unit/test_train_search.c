@@ -5,7 +5,8 @@
 #include "base/hash.h"
 #include "model/adapter.h"
 #include "tiny_model.h"
-#include "train/series.h"
+#include "train/curve.h"
+#include "train/seeds.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
