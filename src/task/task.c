@@ -5,7 +5,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "store/ledger.h"
-#include "task/fold.h"
+#include "task/leaks.h"
 #include "task/rows.h"
 #include "task/settings.h"
 #include "task/split.h"
@@ -165,12 +165,7 @@ static hone_status read_pool(opener *o, const char *name, const char *key, pool 
         hone_rows_read(out->path, &options, task->arena, task->json_root, task->warnings, &out->rows, o->err);
     if (status != HONE_OK)
         return status;
-    out->folds = hone_arena_array(task->arena, out->rows.n, sizeof *out->folds);
-    if (!out->folds)
-        return no_memory(o);
-    for (size_t i = 0; status == HONE_OK && i < out->rows.n; i++)
-        status = hone_fold_key(out->rows.items[i].input, out->folds[i], o->err);
-    return status;
+    return hone_fold_rows(task->arena, &out->rows, &out->folds, o->err);
 }
 
 static hone_status read_rows(opener *o)
@@ -295,97 +290,32 @@ static hone_status check_labels(opener *o)
 
 /* ---- leaks: rows of train and select that stand in test ---- */
 
-typedef struct fold_index {
-    const pool *rows;
-    size_t *order; /* test rows sorted by fold */
-} fold_index;
-
-static int by_fold(const void *a, const void *b, void *context)
+static hone_folded_rows folded(pool *p)
 {
-    const pool *rows = context;
-    size_t i = *(const size_t *)a, j = *(const size_t *)b;
-    int order = strcmp(rows->folds[i], rows->folds[j]);
-    return order ? order : (i > j) - (i < j);
+    return (hone_folded_rows){&p->rows, p->folds};
 }
 
-/* The first test row whose input folds alike, an equal row before others; -1: none. */
-static int64_t find_in_test(const fold_index *index, const char *fold, const char *id, bool *exact)
-{
-    size_t low = 0, high = index->rows->rows.n;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (strcmp(index->rows->folds[index->order[middle]], fold) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    int64_t found = -1;
-    *exact = false;
-    for (; low < index->rows->rows.n && strcmp(index->rows->folds[index->order[low]], fold) == 0; low++) {
-        size_t at = index->order[low];
-        if (found < 0)
-            found = (int64_t)at;
-        if (strcmp(index->rows->rows.items[at].id, id) == 0) {
-            *exact = true;
-            return (int64_t)at;
-        }
-    }
-    return found;
-}
-
-/* Counts and notes the rows of `rows` that stand in test; takes the equal ones out. */
-static hone_status drop_leaks(opener *o, pool *rows, const pool *test)
+/* Takes the rows of `rows` that equal a test row out, and notes them in the task with those that are nearly so. */
+static hone_status drop_leaks(opener *o, pool *rows, pool *test)
 {
     hone_task *task = o->task;
-    fold_index index = {test, NULL};
-    size_t left = 0;
-    if (rows->rows.n == 0 || test->rows.n == 0)
-        return HONE_OK;
-    index.order = hone_arena_array(task->arena, test->rows.n, sizeof *index.order);
-    hone_task_leak *leaks = hone_arena_array(task->arena, task->n_leaks + rows->rows.n, sizeof *leaks);
-    if (!index.order || !leaks)
-        return no_memory(o);
-    for (size_t i = 0; i < test->rows.n; i++)
-        index.order[i] = i;
-    qsort_r(index.order, test->rows.n, sizeof *index.order, by_fold, (pool *)(uintptr_t)test);
-    if (task->n_leaks)
-        memcpy(leaks, task->leaks, task->n_leaks * sizeof *leaks);
-    task->leaks = leaks;
-    for (size_t i = 0; i < rows->rows.n; i++) {
-        const hone_row *row = &rows->rows.items[i];
-        bool exact;
-        int64_t at = find_in_test(&index, rows->folds[i], row->id, &exact);
-        if (at >= 0) {
-            const hone_row *twin = &test->rows.items[at];
-            leaks[task->n_leaks++] = (hone_task_leak){row->file, twin->file, row->line, twin->line, exact};
-            task->n_dropped_duplicates += exact;
-            task->n_near_duplicates += !exact;
-        }
-        if (at >= 0 && exact)
-            continue;
-        if (left != i) {
-            rows->rows.items[left] = *row;
-            memcpy(rows->folds[left], rows->folds[i], sizeof rows->folds[i]);
-        }
-        left++;
-    }
-    rows->rows.n = left;
-    return HONE_OK;
+    hone_leaks leaks = {task->leaks, task->n_leaks, task->n_dropped_duplicates, task->n_near_duplicates};
+    hone_status status = hone_leaks_drop(task->arena, folded(rows), folded(test), &leaks, o->err);
+    task->leaks = leaks.items;
+    task->n_leaks = leaks.n;
+    task->n_dropped_duplicates = leaks.n_equal;
+    task->n_near_duplicates = leaks.n_near;
+    return status;
 }
 
 /* Rows of a named select file are not trained on. */
 static hone_status drop_select_from_train(opener *o)
 {
-    hone_task *task = o->task;
-    hone_task counts = *task; /* the same comparison, other counters */
-    counts.leaks = NULL;
-    counts.n_leaks = counts.n_dropped_duplicates = counts.n_near_duplicates = 0;
-    opener other = *o;
-    other.task = &counts;
-    hone_status status = drop_leaks(&other, &o->train, &o->select);
-    if (counts.n_dropped_duplicates)
-        hone_warn(task->warnings, "%s: %zu rows stand in %s too and are left out of train", o->train.path,
-                  counts.n_dropped_duplicates, o->select.path);
+    hone_leaks leaks = {0};
+    hone_status status = hone_leaks_drop(o->task->arena, folded(&o->train), folded(&o->select), &leaks, o->err);
+    if (leaks.n_equal)
+        hone_warn(o->task->warnings, "%s: %zu rows stand in %s too and are left out of train", o->train.path,
+                  leaks.n_equal, o->select.path);
     return status;
 }
 
@@ -507,60 +437,31 @@ static hone_status split_rows(opener *o)
 
 /* ---- after the split ---- */
 
-static hone_status fold_rows(opener *o, const hone_rows *rows, pool *out)
-{
-    hone_status status = HONE_OK;
-    *out = (pool){.rows = *rows, .folds = hone_arena_array(o->task->arena, rows->n + 1, sizeof *out->folds)};
-    if (!out->folds)
-        return no_memory(o);
-    for (size_t i = 0; status == HONE_OK && i < rows->n; i++)
-        status = hone_fold_key(rows->items[i].input, out->folds[i], o->err);
-    return status;
-}
-
-/* Takes the rows of `from` that stand in `other` out of it; the counts of leaks into the test are not theirs. */
-static hone_status drop_equal(opener *o, hone_rows *from, const hone_rows *other, size_t *n_dropped)
-{
-    pool x, y;
-    hone_task counts = *o->task;
-    opener with = *o;
-    counts.leaks = NULL;
-    counts.n_leaks = counts.n_dropped_duplicates = counts.n_near_duplicates = 0;
-    with.task = &counts;
-    hone_status status = fold_rows(o, from, &x);
-    if (status == HONE_OK)
-        status = fold_rows(o, other, &y);
-    if (status == HONE_OK)
-        status = drop_leaks(&with, &x, &y);
-    if (status == HONE_OK)
-        *from = x.rows;
-    *n_dropped += counts.n_dropped_duplicates;
-    return status;
-}
-
 /* Groups stay together, so equal rows of different groups may stand on both sides of a split that hone makes itself. */
 static hone_status drop_leaks_of_groups(opener *o)
 {
     hone_task *task = o->task;
-    hone_rows *parts[] = {&task->train, &task->select_tune, &task->select_name};
-    pool test, part;
-    size_t n = 0;
+    hone_rows *const rows[] = {&task->train, &task->select_tune, &task->select_name};
+    hone_arena *arena = task->arena;
+    pool parts[3] = {0}, test = {.rows = task->test};
+    hone_leaks between = {0};
     bool own_test = !o->settings.data.test;
-    hone_status status = fold_rows(o, &task->test, &test);
-    for (int p = 0; own_test && status == HONE_OK && p < 3; p++) {
-        status = fold_rows(o, parts[p], &part);
-        if (status == HONE_OK)
-            status = drop_leaks(o, &part, &test);
-        if (status == HONE_OK)
-            *parts[p] = part.rows;
+    hone_status status = hone_fold_rows(arena, &test.rows, &test.folds, o->err);
+    for (int p = 0; status == HONE_OK && p < 3; p++) {
+        parts[p].rows = *rows[p];
+        status = hone_fold_rows(arena, &parts[p].rows, &parts[p].folds, o->err);
+        if (status == HONE_OK && own_test)
+            status = drop_leaks(o, &parts[p], &test);
     }
     for (int p = 0; status == HONE_OK && p < 3; p++)
         for (int later = p + 1; status == HONE_OK && later < 3; later++)
-            status = drop_equal(o, parts[p], parts[later], &n);
-    if (n > 0)
+            status = hone_leaks_drop(arena, folded(&parts[p]), folded(&parts[later]), &between, o->err);
+    for (int p = 0; status == HONE_OK && p < 3; p++)
+        *rows[p] = parts[p].rows;
+    if (between.n_equal > 0)
         hone_warn(task->warnings,
                   "%s: %zu row%s equal to one of another group in another part, left out of train or select",
-                  o->train.path, n, n == 1 ? " is" : "s are");
+                  o->train.path, between.n_equal, between.n_equal == 1 ? " is" : "s are");
     if (status == HONE_OK && (!task->train.n || !task->select_tune.n || !task->select_name.n))
         status =
             hone_fail(o->err, HONE_BAD_INPUT,
