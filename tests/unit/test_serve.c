@@ -710,6 +710,34 @@ static void test_a_bias_forces_and_forbids_a_token(void **state)
     json_decref(document);
 }
 
+/* A text may hold NULs; what stands behind one is part of the answer, whole and streamed. */
+static void test_an_answer_of_nul_bytes_is_not_cut(void **state)
+{
+    (void)state;
+    for (int streams = 0; streams < 2; streams++) {
+        char body[256];
+        snprintf(body, sizeof body,
+                 "{\"prompt\":\"a\",\"max_tokens\":4,\"logit_bias\":{\"0\":100},\"stop\":[\"never\"],\"stream\":%s}",
+                 streams ? "true" : "false");
+        http_answer a = serving_ask(here.port, "POST", COMPLETE, "", body, strlen(body));
+        assert_int_equal(a.status, 200);
+        json_t *documents =
+            streams ? read_events(a.body.data) : json_pack("[o]", json_loads(a.body.data, JSON_ALLOW_NUL, NULL));
+        json_t *document;
+        size_t i, n = 0;
+        json_array_foreach(documents, i, document)
+        {
+            const json_t *text = json_object_get(json_array_get(json_object_get(document, "choices"), 0), "text");
+            for (size_t k = 0; k < json_string_length(text); k++)
+                assert_int_equal(json_string_value(text)[k], 0);
+            n += json_string_length(text);
+        }
+        assert_int_equal(n, 4);
+        json_decref(documents);
+        hone_buffer_clear(&a.body);
+    }
+}
+
 static void test_a_chats_log_probabilities_have_their_tokens_bytes(void **state)
 {
     (void)state;
@@ -815,6 +843,7 @@ int main(void)
         cmocka_unit_test(test_stop_strings_end_answers_whole_and_streamed),
         cmocka_unit_test(test_streamed_tokens_have_their_place_in_the_text_also_before_it_is_sent),
         cmocka_unit_test(test_a_bias_forces_and_forbids_a_token),
+        cmocka_unit_test(test_an_answer_of_nul_bytes_is_not_cut),
         cmocka_unit_test(test_a_chats_log_probabilities_have_their_tokens_bytes),
         cmocka_unit_test(test_prompt_log_probabilities_in_the_form_that_inspect_reads),
         cmocka_unit_test(test_a_seed_gives_the_same_sample_again_and_choices_differ),
