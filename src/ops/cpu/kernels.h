@@ -34,11 +34,10 @@ typedef enum hone_packing {
 } hone_packing;
 
 enum {
-    HONE_TILE_ROWS = 6,         /* most rows a tile kernel takes */
-    HONE_TALL_TILE_ROWS = 12,   /* rows of the tall tile */
-    HONE_PAIR_TILE_ROWS = 10,   /* most rows a tile of pairs takes: VDPBF16PS takes 6 cycles, twice an FMA's share */
-    HONE_GEMV_PANELS = 4,       /* most panels a matrix-vector kernel takes at once (1 is allowed) */
-    HONE_PREFETCH_BYTES = 2048, /* of a panel, ahead of what a kernel reads */
+    HONE_TILE_ROWS = 6,       /* most rows a tile kernel takes */
+    HONE_TALL_TILE_ROWS = 12, /* rows of the tall tile */
+    HONE_PAIR_TILE_ROWS = 10, /* most rows a tile of pairs takes: VDPBF16PS takes 6 cycles, twice an FMA's share */
+    HONE_GEMV_PANELS = 4,     /* most panels a matrix-vector kernel takes at once (1 is allowed) */
     HONE_Q8_BLOCK_BYTES = 32 + 512,
     HONE_Q4_BLOCK_BYTES = 64 + 256
 };

@@ -4,15 +4,9 @@
  * Four inputs come out of a word at once, a byte each (their upper bits are brought there by a shift and a mask). Byte
  * k is masked in place and so is q * 256^k, which as a float is exact; the scale times 256^-k is exact too. */
 #include "ops/cpu/blocks.h"
+#include "ops/cpu/vector.h"
 
 #include <immintrin.h>
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-#if defined(__clang__)
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
 
 enum { HALVES = 2, BYTES = 4, SIDES = 2, PAIR = 2 /* panels that a matrix-vector loop takes at once */ };
 
@@ -89,13 +83,6 @@ ALWAYS_INLINE __m256 weight(const block_scales *s, int h, int k, __m256i word)
     return _mm256_fmadd_ps(_mm256_cvtepi32_ps(q), s->scale[h][k], s->add[h]);
 }
 
-/* Asks for what lies HONE_PREFETCH_BYTES further on: pieces of work read weights in the order of memory. */
-ALWAYS_INLINE void prefetch_block(const unsigned char *block, int block_bytes)
-{
-    for (int line = 0; line < block_bytes; line += 64)
-        _mm_prefetch((const char *)block + HONE_PREFETCH_BYTES + line, _MM_HINT_T0);
-}
-
 ALWAYS_INLINE void expand(const hone_packing packing, const unsigned char *panel, int64_t k0, int64_t k1, float *out)
 {
     const hone_block_form f = hone_block_form_of(packing);
@@ -123,20 +110,6 @@ ALWAYS_INLINE void expand(const hone_packing packing, const unsigned char *panel
         }
         out += HONE_BLOCK_INPUTS * HONE_PANEL;
     }
-}
-
-/* Asks for the block that each panel needs HONE_PREFETCH_BYTES later; past the end of a panel that is the start of the
- * panel which its place in the next group has. */
-ALWAYS_INLINE void prefetch_blocks(const int panels, const unsigned char *block, size_t panel_bytes, int block_bytes,
-                                   int64_t blocks_left)
-{
-    size_t ahead = (size_t)HONE_PREFETCH_BYTES / (size_t)block_bytes * (size_t)block_bytes;
-    if ((size_t)blocks_left * (size_t)block_bytes <= ahead)
-        ahead += (size_t)(panels - 1) * panel_bytes;
-    UNROLL
-    for (int v = 0; v < panels; v++)
-        for (int line = 0; line < block_bytes; line += 64)
-            _mm_prefetch((const char *)block + (size_t)v * panel_bytes + ahead + line, _MM_HINT_T0);
 }
 
 ALWAYS_INLINE void gemv_panels(const hone_packing packing, const int panels, const unsigned char *w, size_t panel_bytes,

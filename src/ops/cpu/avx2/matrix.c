@@ -8,6 +8,7 @@
  * it is exact, and d * 16^-j is exact too, so fma(q*16^j, d*16^-j, m) has the bits of fma(q, d, m). One shift by 16 a
  * word brings the upper four nibbles into reach. */
 #include "ops/cpu/blocks.h"
+#include "ops/cpu/vector.h"
 
 #include <immintrin.h>
 
@@ -16,14 +17,6 @@ enum {
     EXPAND_TILE_ROWS = 4, /* of a tile that expands as it multiplies; a higher one has no time left to hide it in */
     SCALES_IN_MEMORY = 4  /* from so many rows on the scales are read from memory: the sums need the registers */
 };
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-/* Small loops over accumulators must be unrolled early, or GCC keeps the accumulators in memory as an array. */
-#if defined(__clang__)
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
 
 ALWAYS_INLINE void store_tile(const int rows, __m256 acc[6][2], float *c, int64_t c_row, bool add)
 {
@@ -106,13 +99,6 @@ ALWAYS_INLINE __m256 half8(const unsigned char *p)
 ALWAYS_INLINE __m256 bytes8(const unsigned char *p)
 {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
-}
-
-/* Asks for what lies HONE_PREFETCH_BYTES further on: pieces of work read weights in the order of memory. */
-ALWAYS_INLINE void prefetch_block(const unsigned char *block, int block_bytes)
-{
-    for (int line = 0; line < block_bytes; line += 64)
-        _mm_prefetch((const char *)block + HONE_PREFETCH_BYTES + line, _MM_HINT_T0);
 }
 
 static void expand_q8(const void *panel, int64_t k0, int64_t k1, float *out)
@@ -257,21 +243,6 @@ EXPAND_TILE(q8, 1)
 EXPAND_TILE(q8, 2)
 EXPAND_TILE(q8, 3)
 EXPAND_TILE(q8, 4)
-
-/* Asks for the block that each panel needs HONE_PREFETCH_BYTES later; past the end of a panel that is the start of the
- * panel which its place in the next group has. Memory is read as one stream a panel, far too short for the processor to
- * find by itself. */
-ALWAYS_INLINE void prefetch_blocks(const int panels, const unsigned char *block, size_t panel_bytes, int block_bytes,
-                                   int64_t blocks_left)
-{
-    size_t ahead = (size_t)HONE_PREFETCH_BYTES / (size_t)block_bytes * (size_t)block_bytes;
-    if ((size_t)blocks_left * (size_t)block_bytes <= ahead)
-        ahead += (size_t)(panels - 1) * panel_bytes;
-    UNROLL
-    for (int v = 0; v < panels; v++)
-        for (int line = 0; line < block_bytes; line += 64)
-            _mm_prefetch((const char *)block + (size_t)v * panel_bytes + ahead + line, _MM_HINT_T0);
-}
 
 /* One chunk of at most HONE_K_CHUNK inputs for `panels` panels: acc[2*panels] fresh sums. */
 ALWAYS_INLINE void gemv_q4_chunk(const int panels, const unsigned char *block, size_t panel_bytes, int64_t n_blocks,

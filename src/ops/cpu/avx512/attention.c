@@ -4,16 +4,9 @@
  * pages of 4 KiB, which is what a head's keys in a page take. So each line that is read asks for the one that will be
  * read in its place some pages later. The bits are those of the scalar twins. */
 #include "ops/cpu/kernels.h"
+#include "ops/cpu/vector.h"
 
 #include <immintrin.h>
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-/* Small loops over accumulators must be unrolled early, or GCC keeps the accumulators in memory as an array. */
-#if defined(__clang__)
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
 
 enum { MOST_VECTORS = 4, WIDE_COLUMNS = 16 * MOST_VECTORS, WIDE_ROWS = HONE_TILE_ROWS };
 

@@ -5,16 +5,9 @@
  * whose sums keep two FMA units busy and whose beginning and end cost half as much a row. The 4-bit kernels mask
  * nibbles in place and scale d by 16^-j, as the AVX2 ones do (avx2/matrix.c says why that is exact). */
 #include "ops/cpu/blocks.h"
+#include "ops/cpu/vector.h"
 
 #include <immintrin.h>
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-/* Small loops over accumulators must be unrolled early, or GCC keeps the accumulators in memory as an array. */
-#if defined(__clang__)
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
 
 ALWAYS_INLINE void store_tile(const int rows, __m512 *acc, float *c, int64_t c_row, bool add)
 {
@@ -146,13 +139,6 @@ static void expand_q4(const void *panel, int64_t k0, int64_t k1, float *out)
     }
 }
 
-/* Asks for what lies HONE_PREFETCH_BYTES further on: pieces of work read weights in the order of memory. */
-ALWAYS_INLINE void prefetch_block(const unsigned char *block, int block_bytes)
-{
-    for (int line = 0; line < block_bytes; line += 64)
-        _mm_prefetch((const char *)block + HONE_PREFETCH_BYTES + line, _MM_HINT_T0);
-}
-
 ALWAYS_INLINE void expand_tile_q4(const int rows, const void *panel, int64_t k0, int64_t k1, const float *a,
                                   int64_t a_row, float *c, int64_t c_row, bool add, float *out)
 {
@@ -228,21 +214,6 @@ EXPAND_TILE(q8, 3)
 EXPAND_TILE(q8, 4)
 EXPAND_TILE(q8, 5)
 EXPAND_TILE(q8, 6)
-
-/* Asks for the block that each panel needs HONE_PREFETCH_BYTES later; past the end of a panel that is the start of the
- * panel which its place in the next group has. Memory is read as one stream a panel, far too short for the processor to
- * find by itself. */
-ALWAYS_INLINE void prefetch_blocks(const int panels, const unsigned char *block, size_t panel_bytes, int block_bytes,
-                                   int64_t blocks_left)
-{
-    size_t ahead = (size_t)HONE_PREFETCH_BYTES / (size_t)block_bytes * (size_t)block_bytes;
-    if ((size_t)blocks_left * (size_t)block_bytes <= ahead)
-        ahead += (size_t)(panels - 1) * panel_bytes;
-    UNROLL
-    for (int v = 0; v < panels; v++)
-        for (int line = 0; line < block_bytes; line += 64)
-            _mm_prefetch((const char *)block + (size_t)v * panel_bytes + ahead + line, _MM_HINT_T0);
-}
 
 /* One chunk of at most HONE_K_CHUNK inputs for `panels` panels: fresh sums in acc. */
 ALWAYS_INLINE void gemv_q4_chunk(const int panels, const unsigned char *block, size_t panel_bytes, int64_t n_blocks,

@@ -4,17 +4,10 @@
  * time, one each cycle, and takes 6 cycles: a tile of fewer than 6 rows waits for its own sums. Weights are expanded as
  * in avx512/matrix.c; rounding two inputs and weaving them into pairs costs two instructions for 32 weights. */
 #include "ops/cpu/kernels.h"
+#include "ops/cpu/vector.h"
 
 #include <immintrin.h>
 #include <string.h>
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-/* Small loops over accumulators must be unrolled early, or GCC keeps the accumulators in memory as an array. */
-#if defined(__clang__)
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
 
 ALWAYS_INLINE __m512 multiply(__m512 sum, __m512i x, __m512i w)
 {
@@ -107,13 +100,6 @@ ALWAYS_INLINE __m512i q8_pair(const unsigned char *block, int i, __m512 d, __m51
     return pair_of(_mm512_mul_ps(d, bytes16(q)), _mm512_mul_ps(d, bytes16(q + HONE_PANEL)), order);
 }
 
-/* Asks for what lies HONE_PREFETCH_BYTES further on: pieces of work read weights in the order of memory. */
-ALWAYS_INLINE void prefetch_block(const unsigned char *block, int block_bytes)
-{
-    for (int line = 0; line < block_bytes; line += 64)
-        _mm_prefetch((const char *)block + HONE_PREFETCH_BYTES + line, _MM_HINT_T0);
-}
-
 /* With 0 rows: the expansion alone. */
 ALWAYS_INLINE void expand_tile_q4(const int rows, const void *panel, int64_t k0, int64_t k1, const hone_pair *x,
                                   int64_t x_row, float *c, int64_t c_row, bool add, hone_pair *out)
@@ -201,20 +187,6 @@ static void expand_q4(const void *panel, int64_t k0, int64_t k1, hone_pair *out)
 static void expand_q8(const void *panel, int64_t k0, int64_t k1, hone_pair *out)
 {
     expand_tile_q8(0, panel, k0, k1, NULL, 0, NULL, 0, false, out);
-}
-
-/* Asks for the block that each panel needs HONE_PREFETCH_BYTES later; past the end of a panel that is the start of the
- * panel which its place in the next group has (avx512/matrix.c). */
-ALWAYS_INLINE void prefetch_blocks(const int panels, const unsigned char *block, size_t panel_bytes, int block_bytes,
-                                   int64_t blocks_left)
-{
-    size_t ahead = (size_t)HONE_PREFETCH_BYTES / (size_t)block_bytes * (size_t)block_bytes;
-    if ((size_t)blocks_left * (size_t)block_bytes <= ahead)
-        ahead += (size_t)(panels - 1) * panel_bytes;
-    UNROLL
-    for (int v = 0; v < panels; v++)
-        for (int line = 0; line < block_bytes; line += 64)
-            _mm_prefetch((const char *)block + (size_t)v * panel_bytes + ahead + line, _MM_HINT_T0);
 }
 
 /* One chunk of at most HONE_K_CHUNK inputs for `panels` panels: fresh sums in acc. */
