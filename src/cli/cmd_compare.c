@@ -8,6 +8,7 @@
 #include "cli/progress_bar.h"
 #include "decide/verdict.h"
 #include "evidence/compare.h"
+#include "model/model.h"
 #include "report/document.h"
 #include "report/html.h"
 #include "report/terminal.h"
@@ -187,7 +188,7 @@ static hone_status open_model(const settings *s, const hone_task *task, hone_eng
     if (status == HONE_OK)
         status = hone_engine_open(path, &options, engine, err);
     if (status == HONE_OK)
-        hone_cli_warn_about_numerics(*engine);
+        hone_cli_warn_about_numerics(hone_engine_get_model(*engine)->ops);
     free(path);
     return status;
 }

@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/text.h"
 #include "catalogue/models.h"
+#include "cli/model_argument.h"
 #include "model/embedder.h"
 
 #include <jansson.h>
@@ -126,7 +127,7 @@ const hone_command hone_command_embed = {
 
 static int run(int argc, char **argv)
 {
-    const char *model = NULL, *pooling = NULL;
+    const char *model = NULL, *pooling = NULL, *numerics = NULL;
     char *path = NULL;
     int64_t threads = 0;
     const hone_option options[] = {
@@ -134,6 +135,7 @@ static int run(int argc, char **argv)
         {"pooling", 0, HONE_OPTION_TEXT, &pooling, "HOW",
          "mean, first or last token (default: what the model says, else mean)"},
         {"threads", 't', HONE_OPTION_INTEGER, &threads, "N", "threads (default: all processors)"},
+        HONE_NUMERICS_OPTION(&numerics),
     };
     hone_arguments arguments;
     int code =
@@ -144,6 +146,8 @@ static int run(int argc, char **argv)
     hone_embedder_options how = {.n_threads = (int)threads};
     hone_embedder *embedder = NULL;
     hone_status status = parse_pooling(pooling, &how.pooling, &err);
+    if (status == HONE_OK)
+        status = hone_cli_read_numerics(numerics, &how.numerics, &err);
     if (status == HONE_OK && arguments.n)
         status = hone_fail(&err, HONE_BAD_INPUT, "unexpected argument \"%s\"; the lines go to standard input",
                            arguments.items[0]);
@@ -155,6 +159,8 @@ static int run(int argc, char **argv)
         status = hone_model_resolve(model, &path, &err);
     if (status == HONE_OK)
         status = hone_embedder_open(path, &how, &embedder, &err);
+    if (status == HONE_OK)
+        hone_cli_warn_about_numerics(hone_embedder_ops(embedder));
     if (status == HONE_OK)
         status = embed_input(embedder, &err);
     hone_embedder_close(embedder);

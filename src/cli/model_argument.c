@@ -16,9 +16,8 @@ hone_status hone_cli_read_numerics(const char *text, hone_numerics *out, hone_er
     return HONE_OK;
 }
 
-void hone_cli_warn_about_numerics(hone_engine *engine)
+void hone_cli_warn_about_numerics(const hone_ops *ops)
 {
-    const hone_ops *ops = hone_engine_get_model(engine)->ops;
     if (hone_ops_numerics(ops) == HONE_NUMERICS_BF16 && !hone_ops_has_bf16(ops))
         fprintf(stderr, "warning: no AVX-512 BF16 here (or HONE_CPU leaves it out): --numerics bf16 gives the same "
                         "answers as where it is, but slower than f32\n");
@@ -40,7 +39,7 @@ hone_status hone_cli_open_engine(const char *model, int64_t threads, uint64_t ca
     if (status == HONE_OK)
         status = hone_engine_open(path, &options, out, err);
     if (status == HONE_OK)
-        hone_cli_warn_about_numerics(*out);
+        hone_cli_warn_about_numerics(hone_engine_get_model(*out)->ops);
     free(path);
     return status;
 }

@@ -7,7 +7,7 @@
 /* What --adapter takes, for the help: hone_engine_find_adapter reads it. */
 #define HONE_ADAPTER_HELP "a tuned adapter: a name in adapters/ here or in hone's home folder, or a path"
 
-/* The option --numerics of every command that opens a language model. */
+/* The option --numerics of every command that computes with a model. */
 #define HONE_NUMERICS_OPTION(value)                                                                                    \
     {                                                                                                                  \
         "numerics", 0, HONE_OPTION_TEXT, value, "f32|bf16",                                                            \
@@ -16,7 +16,7 @@
 /* NULL: f32. HONE_BAD_INPUT: another word. */
 hone_status hone_cli_read_numerics(const char *text, hone_numerics *out, hone_error *err);
 /* Says on standard error when this processor lacks the instruction of the class. */
-void hone_cli_warn_about_numerics(hone_engine *engine);
+void hone_cli_warn_about_numerics(const hone_ops *ops);
 
 /* Resolves MODEL (catalogue name, GGUF file or Hugging Face folder) and opens it. threads 0: all. numerics: what
  * --numerics said, or NULL. */

@@ -127,7 +127,7 @@ hone_status hone_embedder_open(const char *path, const hone_embedder_options *op
         return hone_fail(err, HONE_NO_MEMORY, "out of memory for an embedder");
     }
     e->owns_model = true;
-    hone_status status = hone_ops_create(o.n_threads, &e->ops, err);
+    hone_status status = hone_ops_create_as(o.numerics, o.n_threads, &e->ops, err);
     if (status == HONE_OK)
         status = hone_folder_exists(path) ? open_encoder(e, o.pooling, err) : open_model(e, o.pooling, err);
     if (status != HONE_OK)
@@ -135,6 +135,14 @@ hone_status hone_embedder_open(const char *path, const hone_embedder_options *op
     else
         *out = e;
     return status;
+}
+
+static void hash_settings(const hone_embedder *e, hone_sha256 *h)
+{
+    const char *pooling = pooling_names[e->pooling], *numerics = hone_numerics_name(hone_ops_numerics(e->ops));
+    hone_sha256_update(h, pooling, strlen(pooling));
+    if (hone_ops_numerics(e->ops) != HONE_NUMERICS_F32)
+        hone_sha256_update(h, numerics, strlen(numerics));
 }
 
 hone_status hone_embedder_open_on(const hone_model *model, const hone_tokenizer *tokenizer, const char *hash,
@@ -151,7 +159,7 @@ hone_status hone_embedder_open_on(const hone_model *model, const hone_tokenizer 
     hone_sha256 *h = hone_sha256_create();
     if (h) {
         hone_sha256_update(h, hash, strlen(hash));
-        hone_sha256_update(h, pooling_names[e->pooling], strlen(pooling_names[e->pooling]));
+        hash_settings(e, h);
         hone_sha256_finish(h, e->hash);
     }
     hone_status status = h ? prepare_model(e, err) : hone_fail(err, HONE_NO_MEMORY, "out of memory for an embedder");
@@ -201,6 +209,11 @@ const char *hone_embedder_pooling_name(const hone_embedder *e)
 const char *hone_embedder_isa(const hone_embedder *e)
 {
     return hone_ops_isa(e->ops);
+}
+
+const hone_ops *hone_embedder_ops(const hone_embedder *e)
+{
+    return e->ops;
 }
 
 double hone_model_token_work(const hone_model *model)
@@ -255,7 +268,7 @@ hone_status hone_embedder_hash(hone_embedder *e, char hex[65], hone_error *err)
             status = hash_files(e->path, h, err);
         else if ((status = hone_sha256_file(e->path, file, err)) == HONE_OK)
             hone_sha256_update(h, file, strlen(file));
-        hone_sha256_update(h, pooling_names[e->pooling], strlen(pooling_names[e->pooling]));
+        hash_settings(e, h);
         char own[65];
         hone_sha256_finish(h, own);
         if (status != HONE_OK)

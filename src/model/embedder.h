@@ -21,6 +21,7 @@ typedef enum hone_pooling_choice {
 typedef struct hone_embedder_options {
     int n_threads; /* 0: all */
     hone_pooling_choice pooling;
+    hone_numerics numerics; /* f32 unless set */
 } hone_embedder_options;
 
 /* path: a folder or a GGUF file. options may be NULL. */
@@ -36,10 +37,12 @@ int64_t hone_embedder_dim(const hone_embedder *e);
 int64_t hone_embedder_most_tokens(const hone_embedder *e); /* longer texts lose their end */
 const char *hone_embedder_pooling_name(const hone_embedder *e);
 const char *hone_embedder_isa(const hone_embedder *e);
+const hone_ops *hone_embedder_ops(const hone_embedder *e); /* borrowed */
 /* Multiply-adds of the linear layers for one token: what a token costs beside another model's. */
 double hone_embedder_token_work(const hone_embedder *e);
 double hone_model_token_work(const hone_model *model);
-/* SHA-256 over the contents of all files the vectors depend on, and the pooling; computed when first asked for. */
+/* SHA-256 over the contents of all files the vectors depend on, the pooling, and a class other than f32; computed when
+ * first asked for. */
 hone_status hone_embedder_hash(hone_embedder *e, char hex[65], hone_error *err);
 
 typedef struct hone_embed_text {

@@ -20,11 +20,13 @@
 
 #include "unit/temporary.h"
 
+static hone_numerics numerics; /* of what is opened */
+
 static hone_embedder *opened(const char *path, int threads, hone_pooling_choice pooling)
 {
     hone_embedder *e;
     hone_error err = {0};
-    hone_embedder_options options = {.n_threads = threads, .pooling = pooling};
+    hone_embedder_options options = {.n_threads = threads, .pooling = pooling, .numerics = numerics};
     if (hone_embedder_open(path, &options, &e, &err) != HONE_OK)
         fail_msg("%s: %s", path, err.message);
     return e;
@@ -310,6 +312,46 @@ static void test_same_bits_alone_together_and_with_any_thread_count(void **state
 {
     (void)state;
     check_same_bits(temporary_folder, MOST_TEXTS, STEP_TOKENS, 1, 60);
+}
+
+static void test_the_same_in_class_bf16(void **state)
+{
+    (void)state;
+    numerics = HONE_NUMERICS_BF16;
+    check_same_bits(temporary_folder, MOST_TEXTS, STEP_TOKENS, 1, 60);
+    numerics = HONE_NUMERICS_F32;
+}
+
+/* Products are rounded to 8 bits of mantissa: near the f32 vector, and another one. */
+static void test_vectors_of_class_bf16_are_near_those_of_f32(void **state)
+{
+    (void)state;
+    static char texts[MOST_TEXTS][256];
+    const char *list[MOST_TEXTS];
+    float *vectors[2];
+    char hash[2][65];
+    size_t dim = 0;
+    make_texts(texts, list, FEW_TEXTS);
+    for (int i = 0; i < 2; i++) {
+        numerics = i ? HONE_NUMERICS_BF16 : HONE_NUMERICS_F32;
+        hone_embedder *e = opened(temporary_folder, 2, HONE_POOLING_OF_MODEL);
+        dim = (size_t)hone_embedder_dim(e);
+        vectors[i] = malloc(FEW_TEXTS * dim * sizeof *vectors[i]);
+        embed(e, list, FEW_TEXTS, vectors[i]);
+        assert_int_equal(hone_embedder_hash(e, hash[i], NULL), HONE_OK);
+        hone_embedder_close(e);
+    }
+    numerics = HONE_NUMERICS_F32;
+    for (size_t t = 0; t < FEW_TEXTS; t++) {
+        double product = 0, worst = 0;
+        for (size_t k = t * dim; k < (t + 1) * dim; k++) {
+            product += (double)vectors[0][k] * (double)vectors[1][k];
+            worst = fmax(worst, fabs((double)vectors[0][k] - (double)vectors[1][k]));
+        }
+        assert_true(product > 0.999 && worst > 0);
+    }
+    assert_string_not_equal(hash[0], hash[1]);
+    free(vectors[0]), free(vectors[1]);
 }
 
 static void test_same_bits_for_the_states_of_a_language_model(void **state)
@@ -600,6 +642,8 @@ int main(void)
         cmocka_unit_test(test_minilm_equals_transformers),
         IN_FOLDER(test_the_forward_pass_is_the_papers),
         IN_FOLDER(test_same_bits_alone_together_and_with_any_thread_count),
+        IN_FOLDER(test_the_same_in_class_bf16),
+        IN_FOLDER(test_vectors_of_class_bf16_are_near_those_of_f32),
         cmocka_unit_test(test_same_bits_for_the_states_of_a_language_model),
         cmocka_unit_test(test_pooling_takes_the_token_it_names),
         IN_FOLDER(test_what_is_too_long_is_cut_and_told),

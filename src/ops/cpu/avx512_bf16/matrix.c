@@ -301,6 +301,12 @@ static void weave(int64_t n, const float *w, hone_pair *out)
     }
 }
 
+/* Plain weights need no expansion before they are woven. */
+static void expand_f32(const void *panel, int64_t k0, int64_t k1, hone_pair *out)
+{
+    weave(k1 - k0, (const float *)panel + k0 * HONE_PANEL, out);
+}
+
 /* Neighbours in memory come out with the even one in the lower half. */
 static void round_row(int64_t n, const float *x, hone_pair *out)
 {
@@ -384,6 +390,7 @@ void hone_kernels_avx512_bf16(hone_kernels *table)
     memcpy(table->pair_expand_tile[HONE_PACK_Q4], q4, sizeof q4);
     memcpy(table->pair_expand_tile[HONE_PACK_Q8], q8, sizeof q8);
     table->pair_isa = "avx512_bf16";
+    table->pair_expand[HONE_PACK_F32] = expand_f32;
     table->pair_expand[HONE_PACK_Q4] = expand_q4;
     table->pair_expand[HONE_PACK_Q8] = expand_q8;
     table->pair_gemv[HONE_PACK_Q4] = gemv_q4;
