@@ -79,6 +79,32 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* Does any choice score something where this is the reference? */
+static bool any_scores(const eval *e, const char *reference)
+{
+    for (size_t i = 0; i < e->n_labels; i++) {
+        hone_metric_score found;
+        hone_metric_case item = {e->labels[i], reference, (const char *const *)e->labels, e->n_labels};
+        if (e->metric->score(&item, &found, NULL) == HONE_OK && found.lenient > 0)
+            return true;
+    }
+    return false;
+}
+
+/* What is no choice can never be answered, however good the model is. */
+static void warn_about_references(const eval *e)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < e->examples.n; i++) {
+        const char *answer = e->examples.items[i].answer;
+        n += !bsearch(&answer, e->labels, e->n_labels, sizeof *e->labels, by_text) && !any_scores(e, answer);
+    }
+    if (n > 0)
+        fprintf(stderr,
+                "warning: the answers of %zu of %zu rows are not among the %zu of %s: none of them can be right\n", n,
+                e->examples.n, e->n_labels, e->o->choices_from);
+}
+
 /* The distinct answers of a file are all that may be answered. */
 static hone_status read_choices(eval *e)
 {
@@ -104,6 +130,7 @@ static hone_status read_choices(eval *e)
         else
             e->labels[kept++] = e->labels[i];
     e->n_labels = kept;
+    warn_about_references(e);
     return hone_engine_create_choices(e->engine, (const char *const *)e->labels, kept, &e->choices, e->err);
 }
 
@@ -220,13 +247,14 @@ static json_t *arm_json(const eval *e, const arm *a)
 static void print_json(const eval *e, const arm *arms, size_t n_arms, const hone_paired_comparison *c)
 {
     json_t *json = arm_json(e, &arms[0]);
+    json_object_set_new(json, "choices", e->choices ? json_integer((json_int_t)e->n_labels) : json_null());
     if (n_arms > 1) {
         json_object_set_new(json, "against", arm_json(e, &arms[1]));
         json_object_set_new(json, "comparison",
                             json_pack("{s:f, s:[f,f], s:f, s:b}", "difference", c->difference, "ci", c->interval.low,
                                       c->interval.high, "p", c->p, "differs", c->differs));
     }
-    json_dumpf(json, stdout, JSON_INDENT(2));
+    json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
     putchar('\n');
     json_decref(json);
 }
@@ -241,6 +269,8 @@ static void print_text(const eval *e, const arm *arms, size_t n_arms, const hone
         printf("%s: %.3f %s %s rows (95 %% interval %.3f to %.3f; %s)\n", a->name, a->mean,
                e->metric->binary ? "right of" : "on average over", n, a->interval.low, a->interval.high,
                e->metric->name);
+        if (e->choices)
+            printf("  held to the %zu answers of %s\n", e->n_labels, e->o->choices_from);
         printf("  %.3f taken strictly; %zu answers could not be read; %s, %.1f tokens in and %.1f out a row\n",
                a->strict, a->n_unread, time, (double)a->tokens_in / (double)e->examples.n,
                (double)a->tokens_out / (double)e->examples.n);
@@ -276,6 +306,9 @@ static hone_status evaluate(eval *e, bool *passed)
     size_t n_arms = e->o->against ? 2 : 1;
     hone_paired_comparison c = {0};
     hone_status status = find_metric(e);
+    if (status == HONE_OK && !(e->o->min_score >= 0 && e->o->min_score <= 1))
+        status = hone_fail(e->err, HONE_BAD_INPUT, "--min-score %g: scores go from 0 to 1; for 85 %% write 0.85",
+                           e->o->min_score);
     if (status == HONE_OK)
         status = hone_cli_open_engine(e->o->model, e->o->threads, 0, e->o->numerics, &e->engine, e->err);
     if (status == HONE_OK)
@@ -330,12 +363,12 @@ static int run(int argc, char **argv)
         {"model", 'm', HONE_OPTION_TEXT, &o.model, "MODEL", "catalogue name, GGUF file or Hugging Face folder"},
         {"adapter", 'a', HONE_OPTION_TEXT, &o.adapter, "ADAPTER", HONE_ADAPTER_HELP},
         {"against", 0, HONE_OPTION_TEXT, &o.against, "ADAPTER", "another adapter on the same rows, or \"base\""},
-        {"system", 0, HONE_OPTION_TEXT, &o.system, "TEXT", "system message before each input"},
+        {"system", 0, HONE_OPTION_TEXT, &o.system, "TEXT", "system message for rows without one of their own"},
         {"metric", 0, HONE_OPTION_TEXT, &o.metric, "NAME", "how an answer is scored (default exact)"},
         {"choices-from", 0, HONE_OPTION_TEXT, &o.choices_from, "FILE",
          "allow only the answers that stand in FILE, for instance the training rows"},
         {"answers", 0, HONE_OPTION_TEXT, &o.answers, "FILE", "write each row's answer and score there (JSONL)"},
-        {"min-score", 0, HONE_OPTION_NUMBER, &o.min_score, "X", "exit with 1 when the score is below"},
+        {"min-score", 0, HONE_OPTION_NUMBER, &o.min_score, "X", "exit with 1 when the score is below (0 to 1)"},
         HONE_NUMERICS_OPTION(&o.numerics),
         {"threads", 't', HONE_OPTION_INTEGER, &o.threads, "N", "threads (default: all processors)"},
         {"json", 0, HONE_OPTION_FLAG, &o.json, NULL, "the result as JSON"},

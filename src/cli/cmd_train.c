@@ -312,11 +312,12 @@ const hone_command hone_command_train = {
         "Rows are {\"input\",\"output\"}, {\"prompt\",\"completion\"}, {\"messages\",\"tools\"}, "
         "{\"conversations\"} (ShareGPT),\n"
         "{\"instruction\",\"input\",\"output\"} (Alpaca) or {\"text\",\"label\"}, as JSONL or as CSV with a "
-        "header. Only the assistant's\n"
-        "turns and their ends are learned; \"weight\": 0 in a message leaves its turn out. A tenth of the rows "
-        "(8 to 200) is held out to keep the best checkpoint by exact answers; "
-        "--no-select\n"
-        "tunes on all rows and keeps the last. Interrupted at any instant, the same command continues.\n"
+        "header; any may\n"
+        "have its own \"system\" message. Only the assistant's turns and their ends are learned; \"weight\": 0 in a\n"
+        "message leaves its turn out. A tenth of the rows (8 to 200) is held out to keep the best checkpoint by "
+        "exact\n"
+        "answers; --no-select tunes on all rows and keeps the last. Interrupted at any instant, the same command\n"
+        "continues.\n"
         "Nothing is padded and what rows begin with is computed once, so there is no option for packing: examples "
         "lie\n"
         "side by side and do not see each other.\n"
@@ -342,7 +343,7 @@ static int run(int argc, char **argv)
     const hone_option options[] = {
         {"model", 'm', HONE_OPTION_TEXT, &o.model, "MODEL", "catalogue name, GGUF file or Hugging Face folder"},
         {"output", 'o', HONE_OPTION_TEXT, &o.folder, "FOLDER", "where the adapter goes (default adapters/<data name>)"},
-        {"system", 0, HONE_OPTION_TEXT, &o.system, "TEXT", "system message before each input"},
+        {"system", 0, HONE_OPTION_TEXT, &o.system, "TEXT", "system message for rows without one of their own"},
         {"rank", 'r', HONE_OPTION_INTEGER, &o.rank, "R", "LoRA rank (default 16)"},
         {"alpha", 0, HONE_OPTION_NUMBER, &o.alpha, "A", "LoRA alpha; the delta is scaled by A/R (default 2R)"},
         {"rslora", 0, HONE_OPTION_FLAG, &o.rslora, NULL, "scale the delta by A/sqrt(R) (rsLoRA)"},
@@ -371,7 +372,8 @@ static int run(int argc, char **argv)
         {"memory", 0, HONE_OPTION_BYTES, &o.memory_bytes, "SIZE",
          "what the process may need at most, as in 2GiB: smaller passes, then blocks computed again"},
         {"steps", 0, HONE_OPTION_INTEGER, &o.steps, "N", "end the schedule after N steps at the latest"},
-        {"patience", 0, HONE_OPTION_INTEGER, &o.patience, "N", "stop after N scores in a row without a better one"},
+        {"patience", 0, HONE_OPTION_INTEGER, &o.patience, "N",
+         "stop after N scores in a row without a better one, or at the same score a lower loss"},
         {"scores-per-epoch", 0, HONE_OPTION_INTEGER, &o.scores_per_epoch, "N",
          "how often held-out rows are answered (default 1)"},
         {"seeds", 0, HONE_OPTION_INTEGER, &o.seeds, "N", "train with N seeds, show the spread, keep the best"},

@@ -52,8 +52,73 @@ static hone_status read_data(hone_engine *engine, const hone_train_data_options 
     return status;
 }
 
+/* Marks the rows to be held out, n or a few less: rows in the order of the permutation, from its end, each with all
+ * rows that ask the same, or a held-out row would have been learned. Returns how many. */
+static size_t choose_held_out(const size_t *order, const size_t *question, size_t rows, size_t n, size_t *asked,
+                              bool *held)
+{
+    size_t n_held = 0;
+    for (size_t i = 0; i < rows; i++)
+        asked[question[i]]++;
+    for (size_t i = rows; i-- > 0 && n_held < n;) {
+        size_t q = question[order[i]], n_same = asked[q];
+        if (held[q] || n_same > n - n_held) /* held[q]: it is marked by the first row that asks it */
+            continue;
+        held[q] = true;
+        n_held += n_same;
+    }
+    return n_held;
+}
+
+typedef struct hold_out_room {
+    size_t *order, *first, *question, *asked;
+    bool *held; /* [rows], of the first row that asks a question */
+    hone_encoded_example *moved;
+} hold_out_room;
+
+static hone_status make_room(hold_out_room *r, size_t rows, size_t examples, hone_error *err)
+{
+    *r = (hold_out_room){calloc(rows, sizeof *r->order),    calloc(rows + 1, sizeof *r->first),
+                         calloc(rows, sizeof *r->question), calloc(rows, sizeof *r->asked),
+                         calloc(rows, sizeof *r->held),     calloc(examples, sizeof *r->moved)};
+    return r->order && r->first && r->question && r->asked && r->held && r->moved
+               ? HONE_OK
+               : hone_fail(err, HONE_NO_MEMORY, "out of memory");
+}
+
+static void free_room(hold_out_room *r)
+{
+    free(r->order);
+    free(r->first);
+    free(r->question);
+    free(r->asked);
+    free(r->held);
+    free(r->moved);
+}
+
+/* The examples of training rows, then those of held-out ones, each in the order of the permutation. */
+static void move_examples(hold_out_room *r, size_t rows, hone_train_data *d)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < d->examples.n; i++) /* examples are in the order of their rows */
+        r->first[d->examples.items[i].conversation + 1]++;
+    for (size_t i = 0; i < rows; i++)
+        r->first[i + 1] += r->first[i];
+    for (int held = 0; held < 2; held++) {
+        if (held)
+            d->n_train = at;
+        for (size_t i = 0; i < rows; i++)
+            for (size_t j = r->first[r->order[i]];
+                 r->held[r->question[r->order[i]]] == (bool)held && j < r->first[r->order[i] + 1]; j++)
+                r->moved[at++] = d->examples.items[j];
+    }
+    free(d->examples.items);
+    d->examples.items = r->moved;
+    r->moved = NULL;
+}
+
 /* Holds out a tenth of the rows (8 to 200) for choosing the best checkpoint, drawn by the seed. All examples that were
- * made of a row stay together. */
+ * made of a row stay together, and all rows that ask the same. */
 static hone_status hold_out(const hone_train_data_options *o, hone_train_data *d, hone_error *err)
 {
     size_t rows = d->rows.n, n = rows / 10 > MOST_SELECT_ROWS ? MOST_SELECT_ROWS : rows / 10;
@@ -67,31 +132,25 @@ static hone_status hold_out(const hone_train_data_options *o, hone_train_data *d
                          "%zu rows are too few to hold some out for choosing the best checkpoint; add rows (%zu are "
                          "enough) or use --no-select",
                          rows, 2 * n);
-    size_t *order = calloc(rows, sizeof *order), *first = calloc(rows + 1, sizeof *first), at = 0;
-    hone_encoded_example *moved = calloc(d->examples.n, sizeof *moved);
-    if (!order || !first || !moved) {
-        free(order);
-        free(first);
-        free(moved);
-        return hone_fail(err, HONE_NO_MEMORY, "out of memory");
+    hold_out_room room;
+    hone_status status = make_room(&room, rows, d->examples.n, err);
+    if (status == HONE_OK)
+        status = hone_conversations_find_questions(&d->rows, room.question, err);
+    if (status == HONE_OK) {
+        hone_rng_permutation((hone_rng_key){(uint64_t)o->seed, HONE_RNG_SUBSET, 0}, rows, room.order);
+        d->n_select_rows = choose_held_out(room.order, room.question, rows, n, room.asked, room.held);
+        d->n_train_rows = rows - d->n_select_rows;
+        if (d->n_select_rows < (n + 1) / 2)
+            status = hone_fail(err, HONE_BAD_INPUT,
+                               "too many rows ask the same to hold %zu out that are not learned as well; add rows with "
+                               "other questions or use --no-select",
+                               n);
     }
-    for (size_t i = 0; i < d->examples.n; i++) /* examples are in the order of their rows */
-        first[d->examples.items[i].conversation + 1]++;
-    for (size_t i = 0; i < rows; i++)
-        first[i + 1] += first[i];
-    hone_rng_permutation((hone_rng_key){(uint64_t)o->seed, HONE_RNG_SUBSET, 0}, rows, order);
-    for (size_t i = 0; i < rows; i++) {
-        if (i == rows - n)
-            d->n_train = at;
-        for (size_t j = first[order[i]]; j < first[order[i] + 1]; j++)
-            moved[at++] = d->examples.items[j];
-    }
-    free(order);
-    free(first);
-    free(d->examples.items);
-    d->examples.items = moved;
-    d->n_train_rows = rows - n;
-    d->n_select_rows = n;
+    if (status == HONE_OK)
+        move_examples(&room, rows, d);
+    free_room(&room);
+    if (status != HONE_OK)
+        return status;
     for (size_t i = d->n_train; i < d->examples.n; i++)
         d->n_not_asked += d->examples.items[i].answer_is_cut;
     if (d->n_train == 0 || d->n_train == d->examples.n)

@@ -26,13 +26,13 @@ static json_t *borrowed(const json_t *v)
 void hone_train_show_json(const hone_train_ending *e)
 {
     const hone_train_result *r = e->result;
-    json_t *json =
-        json_pack("{s:I, s:I, s:I, s:f, s:f, s:I, s:f, s:I, s:s, s:b, s:I, s:I, s:f}", "steps", (json_int_t)r->steps,
-                  "planned_steps", (json_int_t)r->planned_steps, "tokens", (json_int_t)r->tokens, "seconds", r->seconds,
-                  "tokens_per_second", r->tokens_per_second, "peak_rss_bytes", (json_int_t)hone_peak_resident_bytes(),
-                  "final_loss", r->final_loss, "best_step", (json_int_t)r->best_step, "adapter", e->folder, "resumed",
-                  r->resumed, "train_rows", (json_int_t)e->data->n_train_rows, "select_rows",
-                  (json_int_t)e->data->n_select_rows, "score_seconds", r->score_seconds);
+    json_t *json = json_pack(
+        "{s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:f, s:I, s:s, s:b, s:I, s:I, s:f}", "steps", (json_int_t)r->steps,
+        "planned_steps", (json_int_t)r->planned_steps, "whole_steps", (json_int_t)r->whole_steps, "tokens",
+        (json_int_t)r->tokens, "seconds", r->seconds, "tokens_per_second", r->tokens_per_second, "peak_rss_bytes",
+        (json_int_t)hone_peak_resident_bytes(), "final_loss", r->final_loss, "best_step", (json_int_t)r->best_step,
+        "adapter", e->folder, "resumed", r->resumed, "train_rows", (json_int_t)e->data->n_train_rows, "select_rows",
+        (json_int_t)e->data->n_select_rows, "score_seconds", r->score_seconds);
     json_object_set_new(json, "best_score", isnan(r->best_score) ? json_null() : json_real(r->best_score));
     json_object_set_new(json, "report", e->report ? json_string(e->report) : json_null());
     if (r->pass_rows > 0) {
@@ -149,6 +149,9 @@ void hone_train_show(const hone_train_ending *e)
         show_seeds(e->seeds);
     printf("%s: %lld steps over %zu rows in %s (%.0f tokens/s), final loss %.3f, peak memory %s\n", e->folder,
            (long long)r->steps, e->data->n_train_rows, time, r->tokens_per_second, r->final_loss, memory);
+    if (r->whole_steps > r->planned_steps)
+        printf("%lld of the %lld steps that its epochs would take: --budget or --steps left no more\n",
+               (long long)r->planned_steps, (long long)r->whole_steps);
     if (r->planned_steps > r->steps)
         printf("stopped early: %lld of %lld steps, as scores did not get better\n", (long long)r->steps,
                (long long)r->planned_steps);

@@ -228,8 +228,8 @@ int32_t hone_engine_end_of_turn(const hone_engine *engine)
     return engine->end_of_turn;
 }
 
-hone_status hone_engine_render(hone_engine *engine, const json_t *messages, const json_t *tools,
-                               bool add_generation_prompt, hone_buffer *out, hone_error *err)
+static hone_status render(hone_engine *engine, const json_t *messages, const json_t *tools, bool add_generation_prompt,
+                          hone_buffer *out, hone_error *err)
 {
     json_t *context = json_pack("{s:O, s:b}", "messages", messages, "add_generation_prompt", add_generation_prompt);
     if (context && tools)
@@ -238,6 +238,40 @@ hone_status hone_engine_render(hone_engine *engine, const json_t *messages, cons
     hone_status status = context ? hone_template_render(engine->template, context, &options, out, err)
                                  : hone_fail(err, HONE_BAD_INPUT, "messages: not valid UTF-8 text");
     json_decref(context);
+    return status;
+}
+
+/* The messages with "" for each null text, or NULL where there is none; a new reference. */
+static json_t *fill_null_texts(const json_t *messages)
+{
+    bool any = false;
+    size_t i;
+    json_t *message, *filled = json_array();
+    json_array_foreach(messages, i, message)
+    {
+        bool null = json_is_null(json_object_get(message, "content"));
+        json_t *copy = null ? json_copy(message) : json_incref(message);
+        any |= null;
+        if (null)
+            json_object_set_new(copy, "content", json_string(""));
+        json_array_append_new(filled, copy);
+    }
+    if (any)
+        return filled;
+    json_decref(filled);
+    return NULL;
+}
+
+/* A message that only calls tools has null for its text. Some templates ask whether it is null, others put texts
+ * together and fail; for those it is empty. */
+hone_status hone_engine_render(hone_engine *engine, const json_t *messages, const json_t *tools,
+                               bool add_generation_prompt, hone_buffer *out, hone_error *err)
+{
+    hone_status status = render(engine, messages, tools, add_generation_prompt, out, err);
+    json_t *filled = status == HONE_BAD_INPUT ? fill_null_texts(messages) : NULL;
+    if (filled)
+        status = render(engine, filled, tools, add_generation_prompt, out, err);
+    json_decref(filled);
     return status;
 }
 

@@ -97,6 +97,19 @@ static int deepest(const char *text, size_t length)
     return most;
 }
 
+/* What a line that is no JSON most likely is. */
+static const char *advice(const char *text, size_t length)
+{
+    size_t at = 0;
+    while (at < length && strchr(" \t\r", text[at]))
+        at++;
+    if (at < length && text[at] == '[')
+        return "a list over several lines? Write each of its objects on a line of its own (jq -c '.[]' does)";
+    if (at < length && text[at] != '{' && memchr(text, '\t', length))
+        return "a table? Separate its columns by commas and end the file's name in .csv";
+    return "each line is one whole JSON object";
+}
+
 hone_status hone_jsonl_parse(const char *file, int64_t line, const char *text, size_t length, json_t **row,
                              hone_error *err)
 {
@@ -118,8 +131,8 @@ hone_status hone_jsonl_parse(const char *file, int64_t line, const char *text, s
     json_error_t fault;
     json_t *value = json_loadb(text, length, JSON_REJECT_DUPLICATES, &fault);
     if (!value)
-        return hone_fail(err, HONE_BAD_FORMAT, "%s:%lld: column %d: bad JSON: %s; each line is one whole JSON object",
-                         file, (long long)line, fault.column, fault.text);
+        return hone_fail(err, HONE_BAD_FORMAT, "%s:%lld: column %d: bad JSON: %s; %s", file, (long long)line,
+                         fault.column, fault.text, advice(text, length));
     if (!json_is_object(value)) {
         json_decref(value);
         return hone_fail(err, HONE_BAD_FORMAT,

@@ -595,6 +595,16 @@ static void headline(const report *r, char *out, size_t size)
                  number_of(result, "final_loss"));
 }
 
+/* What its epochs would take; records of before have only what was planned, or what was done. */
+static double all_steps(const json_t *result)
+{
+    static const char *const names[] = {"whole_steps", "planned_steps", "steps"};
+    size_t i = 0;
+    while (i < 2 && !isfinite(number_of(result, names[i])))
+        i++;
+    return number_of(result, names[i]);
+}
+
 static void facts(const report *r)
 {
     const json_t *result = json_object_get(r->record, "result");
@@ -606,10 +616,7 @@ static void facts(const report *r)
     raw(r, "<p class=\"facts\">");
     say(r, "%s · %s examples · %s of %s steps in %s · %s tokens/s · %s, learning rate %s, %s",
         file_name(text_of(r->record, "model")), hone_number_count(number_of(r->record, "examples")).text,
-        hone_number_count(number_of(result, "steps")).text,
-        hone_number_count(isfinite(number_of(result, "planned_steps")) ? number_of(result, "planned_steps")
-                                                                       : number_of(result, "steps"))
-            .text,
+        hone_number_count(number_of(result, "steps")).text, hone_number_count(all_steps(result)).text,
         hone_number_seconds(number_of(result, "seconds")).text,
         isfinite(rate) ? hone_number_count(round(rate)).text : "–", method, setting(r, "learning_rate").text,
         text_of(r->record, "schedule"));
@@ -634,6 +641,13 @@ static void summary(const report *r)
         raw(r, "</dd>\n");
     } else if (!kept) {
         raw(r, "<dt>kept</dt><dd>the last step; no rows were held out, so nothing says how well it answers.</dd>\n");
+    }
+    if (number_of(result, "whole_steps") > number_of(result, "planned_steps")) {
+        raw(r, "<dt>limited</dt><dd>");
+        say(r, "to %s of the %s steps that %s epochs take, by the limit of time or steps that was given.",
+            hone_number_count(number_of(result, "planned_steps")).text,
+            hone_number_count(number_of(result, "whole_steps")).text, setting(r, "epochs").text);
+        raw(r, "</dd>\n");
     }
     if (number_of(result, "planned_steps") > number_of(result, "steps"))
         raw(r, "<dt>ended</dt><dd>early: scores did not get better.</dd>\n");

@@ -16,6 +16,7 @@
 #include <strings.h>
 
 enum { SHAPE_MESSAGES, SHAPE_SHAREGPT, SHAPE_PROMPT, SHAPE_ALPACA, SHAPE_INPUT, SHAPE_TEXT_LABEL, N_SHAPES };
+enum { MOST_UNUSED = 8 };
 
 typedef struct row_parse {
     const json_t *row;
@@ -29,6 +30,7 @@ typedef struct row_parse {
 typedef struct shape {
     const char *name;
     const char *first, *second; /* keys that must be there; second may be NULL */
+    const char *third;          /* that may be there, or NULL */
     hone_status (*read)(row_parse *p);
 } shape;
 
@@ -185,18 +187,13 @@ static hone_status read_prompt(row_parse *p)
 
 static hone_status read_alpaca(row_parse *p)
 {
-    const char *instruction, *input = "", *system;
-    char *owned, *owned_input = NULL, *owned_system = NULL;
+    const char *instruction, *input = "";
+    char *owned, *owned_input = NULL;
     hone_buffer question = {0};
     hone_status status = field_text(p, "instruction", false, &instruction, &owned);
-    const json_t *given = json_object_get(p->row, "input"), *own_system = json_object_get(p->row, "system");
+    const json_t *given = json_object_get(p->row, "input");
     if (status == HONE_OK && given && !json_is_null(given))
         status = field_text(p, "input", false, &input, &owned_input);
-    if (status == HONE_OK && own_system && !json_is_null(own_system)) {
-        status = field_text(p, "system", false, &system, &owned_system);
-        if (status == HONE_OK && !is_blank(system))
-            p->system = system;
-    }
     if (status == HONE_OK) {
         hone_buffer_puts(&question, instruction);
         if (!is_blank(input)) {
@@ -256,14 +253,11 @@ static hone_status append_sharegpt_turn(row_parse *p, const json_t *turn, size_t
 static hone_status read_sharegpt(row_parse *p)
 {
     const json_t *list = json_object_get(p->row, "conversations");
-    const char *own = json_string_value(json_object_get(p->row, "system")),
-               *first = json_string_value(json_object_get(json_array_get(list, 0), "from"));
+    const char *first = json_string_value(json_object_get(json_array_get(list, 0), "from"));
     size_t i;
     json_t *turn;
     if (json_array_size(list) == 0)
         return hone_fail(p->err, HONE_BAD_INPUT, "\"conversations\" must be a list with at least one turn");
-    if (own && !is_blank(own))
-        p->system = own;
     hone_status status = HONE_OK;
     if (p->system && !(first && strcmp(first, "system") == 0))
         status = append_text(p, "system", p->system);
@@ -276,12 +270,12 @@ static hone_status read_sharegpt(row_parse *p)
 }
 
 static const shape shapes[N_SHAPES] = {
-    [SHAPE_MESSAGES] = {"{\"messages\"}", "messages", NULL, read_messages},
-    [SHAPE_SHAREGPT] = {"{\"conversations\"}", "conversations", NULL, read_sharegpt},
-    [SHAPE_PROMPT] = {"{\"prompt\",\"completion\"}", "prompt", "completion", read_prompt},
-    [SHAPE_ALPACA] = {"{\"instruction\",\"input\",\"output\"}", "instruction", "output", read_alpaca},
-    [SHAPE_INPUT] = {"{\"input\",\"output\"}", "input", "output", read_input},
-    [SHAPE_TEXT_LABEL] = {"{\"text\",\"label\"}", "text", "label", read_text_label},
+    [SHAPE_MESSAGES] = {"{\"messages\"}", "messages", NULL, NULL, read_messages},
+    [SHAPE_SHAREGPT] = {"{\"conversations\"}", "conversations", NULL, NULL, read_sharegpt},
+    [SHAPE_PROMPT] = {"{\"prompt\",\"completion\"}", "prompt", "completion", NULL, read_prompt},
+    [SHAPE_ALPACA] = {"{\"instruction\",\"input\",\"output\"}", "instruction", "output", "input", read_alpaca},
+    [SHAPE_INPUT] = {"{\"input\",\"output\"}", "input", "output", NULL, read_input},
+    [SHAPE_TEXT_LABEL] = {"{\"text\",\"label\"}", "text", "label", NULL, read_text_label},
 };
 
 const char *hone_conversation_shape_name(int which)
@@ -313,8 +307,8 @@ static hone_status no_shape(const json_t *row, hone_error *err)
     }
     hone_status status = hone_fail(
         err, HONE_BAD_INPUT,
-        "expected \"input\" and \"output\", \"prompt\" and \"completion\", \"messages\", \"conversations\" or "
-        "\"instruction\" and \"output\" (found %s%s); rename the fields",
+        "expected \"input\" and \"output\", \"text\" and \"label\", \"prompt\" and \"completion\", \"messages\", "
+        "\"conversations\" or \"instruction\" and \"output\" (found %s%s); rename the fields",
         found.data ? found.data : "nothing", n > 6 ? ", ..." : "");
     hone_buffer_clear(&found);
     return status;
@@ -343,6 +337,28 @@ static hone_status check_learned(row_parse *p, hone_conversation *out)
     return HONE_OK;
 }
 
+/* A row of any shape may bring a system message of its own in "system". */
+static hone_status read_own_system(row_parse *p)
+{
+    const json_t *own = json_object_get(p->row, "system");
+    const char *text;
+    char *owned;
+    if (!own || json_is_null(own))
+        return HONE_OK;
+    hone_status status = field_text(p, "system", false, &text, &owned);
+    if (status == HONE_OK && !is_blank(text))
+        p->system = text;
+    return status;
+}
+
+static int shape_of(const json_t *row)
+{
+    for (int i = 0; i < N_SHAPES; i++)
+        if (json_object_get(row, shapes[i].first) && (!shapes[i].second || json_object_get(row, shapes[i].second)))
+            return i;
+    return -1;
+}
+
 hone_status hone_conversation_from_row(const json_t *row, const char *system, hone_conversation *out, int *which,
                                        hone_error *err)
 {
@@ -350,13 +366,12 @@ hone_status hone_conversation_from_row(const json_t *row, const char *system, ho
     *which = -1;
     if (!json_is_object(row))
         return hone_fail(err, HONE_BAD_INPUT, "expected an object");
-    for (int i = 0; i < N_SHAPES && *which < 0; i++)
-        if (json_object_get(row, shapes[i].first) && (!shapes[i].second || json_object_get(row, shapes[i].second)))
-            *which = i;
-    if (*which < 0)
+    if ((*which = shape_of(row)) < 0)
         return no_shape(row, err);
     row_parse p = {.row = row, .system = system, .messages = json_array(), .err = err};
-    hone_status status = p.messages ? shapes[*which].read(&p) : no_memory(err);
+    hone_status status = p.messages ? read_own_system(&p) : no_memory(err);
+    if (status == HONE_OK)
+        status = shapes[*which].read(&p);
     if (status == HONE_OK)
         status = hone_tools_read(json_object_get(row, "tools"), &out->tools, err);
     if (status == HONE_OK && !(out->weights = calloc(p.n + 1, sizeof *out->weights)))
@@ -383,6 +398,8 @@ typedef struct reader {
     hone_conversations *out;
     size_t capacity;
     int64_t n_of_shape[N_SHAPES], n_opened_by_assistant;
+    char *unused[MOST_UNUSED]; /* fields of rows that no shape takes, copied */
+    size_t n_unused;
     hone_error *err;
 } reader;
 
@@ -397,6 +414,30 @@ static bool opens_with_assistant(const hone_conversation *c)
             return strcmp(role, "assistant") == 0;
     }
     return false;
+}
+
+static bool is_used(const shape *s, const char *key)
+{
+    const char *const used[] = {s->first, s->second, s->third, "system", "tools"};
+    for (size_t i = 0; i < sizeof used / sizeof *used; i++)
+        if (used[i] && strcmp(used[i], key) == 0)
+            return true;
+    return false;
+}
+
+/* Remembers what a row says that nobody reads, so that it can be told. */
+static void remember_unused(reader *r, const shape *s, const json_t *row)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)row, key, value)
+    {
+        bool known = is_used(s, key) || r->n_unused == MOST_UNUSED;
+        for (size_t i = 0; i < r->n_unused && !known; i++)
+            known = strcmp(r->unused[i], key) == 0;
+        if (!known && (r->unused[r->n_unused] = strdup(key)))
+            r->n_unused++;
+    }
 }
 
 static hone_status add(reader *r, const json_t *row, int64_t line)
@@ -418,6 +459,7 @@ static hone_status add(reader *r, const json_t *row, int64_t line)
     c->line = line;
     all->n++;
     r->n_of_shape[which]++;
+    remember_unused(r, &shapes[which], row);
     r->n_opened_by_assistant += opens_with_assistant(c);
     return HONE_OK;
 }
@@ -439,15 +481,35 @@ static hone_status read_jsonl(reader *r)
     return status;
 }
 
+/* A row made of a CSV file's header and some fields; a new reference, or NULL. */
+static json_t *row_of(const hone_csv *csv, const char *const *fields)
+{
+    json_t *row = json_object();
+    for (size_t c = 0; row && c < csv->n_columns; c++)
+        json_object_set_new(row, csv->header[c], json_string(fields[c]));
+    return row;
+}
+
+/* Columns that make no row are a mistake of the first line, whatever the others say. */
+static hone_status check_header(reader *r, const hone_csv *csv)
+{
+    json_t *row = row_of(csv, (const char *const *)csv->header);
+    hone_status status = row ? HONE_OK : no_memory(r->err);
+    if (row && shape_of(row) < 0)
+        status = hone_fail_within(r->err, no_shape(row, r->err), "%s:1", r->path);
+    json_decref(row);
+    return status;
+}
+
 static hone_status read_csv(reader *r)
 {
     hone_csv csv;
     hone_arena *arena = hone_arena_create();
     hone_status status = arena ? hone_csv_read(r->path, arena, &csv, r->err) : no_memory(r->err);
+    if (status == HONE_OK)
+        status = check_header(r, &csv);
     for (size_t i = 0; status == HONE_OK && i < csv.n_rows; i++) {
-        json_t *row = json_object();
-        for (size_t c = 0; row && c < csv.n_columns; c++)
-            json_object_set_new(row, csv.header[c], json_string(csv.rows[i].fields[c]));
+        json_t *row = row_of(&csv, (const char *const *)csv.rows[i].fields);
         status = row ? add(r, row, csv.rows[i].line) : no_memory(r->err);
         json_decref(row);
     }
@@ -466,6 +528,11 @@ static void note_shapes(const reader *r)
             hone_buffer_printf(&text, "%s%s %s", found++ ? ", " : "", n, shapes[i].name);
         }
     hone_warn(r->out->notes, "%s: read as %s rows", r->path, text.data ? text.data : "");
+    hone_buffer_reset(&text);
+    for (size_t i = 0; i < r->n_unused; i++)
+        hone_buffer_printf(&text, "%s\"%s\"", i ? ", " : "", r->unused[i]);
+    if (r->n_unused > 0)
+        hone_warn(r->out->notes, "%s: not used of its fields: %s", r->path, text.data ? text.data : "");
     hone_buffer_clear(&text);
     if (r->n_opened_by_assistant) {
         hone_format_count(r->n_opened_by_assistant, n);
@@ -489,6 +556,8 @@ hone_status hone_conversations_read(const char *path, const char *system, hone_c
         note_shapes(&r);
     else
         hone_conversations_clear(out);
+    while (r.n_unused > 0)
+        free(r.unused[--r.n_unused]);
     return status;
 }
 

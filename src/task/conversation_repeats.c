@@ -101,18 +101,48 @@ static void note(json_t *notes, const char *path, int64_t n, const int64_t first
               (long long)first[0]);
 }
 
-hone_status hone_conversations_note_repeats(const char *path, hone_conversations *all, hone_error *err)
+/* Keys of all rows, sorted; the caller frees them. */
+static hone_status make_keys(const hone_conversations *all, key **out, hone_error *err)
 {
-    repeats r = {0};
-    key *keys = calloc(all->n + 1, sizeof *keys);
+    key *keys = *out = calloc(all->n + 1, sizeof *keys);
     hone_status status = keys ? HONE_OK : hone_fail(err, HONE_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < all->n && status == HONE_OK; i++)
         status = make_key(&all->items[i], i, &keys[i], err);
-    if (status == HONE_OK) {
+    if (status == HONE_OK)
         qsort(keys, all->n, sizeof *keys, compare_keys);
+    return status;
+}
+
+/* Where the keys end that have the question of keys[from]. */
+static size_t end_of_question(const key *keys, size_t n, size_t from)
+{
+    size_t to = from + 1;
+    while (to < n && strcmp(keys[to].question, keys[from].question) == 0)
+        to++;
+    return to;
+}
+
+hone_status hone_conversations_find_questions(const hone_conversations *all, size_t *question, hone_error *err)
+{
+    key *keys;
+    hone_status status = make_keys(all, &keys, err);
+    for (size_t from = 0, to; status == HONE_OK && from < all->n; from = to) {
+        to = end_of_question(keys, all->n, from);
+        for (size_t i = from; i < to; i++)
+            question[keys[i].index] = keys[from].index;
+    }
+    free(keys);
+    return status;
+}
+
+hone_status hone_conversations_note_repeats(const char *path, hone_conversations *all, hone_error *err)
+{
+    repeats r = {0};
+    key *keys;
+    hone_status status = make_keys(all, &keys, err);
+    if (status == HONE_OK) {
         for (size_t from = 0, to; from < all->n; from = to) {
-            for (to = from + 1; to < all->n && strcmp(keys[to].question, keys[from].question) == 0;)
-                to++;
+            to = end_of_question(keys, all->n, from);
             look_over(all, keys + from, to - from, &r);
         }
         note(all->notes, path, r.exact, r.first_exact, "rows repeat an earlier one exactly and count twice");

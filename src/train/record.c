@@ -139,10 +139,10 @@ static json_t *record_json(const hone_train_record *r)
                              o->targets ? o->targets : "all", "rank_of", o->rank_of ? o->rank_of : "", "b_rate_ratio",
                              o->b_rate_ratio, "schedule", hone_schedule_name(o->schedule));
     json_t *outcome =
-        json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:I}", "steps", (json_int_t)result->steps, "planned_steps",
-                  (json_int_t)result->planned_steps, "tokens", (json_int_t)result->tokens, "seconds", result->seconds,
-                  "score_seconds", result->score_seconds, "final_loss", result->final_loss, "best_step",
-                  (json_int_t)result->best_step);
+        json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:I}", "steps", (json_int_t)result->steps, "planned_steps",
+                  (json_int_t)result->planned_steps, "whole_steps", (json_int_t)result->whole_steps, "tokens",
+                  (json_int_t)result->tokens, "seconds", result->seconds, "score_seconds", result->score_seconds,
+                  "final_loss", result->final_loss, "best_step", (json_int_t)result->best_step);
     if (record && more && outcome) {
         if (!isnan(result->best_score))
             json_object_set_new(outcome, "best_score", json_real(result->best_score));
@@ -223,8 +223,8 @@ static hone_status write_card(const hone_train_record *r, const json_t *warnings
                        "| batch | %d |\n| seed | %llu |\n\n",
                        o->learning_rate, hone_schedule_name(o->schedule), o->warmup_fraction, o->b_rate_ratio,
                        o->epochs, o->batch, (unsigned long long)o->seed);
-    hone_buffer_printf(&b, "| result | value |\n|---|---|\n| steps | %lld |\n| final loss | %.4f |\n",
-                       (long long)r->result->steps, r->result->final_loss);
+    hone_buffer_printf(&b, "| result | value |\n|---|---|\n| steps | %lld of %lld |\n| final loss | %.4f |\n",
+                       (long long)r->result->steps, (long long)r->result->whole_steps, r->result->final_loss);
     if (!isnan(r->result->best_score))
         hone_buffer_printf(&b, "| score of the kept checkpoint, on rows held out | %.4f (step %lld) |\n",
                            r->result->best_score, (long long)r->result->best_step);

@@ -72,7 +72,7 @@ typedef struct run {
     int64_t rows_computed, rows_stood_for; /* of this call's steps */
     float *gradient;
     size_t *order;
-    int64_t order_epoch, steps_per_epoch;
+    int64_t order_epoch, steps_per_epoch, whole_steps; /* the last: of all epochs */
     char *checkpoint_path;
     char data_hash[65]; /* of the examples' tokens and weights */
     double last_checkpoint, checkpoint_took, started;
@@ -207,7 +207,7 @@ static hone_status prepare(run *r)
     double steps = ceil(o->epochs * (double)r->steps_per_epoch - 1e-9);
     if (steps > MAX_STEPS)
         return hone_fail(r->err, HONE_BAD_INPUT, "%.0f steps; at most %d are possible", steps, MAX_STEPS);
-    r->state.total_steps = steps < 1 ? 1 : (int64_t)steps;
+    r->state.total_steps = r->whole_steps = steps < 1 ? 1 : (int64_t)steps;
     if (o->max_steps > 0 && r->state.total_steps > o->max_steps)
         r->state.total_steps = o->max_steps;
     r->state.best_score = r->state.best_loss = NAN;
@@ -512,6 +512,7 @@ static void fill_result(const run *r, hone_train_result *result)
         .recomputed = r->plan.step.recompute,
         .planned_bytes = r->plan.total,
         .planned_steps = r->state.total_steps,
+        .whole_steps = r->whole_steps,
         .paused = is_paused(r),
         .pause = r->scored,
         .shared_rows = r->rows_stood_for > 0 ? 1 - (double)r->rows_computed / (double)r->rows_stood_for : 0};
@@ -578,6 +579,7 @@ static bool read_finished(const run *r, hone_train_result *result)
                                       .best_score = best ? json_number_value(best) : NAN,
                                       .best_step = json_integer_value(json_object_get(outcome, "best_step")),
                                       .planned_steps = json_integer_value(json_object_get(outcome, "planned_steps")),
+                                      .whole_steps = json_integer_value(json_object_get(outcome, "whole_steps")),
                                       .resumed = true};
         result->tokens_per_second = seconds > 0 ? (double)result->tokens / seconds : 0;
     }

@@ -97,6 +97,7 @@ typedef struct hone_train_result {
     double best_score; /* NAN without score() */
     int64_t best_step;
     int64_t planned_steps; /* more than `steps` where it stopped early */
+    int64_t whole_steps;   /* of all epochs: more than planned where a limit of time or steps left no more */
     bool resumed;
     int64_t pass_rows;    /* computed at once at most; 0: nothing was computed, the run had ended before */
     bool recomputed;      /* blocks, to save memory */

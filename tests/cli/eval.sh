@@ -54,6 +54,12 @@ awk -v s="$score" -v o="$other" 'BEGIN { exit !(s > o) }' || { echo "tuning on t
 expect "below --min-score: exit code" 1 $?
 expect "and it is said" 1 "$(grep -c 'below --min-score 0.99' "$work/err")"
 
+# Choices that lack what the rows have for answers: said, as no answer could be right. "No" is right for "no" (leniently).
+printf '{"input":"x","output":"No"}\n{"input":"y","output":"perhaps"}\n' > "$work/others.jsonl"
+"$hone" eval -m "$model" "$work/rows.jsonl" --choices-from "$work/others.jsonl" > "$work/out" 2> "$work/err"
+expect "foreign choices are said" 1 "$(grep -c 'the answers of 32 of 40 rows are not among the 2 of ' "$work/err")"
+expect "what answers are held to" 1 "$(grep -c 'held to the 2 answers of ' "$work/out")"
+
 refuse() { # words in the message, arguments...
     words=$1
     shift
@@ -64,6 +70,7 @@ refuse() { # words in the message, arguments...
 refuse "name one file"
 refuse "there are: label, exact" "$work/rows.jsonl" --metric bleu
 refuse "rows.jsonl:1: the reference \"no\" holds no number" "$work/rows.jsonl" --metric number
+refuse "scores go from 0 to 1; for 85 % write 0.85" "$work/rows.jsonl" --min-score 85
 refuse "absent" "$work/rows.jsonl" --adapter "$work/absent"
 printf '{"input":"x"}\n' > "$work/bad.jsonl"
 refuse "bad.jsonl:1" "$work/bad.jsonl"

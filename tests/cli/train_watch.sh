@@ -26,6 +26,32 @@ grep -q '"samples"' adapters/colours/metrics.jsonl || fail "no sample answers in
 grep -q "hone train -m tiny.gguf colours.csv" adapters/colours/report.html || fail "no command in the report"
 grep -q "https\{0,1\}://" adapters/colours/report.html && fail "the report names the network"
 
+# Rows that ask the same are learned or held out together, so that no held-out row was learned as well: of 6 questions asked 4 times
+# each, 2 are held out.
+i=0
+while [ $i -lt 24 ]; do
+    echo "{\"input\":\"Question $((i % 6))\",\"output\":\"answer $((i % 6))\"}"
+    i=$((i + 1))
+done > repeats.jsonl
+"$hone" train -m tiny.gguf repeats.jsonl -e 1 -o repeats > repeats.out 2> repeats.err || fail "rows that repeat"
+grep -o '"lines": *\[[^]]*\]' repeats/metrics.jsonl | grep -o '[0-9][0-9]*' | sort -un | awk '{ n[($1 - 1) % 6]++ } END {
+    for (q in n) { questions++; bad += n[q] != 4 }
+    exit !(questions == 4 && !bad) }' || fail "a question was learned and held out"
+grep -q "of 8 held-out rows" repeats.out || fail "not 8 rows were held out"
+i=0
+while [ $i -lt 20 ]; do
+    echo '{"input":"What now?","output":"this"}'
+    i=$((i + 1))
+done > same.jsonl
+"$hone" train -m tiny.gguf same.jsonl -o same > same.out 2> same.err && fail "all rows ask the same, and some were held out"
+grep -q "too many rows ask the same" same.err || fail "it is not said that all rows ask the same"
+
+# A limit that leaves fewer steps than the epochs take is said.
+train --no-select --steps 3 -o limited > limited.out 2> limited.err || fail "--steps"
+grep -q "^3 of the 40 steps that its epochs would take" limited.out || fail "the limit of steps is not said"
+grep -q "3 of 40 steps" limited/report.html || fail "the report takes the limit for the whole"
+grep -q "| steps | 3 of 40 |" limited/README.md || fail "so does the model card"
+
 # The report is made again from the folder alone, to the byte.
 cp adapters/colours/report.html before.html
 "$hone" report adapters/colours > again.out 2> again.err || fail "hone report FOLDER"

@@ -70,6 +70,17 @@ static void test_every_shape_becomes_messages(void **state)
     assert_reads_as("{\"instruction\":\"do\",\"input\":\"x\",\"output\":\"b\"}", "user:do\n\nx|*assistant:b");
     assert_reads_as("{\"instruction\":\"do\",\"input\":\"\",\"output\":\"b\"}", "user:do|*assistant:b");
     assert_reads_as("{\"instruction\":\"do\",\"output\":\"b\",\"system\":\"s\"}", "system:s|user:do|*assistant:b");
+    static const char *const with_system[] = {
+        "\"input\":\"a\",\"output\":\"b\"", "\"prompt\":\"a\",\"completion\":\"b\"", "\"text\":\"a\",\"label\":\"b\"",
+        "\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\","
+        "\"content\":\"b\"}]",
+        "\"conversations\":[{\"from\":\"human\",\"value\":\"a\"},{\"from\":\"gpt\","
+        "\"value\":\"b\"}]"};
+    for (size_t i = 0; i < sizeof with_system / sizeof *with_system; i++) {
+        char row[256];
+        snprintf(row, sizeof row, "{%s,\"system\":\"s\"}", with_system[i]);
+        assert_reads_as(row, "system:s|user:a|*assistant:b");
+    }
     assert_reads_as("{\"conversations\":[{\"from\":\"system\",\"value\":\"s\"},{\"from\":\"human\",\"value\":\"a\"},"
                     "{\"from\":\"gpt\",\"value\":\"b\"}]}",
                     "system:s|user:a|*assistant:b");
@@ -177,6 +188,17 @@ static void test_csv_and_what_was_read_is_said_once(void **state)
     hone_conversations_clear(&rows);
     assert_null(read_rows("b.csv", "input,output\na,b\nc,\n", &rows, &err));
     assert_says(err, "b.csv:3: \"output\" is empty");
+    assert_null(read_rows("c.csv", "id,question,answer\n1,a,b\n", &rows, &err));
+    assert_says(err, "c.csv:1: expected \"input\" and \"output\", \"text\" and \"label\"");
+    assert_non_null(
+        read_rows("d.jsonl",
+                  "{\"input\":\"a\",\"output\":\"b\",\"weight\":0}\n{\"id\":1,\"input\":\"c\",\"output\":\"d\","
+                  "\"weight\":1,\"system\":\"s\"}\n",
+                  &rows, &err));
+    assert_int_equal(json_array_size(rows.notes), 2);
+    assert_non_null(
+        strstr(json_string_value(json_array_get(rows.notes, 1)), "not used of its fields: \"weight\", \"id\""));
+    hone_conversations_clear(&rows);
 }
 
 static void test_repeated_and_contradicting_rows_are_reported(void **state)
@@ -201,6 +223,10 @@ static void test_repeated_and_contradicting_rows_are_reported(void **state)
         if (!strstr(note, says[i]) || !strstr(note, lines[i]))
             fail_msg("%s", note);
     }
+    size_t question[5];
+    static const size_t expected[] = {0, 1, 0, 0, 0};
+    assert_int_equal(hone_conversations_find_questions(&rows, question, &err), HONE_OK);
+    assert_memory_equal(question, expected, sizeof expected);
     hone_conversations_clear(&rows);
 }
 
@@ -476,6 +502,37 @@ static void test_tools_and_calls_need_a_template_that_shows_them(void **state)
     hone_encoded_examples_clear(&x);
 }
 
+/* OpenAI's files have null for the text of a message that only calls. A template that joins texts takes it as empty;
+ * one that asks whether it is null is shown the null. */
+static void test_a_null_text_is_empty_where_the_template_cannot_take_it(void **state)
+{
+    (void)state;
+    static const char row[] =
+        "{\"messages\":[" USER
+        ",{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"function\":{\"name\":\"now\","
+        "\"arguments\":{}}}]}]}\n";
+    static const struct {
+        const char *text, *answer; /* how a template writes m.content, and what is learned */
+    } cases[] = {{"{{ m.role + ':' + m.content }}", "now!"},
+                 {"{{ m.role }}:{{ 'null ' if m.content is none }}", "null now!"}};
+    for (size_t i = 0; i < 2; i++) {
+        char name[16], template[512];
+        snprintf(name, sizeof name, "null%zu.gguf", i);
+        snprintf(template, sizeof template,
+                 "{%% for m in messages %%}%s{%% for c in m.tool_calls or [] %%}{{ c.function.name }}!{%% endfor %%}"
+                 "<|end|>{%% endfor %%}{%% if add_generation_prompt %%}assistant:{%% endif %%}",
+                 cases[i].text);
+        hone_engine *e = open_with_template(name, template, false);
+        hone_encoded_examples x;
+        hone_error err;
+        if (encode(e, row, &(hone_example_options){0}, &x, &err) != HONE_OK)
+            fail_msg("%s", err.message);
+        assert_string_equal(x.items[0].answer, cases[i].answer);
+        hone_encoded_examples_clear(&x);
+        hone_engine_close(e);
+    }
+}
+
 /* ---- too long ---- */
 /* Failure elsewhere: "silent truncation, loss 0". */
 /* By hand: a, a, a, a, b: the four weigh (1/4)^p each. */
@@ -609,6 +666,7 @@ int main(void)
         cmocka_unit_test(test_a_template_that_rewrites_earlier_turns_is_an_error_that_says_so),
         cmocka_unit_test(test_what_a_template_writes_around_an_answer_is_learned_as_written),
         cmocka_unit_test(test_tools_and_calls_need_a_template_that_shows_them),
+        cmocka_unit_test(test_a_null_text_is_empty_where_the_template_cannot_take_it),
         cmocka_unit_test(test_failure_silent_truncation),
         cmocka_unit_test(test_long_rows_are_dropped_or_split_when_asked_and_counted),
     };
