@@ -78,7 +78,7 @@ static void show_plan(void *context, const hone_comparison *c)
         c->machine ? c->machine : "", 100 * c->detectable_difference, c->n_approaches > 1 ? c->n_approaches - 1 : 1);
     if (c->quick_note)
         printf("Shortened: %s.\n", c->quick_note);
-    printf("\n  %-30s %8s   %s\n", "approach", "select", "spent");
+    printf("\n  %-32s %8s   %s\n", "approach", "select", "spent");
     fflush(stdout);
 }
 
@@ -89,7 +89,7 @@ static void show_result(void *context, const hone_approach_result *r, double spe
     hone_format_seconds(spent_seconds, spent);
     if (spent_seconds < 10)
         snprintf(spent, sizeof spent, "%.1f s", spent_seconds);
-    printf("  %-30s %8.3f   %s\n", r->name, r->select_name_score, spent);
+    printf("  %-32s %8.3f   %s\n", r->name, r->select_name_score, spent);
     fflush(stdout);
 }
 
