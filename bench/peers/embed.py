@@ -78,9 +78,9 @@ def main():
     vectors = made["f32"]
     for kind in kinds:
         own = np.array([json.loads(line)["embedding"] for line in text[kind].splitlines()], dtype=np.float32)
-        measure.emit(f"sentence-transformers {kind}", WORK, theirs[kind], unit="sentences/s", batch=encoders[kind][1],
+        measure.emit(f"sentence-transformers {kind}", f"{WORK}, {kind}", theirs[kind], unit="sentences/s", batch=encoders[kind][1],
                      tried=encoders[kind][2], from_f32=float(np.abs(made[kind].astype(np.float32) - vectors).max()))
-        measure.emit(f"hone embed {kind}", WORK, ours[kind], unit="sentences/s", from_f32=float(np.abs(own - vectors).max()))
+        measure.emit(f"hone embed {kind}", f"{WORK}, {kind}", ours[kind], unit="sentences/s", from_f32=float(np.abs(own - vectors).max()))
     known, asked = vectors[:len(texts)], vectors[len(texts):]
     right = np.mean(LogisticRegression(C=10, max_iter=1000).fit(known, labels).predict(asked) == wanted)
     measure.emit("sentence-transformers f32", "embedding + logistic regression", [right], unit="share right", rows=len(wanted), seconds=0)

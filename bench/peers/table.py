@@ -76,6 +76,8 @@ def main():
     peers = load(sys.argv[1], "peers.jsonl") or []
     if bench:
         print_speed(bench, task, peers)
+    elif task:
+        print_task(task, peers)
     bf16 = load(sys.argv[1], "hone_bf16.json")
     if bf16:
         print()
@@ -95,6 +97,21 @@ def print_side_by_side(peers):
                     [[line["who"], line["work"], cell(line),
                       f"{line['latency_p50_s']:.2f}, {line['latency_p95_s']:.2f}" if "latency_p50_s" in line else "-",
                       f"{own[line['work']] / line['median']:.2f}" if line["work"] in own else "-"] for line in lines])
+
+
+REAL_TASK = "Real task: prompt, answer and end of turn of each row, times epochs; hone shares the common prefix, TRL pads."
+
+
+def print_task(task, peers):
+    """Tuning on the real task where nothing else was measured."""
+    lines = [(line["who"], line["median"], line["seconds"], line["peak_rss_bytes"]) for line in peers if line["work"] == "task"]
+    lines.insert(0, ("hone", task["tokens_per_second"], task["seconds"], task["peak_rss_bytes"]))
+    print(f"{processor()}; {datetime.date.today()}; hone {commit()}; {versions()}\n")
+    print_table([f"tuning on the real task, {task['tokens']:.0f} tokens", "tokens a second", "seconds", "peak memory, MiB",
+                 "hone / this"],
+                [[who, f"{rate:.0f}", f"{seconds:.0f}", f"{memory / 2**20:.0f}", f"{lines[0][1] / rate:.2f}"]
+                 for who, rate, seconds, memory in lines])
+    print(f"\n{REAL_TASK}")
 
 
 def print_speed(bench, task, peers):
@@ -127,7 +144,7 @@ def print_speed(bench, task, peers):
     print_table(["tokens a second"] + list(columns) + ["hone / best peer"], rows)
     print("\nMedians, lowest to highest run in brackets. Each peer runs in a process of its own; memory is the largest of its runs.")
     if task:
-        print("Real task: prompt, answer and end of turn of each row, times epochs; hone shares the common prefix, TRL pads.")
+        print(REAL_TASK)
     for line in peers:
         if line["unit"] == "share right":
             print(f"{line['who']}, {line['work']}: {line['median']:.3f} of {line['rows']} test rows right, {line['seconds']:.1f} s")
