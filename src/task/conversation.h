@@ -2,8 +2,9 @@
  *
  * Shapes, the first that fits: {"messages","tools"?} (OpenAI; "weight" 0 or 1 on assistant turns), {"conversations"}
  * (ShareGPT), {"prompt","completion"} (texts or message lists), {"instruction","input"?,"output"} (Alpaca),
- * {"input","output"}, {"text","label"}; a CSV file has the same names in its header. Any row may have a "system" message
- * of its own. Each row is read by itself, and the notes say once which shapes were found and which fields were not used.
+ * {"input","output"}, {"text","label"}; a CSV file has the same names in its header. Any row may have a "system"
+ * message of its own. Each row is read by itself, and the notes say once which shapes were found and which fields were
+ * not used.
  *
  * Invariants of a conversation: every message has a known role and text (an assistant's may be only tool calls, whose
  * arguments are objects); at least one assistant turn that something precedes is learned. */
@@ -42,8 +43,8 @@ void hone_conversation_clear(hone_conversation *c);
 hone_status hone_conversations_read(const char *path, const char *system, hone_conversations *out, hone_error *err);
 void hone_conversations_clear(hone_conversations *all);
 
-/* question[i]: the first row that asks what row i asks, case, spacing and punctuation aside; [all->n], i itself where it
- * is the first. A row asks all that stands before its last learned answer. */
+/* question[i]: the first row that asks what row i asks, case, spacing and punctuation aside; [all->n], i itself where
+ * it is the first. A row asks all that stands before its last learned answer. */
 hone_status hone_conversations_find_questions(const hone_conversations *all, size_t *question, hone_error *err);
 /* Adds to the notes which rows repeat an earlier one, exactly or but for case, spacing and punctuation, and which
  * answer the same question in another way. */

@@ -297,7 +297,7 @@ static void test_less_memory_than_the_context_is_the_limit_of_a_request(void **s
     (void)state;
     enum { PAGES = 6, ROOM = PAGES * 16 };
     hone_error err;
-    hone_server *server;
+    hone_server *server = NULL;
     hone_engine *engine;
     hone_engine_options small = {.n_threads = 1,
                                  .cache_bytes = PAGES * hone_kv_page_bytes(TINY_LAYERS, TINY_KV_HEADS, TINY_HEAD_DIM)};
