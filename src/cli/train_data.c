@@ -107,10 +107,13 @@ static void move_examples(hold_out_room *r, size_t rows, hone_train_data *d)
     for (int held = 0; held < 2; held++) {
         if (held)
             d->n_train = at;
-        for (size_t i = 0; i < rows; i++)
-            for (size_t j = r->first[r->order[i]];
-                 r->held[r->question[r->order[i]]] == (bool)held && j < r->first[r->order[i] + 1]; j++)
+        for (size_t i = 0; i < rows; i++) {
+            size_t row = r->order[i];
+            if (r->held[r->question[row]] != (bool)held)
+                continue;
+            for (size_t j = r->first[row]; j < r->first[row + 1]; j++)
                 r->moved[at++] = d->examples.items[j];
+        }
     }
     free(d->examples.items);
     d->examples.items = r->moved;

@@ -112,10 +112,10 @@ static void show_curve(const json_t *curve)
     if (seeds > 1)
         printf("; means over %.0f seeds", seeds);
     putchar('\n');
-    json_array_foreach(forecasts, i, point)
-        printf("  with %s rows about %.2f (%.2f to %.2f); chance of a gain above %.0f points: %.0f %%\n",
-               hone_number_count(number_of(point, "rows")).text, number_of(point, "score"), number_of(point, "low"),
-               number_of(point, "high"), 100 * number_of(curve, "delta"), 100 * number_of(point, "p_gain"));
+    json_array_foreach(forecasts, i, point) printf(
+        "  with %s rows about %.2f (%.2f to %.2f); by the fitted curve, chance of a gain above %.0f points: %.0f %%\n",
+        hone_number_count(number_of(point, "rows")).text, number_of(point, "score"), number_of(point, "low"),
+        number_of(point, "high"), 100 * number_of(curve, "delta"), 100 * number_of(point, "p_gain"));
     if (forecasts)
         printf(seeds > 1 ? "  the ranges cover rows and seeds\n"
                          : "  one seed: the luck of a training is not in the ranges (--seeds 3 measures it)\n");
